@@ -1,0 +1,26 @@
+"""The settings of a run: typed, and checked before Spark starts."""
+
+from clv_spark.config.load import load_config, masked
+from clv_spark.config.model import (
+    Config,
+    FitConfig,
+    GatesConfig,
+    LakeConfig,
+    ModelsConfig,
+    RetentionConfig,
+    TransactionsSource,
+    ValueConfig,
+)
+
+__all__ = [
+    "Config",
+    "FitConfig",
+    "GatesConfig",
+    "LakeConfig",
+    "ModelsConfig",
+    "RetentionConfig",
+    "TransactionsSource",
+    "ValueConfig",
+    "load_config",
+    "masked",
+]

@@ -1,0 +1,233 @@
+"""One pydantic model per section of the configuration; conf/base.yml shows every key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Assignment = Literal["latest", "first"]
+
+REQUIRED_COLUMNS = ("customer_id", "event_time", "amount")
+OPTIONAL_COLUMNS = (
+    "transaction_id",
+    "is_refund",
+    "margin",
+    "currency",
+    "line_id",
+    "updated_at",
+    "country",
+    "product",
+    "channel",
+)
+DAYS_PER_UNIT = {"day": 1, "week": 7, "year": 365}
+
+
+def _as_text(value: object) -> object:
+    """YAML reads 16 and true as numbers and booleans; Spark's options are text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class LakeConfig(Section):
+    """Where the tables live: a folder (any Spark path) or a catalog schema."""
+
+    path: str | None = None
+    catalog: str | None = None
+    schema_: str | None = Field(default=None, alias="schema")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LakeConfig:
+        if self.schema_ is None and self.catalog is not None:
+            raise ValueError("lake.catalog needs lake.schema beside it")
+        if self.path is not None and self.schema_ is not None:
+            raise ValueError(
+                "lake.path and lake.schema are both set; keep one: a folder, or a catalog schema"
+            )
+        return self
+
+
+def _known_zone(value: object) -> object:
+    zones = value.values() if isinstance(value, dict) else [value]
+    for zone in zones:
+        if zone not in available_timezones():
+            raise ValueError(f"{zone!r} is not a time zone; write one such as Europe/London or UTC")
+    if isinstance(value, dict) and "default" not in value:
+        raise ValueError("a mapping by country needs the key 'default' for all other countries")
+    return value
+
+
+TimeZone = Annotated[str | dict[str, str], BeforeValidator(_known_zone)]
+
+
+class TransactionsSource(Section):
+    """Where transaction lines come from, what each column means, and which lines are refused."""
+
+    format: Literal["parquet", "csv", "json", "delta", "table"] = "parquet"
+    path: str | None = None
+    table: str | None = None
+    options: dict[str, Text] = {}
+    timezone: TimeZone = "UTC"
+    deduplicate: Literal["none", "all_columns", "line_id"] = "none"
+    first_date: dt.date | None = None
+    last_date: dt.date | None = None
+    columns: dict[str, Text]
+    reject: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _complete(self) -> TransactionsSource:
+        if self.format == "table" and (self.table is None or self.path is not None):
+            raise ValueError("format 'table' needs source.transactions.table, and no path")
+        if self.format != "table" and (self.path is None or self.table is not None):
+            raise ValueError(f"format {self.format!r} needs source.transactions.path, and no table")
+        missing = [name for name in REQUIRED_COLUMNS if name not in self.columns]
+        if missing:
+            raise ValueError(
+                f"source.transactions.columns lacks {missing}; it has {sorted(self.columns)}. "
+                "Map each to a column or SQL expression of the source"
+            )
+        if self.deduplicate == "line_id" and "line_id" not in self.columns:
+            raise ValueError("deduplicate: line_id needs source.transactions.columns.line_id")
+        if isinstance(self.timezone, dict) and "country" not in self.columns:
+            raise ValueError("a time zone by country needs source.transactions.columns.country")
+        if self.first_date and self.last_date and self.first_date > self.last_date:
+            raise ValueError(f"first_date {self.first_date} is after last_date {self.last_date}")
+        return self
+
+
+class SourceConfig(Section):
+    """The inputs of the pipeline."""
+
+    transactions: TransactionsSource | None = None
+
+
+class ModelsConfig(Section):
+    """Which models are fitted, on which purchases, in which unit of time."""
+
+    transactions: Literal["bg_nbd"] = "bg_nbd"
+    spend: Literal["gamma_gamma"] = "gamma_gamma"
+    spend_basis: Literal["repeat"] = "repeat"
+    time_unit: Literal["day", "week", "year"] = "week"
+
+    @property
+    def unit_days(self) -> int:
+        """Days in one unit of the models' time: a week is 7 days, a year 365."""
+        return DAYS_PER_UNIT[self.time_unit]
+
+
+class FitConfig(Section):
+    """When a segment is fitted on its own, and how many failures stop the job."""
+
+    min_customers: int = Field(default=200, ge=1)
+    min_repeaters: int = Field(default=50, ge=1)
+    max_failed_share: Share = 0.05
+    cohort_start: dt.date | None = None
+    max_exact_repeaters: int = Field(default=500_000, ge=0)
+
+
+class ValueConfig(Section):
+    """What turns purchases into value."""
+
+    horizon_days: int = Field(default=365, ge=1, le=36_500)
+    annual_discount_rate: float = Field(default=0.10, ge=0, le=10)
+    margin_rate: Share = 0.30
+    new_customer_days: int = Field(default=30, ge=0)
+
+
+class GatesConfig(Section):
+    """What must hold before anything is published."""
+
+    max_rejected_share: Share = 0.5
+    max_customer_drop: Share = 0.2
+    max_source_age_days: int | None = Field(default=None, ge=0)
+
+
+class RetentionConfig(Section):
+    """How long dated slices and the history of tables are kept."""
+
+    slice_days: int | None = Field(default=1100, ge=1)
+    history_days: int = Field(default=30, ge=1)
+    deleted_file_days: int = Field(default=7, ge=1)
+
+
+class SparkConfig(Section):
+    """Spark settings for sessions that this package starts; a cluster's own settings win."""
+
+    master: str | None = None
+    conf: dict[str, Text] = {}
+
+
+class Config(Section):
+    """The whole configuration of a run.
+
+    Example:
+        >>> Config().value.horizon_days
+        365
+    """
+
+    lake: LakeConfig = LakeConfig(path="lake")
+    source: SourceConfig = SourceConfig()
+    currency: str | None = None
+    segments: tuple[str, ...] = ()
+    segment_assignment: dict[str, Assignment] = {}
+    refunds: Literal["rate", "ignore"] = "rate"
+    models: ModelsConfig = ModelsConfig()
+    fit: FitConfig = FitConfig()
+    value: ValueConfig = ValueConfig()
+    gates: GatesConfig = GatesConfig()
+    retention: RetentionConfig = RetentionConfig()
+    spark: SparkConfig = SparkConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.lake.path is None and self.lake.schema_ is None:
+            raise ValueError("lake needs a path, or a catalog and a schema")
+        if len(self.segments) > 1:
+            raise ValueError(
+                f"segments holds {list(self.segments)}; one level below the global model is "
+                "supported so far"
+            )
+        strays = [key for key in self.segment_assignment if key not in self.segments]
+        if strays:
+            raise ValueError(f"segment_assignment names {strays}, which segments does not hold")
+        source = self.source.transactions
+        if source is not None:
+            _columns_are_known(source, self.segments)
+            if "currency" in source.columns and self.currency is None:
+                raise ValueError(
+                    "source.transactions.columns.currency is mapped but currency is not set; "
+                    "name the one currency to accept, such as currency: EUR"
+                )
+        return self
+
+    def assignment(self, key: str) -> Assignment:
+        """Which value of a segment key a customer with several gets: the latest or the first."""
+        return self.segment_assignment.get(key, "latest")
+
+
+def _columns_are_known(source: TransactionsSource, segments: tuple[str, ...]) -> None:
+    unmapped = [key for key in segments if key not in source.columns]
+    if unmapped:
+        raise ValueError(
+            f"segments names {unmapped}, which source.transactions.columns does not map"
+        )
+    known = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *segments}
+    unknown = [name for name in source.columns if name not in known]
+    if unknown:
+        raise ValueError(
+            f"source.transactions.columns maps {unknown}, which nothing uses; known are "
+            f"{sorted(known)}. Put a further key under segments, or remove it"
+        )
