@@ -1,4 +1,4 @@
-"""Read the configuration: base.yml < --conf file < environment CLV_SPARK__A__B < --set a.b=value."""
+"""Read the configuration: base.yml < --conf file < CLV_SPARK__A__B in the environment < --set."""
 
 from __future__ import annotations
 
