@@ -1,0 +1,50 @@
+# Everything runs from .venv, with the Java that setup chose (.venv/clv_env).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test-fast test test-faults bench docs clean
+
+PY := .venv/bin/python
+RUN := source .venv/clv_env;
+# --foreground keeps Ctrl-C working; without the command (macOS) there is no limit.
+LIMIT = $(if $(shell command -v timeout),timeout --foreground -k 30 $(1))
+
+LINES ?= 20000000
+CUSTOMERS ?= 600000
+
+FAST := not spark and not cli and not cluster and not faults and not long
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv: pinned packages, Java 17 or 21, Delta JARs (fast when up to date)
+	@bash scripts/setup.sh
+
+demo: setup ## Score the customers of a real shop into a local lake and show the result
+	@$(RUN) $(call LIMIT,900) .venv/bin/clv-spark demo
+
+check: setup ## Style, formatting and types
+	$(call LIMIT,120) $(PY) -m ruff check .
+	$(call LIMIT,120) $(PY) -m ruff format --check .
+	$(call LIMIT,600) $(PY) -m mypy
+
+test-fast: setup ## The tests that need no JVM (under 30 seconds)
+	$(call LIMIT,300) $(PY) -m pytest -q -m "$(FAST)"
+
+test: check ## Style, types and all tests except the long ones (under 10 minutes)
+	$(RUN) $(call LIMIT,1200) $(PY) -m pytest -q -m "not long"
+
+test-faults: setup ## Kill real runs at every named point, also the long cases
+	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -m faults
+
+bench: setup ## Time the whole job beside DuckDB with lifetimes (LINES=..., CUSTOMERS=...)
+	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/bench.py --lines $(LINES) --customers $(CUSTOMERS)
+
+docs: setup ## Write docs/tables.md anew from the table specifications
+	$(PY) -m clv_spark.schemas.docs > docs/tables.md.new
+	mv docs/tables.md.new docs/tables.md
+
+clean: ## Remove .venv, caches and the demo's lake
+	rm -rf .venv build dist lake *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf spark-warehouse metastore_db derby.log benchmarks/work
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

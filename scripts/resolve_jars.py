@@ -1,0 +1,37 @@
+"""Start Spark once with Delta, so that its JARs are in the Ivy cache and first use is offline.
+
+The only argument is a file that receives the path of the Delta JAR, the sign that all went well.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from delta import configure_spark_with_delta_pip
+from pyspark.sql import SparkSession
+
+builder = (
+    SparkSession.builder.master("local[1]")
+    .appName("clv-spark setup")
+    .config("spark.ui.enabled", "false")
+    .config("spark.driver.host", "127.0.0.1")
+    .config("spark.driver.bindAddress", "127.0.0.1")
+    .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+    .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+    .config("spark.databricks.delta.snapshotPartitions", "1")
+)
+spark = configure_spark_with_delta_pip(builder).getOrCreate()
+try:
+    with tempfile.TemporaryDirectory() as folder:
+        spark.range(3).coalesce(1).write.format("delta").save(f"{folder}/probe")
+        rows = spark.read.format("delta").load(f"{folder}/probe").count()
+    if rows != 3:
+        raise SystemExit(f"the Delta probe read {rows} rows instead of 3")
+    jars = [unquote(urlparse(jar).path) for jar in spark.conf.get("spark.jars", "").split(",")]
+    delta = [jar for jar in jars if "io.delta_delta-spark_" in jar]
+    if not delta:
+        raise SystemExit(f"no Delta JAR among {jars}")
+    Path(sys.argv[1]).write_text(delta[0] + "\n", encoding="utf-8")
+finally:
+    spark.stop()
