@@ -1,3 +1,3 @@
-"""Customer lifetime value at scale: Spark features, models fitted on counts, scores in Delta tables."""
+"""Customer lifetime value at scale: Spark features, models fitted on counts, Delta tables."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Writes docs/tables.md from the TableSpecs: ``python -m clv_spark.schemas.docs > docs/tables.md``."""
+"""Writes docs/tables.md from the TableSpecs (make docs)."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ CLV_SCORES_LATEST = replace(
 
 PIPELINE_RUNS = TableSpec(
     name="pipeline_runs",
-    comment="One row per run and stage: what was read, used, rejected and written, and how it went.",
+    comment="One row per run and stage: rows read, used, rejected and written, and how it went.",
     columns=(
         Column("run_id", "STRING", "one run of one job; identifier"),
         Column("stage", "STRING", "stage of the job; text"),

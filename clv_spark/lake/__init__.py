@@ -1,0 +1,16 @@
+"""The only floor that reads or writes tables: sources, Delta tables, commits, the lock."""
+
+from clv_spark.lake.commit import Commit
+from clv_spark.lake.lock import lake_lock
+from clv_spark.lake.session_settings import trusted_session
+from clv_spark.lake.source import read_source, source_version
+from clv_spark.lake.tables import Lake
+
+__all__ = [
+    "Commit",
+    "Lake",
+    "lake_lock",
+    "read_source",
+    "source_version",
+    "trusted_session",
+]

@@ -1,0 +1,45 @@
+"""Settings that the results depend on, held for the time of a job whatever session it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+from clv_spark.errors import ConfigError
+
+# Half the rows would vanish without a word with one of these.
+_LOSES_ROWS = ("spark.sql.files.ignoreCorruptFiles", "spark.sql.files.ignoreMissingFiles")
+
+RUNTIME_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # INT96, the default, has no footer statistics.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # A commit that landed while its answer was lost is recognised, not repeated.
+    "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
+}
+
+
+@contextmanager
+def trusted_session(spark: SparkSession) -> Iterator[SparkSession]:
+    """Hold the settings that values depend on, and put the caller's own back afterwards.
+
+    Raises:
+        ConfigError: the session skips corrupt or missing files, which loses rows in silence.
+    """
+    for key in _LOSES_ROWS:
+        if str(spark.conf.get(key, "false")).lower() == "true":
+            raise ConfigError(f"{key} is true, which loses rows in silence; set it to false")
+    before = {key: spark.conf.get(key, None) for key in RUNTIME_SETTINGS}
+    try:
+        for key, value in RUNTIME_SETTINGS.items():
+            spark.conf.set(key, value)
+        yield spark
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)

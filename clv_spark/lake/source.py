@@ -1,0 +1,78 @@
+"""Read the transaction source, and tell which version of it was read."""
+
+from __future__ import annotations
+
+import hashlib
+
+from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.config import TransactionsSource
+from clv_spark.errors import InputError
+
+
+def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
+    """The source as a DataFrame, with the reader options of the configuration.
+
+    Raises:
+        InputError: the path or table does not exist, or Spark can't read it.
+    """
+    where = config.table if config.format == "table" else config.path
+    try:
+        if config.format == "table":
+            source = spark.table(str(config.table))
+        else:
+            reader = spark.read.format(config.format).options(**_options(config))
+            source = reader.load(str(config.path))
+    except PySparkException as error:
+        raise InputError(
+            f"source.transactions: {config.format} {where} cannot be read "
+            f"({_first_line(error)}). Check the path or name, the format and the access rights"
+        ) from error
+    if not source.columns:
+        raise InputError(f"source.transactions: {config.format} {where} holds no column")
+    return source
+
+
+def _options(config: TransactionsSource) -> dict[str, str]:
+    # A CSV whose lines do not fit must not lose them: unreadable values become NULL and are
+    # refused with a reason by the quarantine.
+    defaults = {"csv": {"header": "true"}}.get(config.format, {})
+    return {**defaults, **config.options}
+
+
+def source_version(spark: SparkSession, config: TransactionsSource, source: DataFrame) -> str:
+    """A text that changes when the source does: a Delta version, or a hash over its files.
+
+    Files count with path, size and modification time. A source without files or versions (a view
+    over a database, say) can't be told apart from its next state, so it has no stable version.
+    """
+    delta = _delta_table(spark, config)
+    if delta is not None:
+        version = delta.history(1).select("version").first()
+        return f"delta:{version[0] if version else 0}"
+    paths = sorted(source.inputFiles())
+    if not paths:
+        return "unversioned"
+    # binaryFile lists size and time without opening the files.
+    files = spark.read.format("binaryFile").load(paths)
+    rows = files.select("path", "length", F.unix_micros("modificationTime")).collect()
+    digest = hashlib.sha256(repr(sorted(tuple(row) for row in rows)).encode())
+    return f"files:{digest.hexdigest()[:16]}"
+
+
+def _delta_table(spark: SparkSession, config: TransactionsSource) -> DeltaTable | None:
+    if config.format == "delta":
+        return DeltaTable.forPath(spark, str(config.path))
+    if config.format == "table":
+        try:
+            return DeltaTable.forName(spark, str(config.table))
+        except PySparkException:
+            return None
+    return None
+
+
+def _first_line(error: PySparkException) -> str:
+    return str(error).strip().splitlines()[0]

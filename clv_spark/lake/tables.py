@@ -1,0 +1,265 @@
+"""Delta tables of the lake: made from a TableSpec, replaced slice by slice, read back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.errors import ConflictError, GateError, InputError
+from clv_spark.lake.commit import Commit
+from clv_spark.schemas import TableSpec
+
+_WRITE_ATTEMPTS = 3
+_HISTORY_ROWS = 1000
+
+
+class Lake:
+    """The tables of one lake, a folder or a catalog schema."""
+
+    def __init__(self, spark: SparkSession, config: Config) -> None:
+        """Name the place; nothing is read or made yet."""
+        self.spark = spark
+        self.config = config
+
+    def identifier(self, spec: TableSpec) -> str:
+        """The table in SQL, quoted."""
+        place = self.config.lake
+        if place.path is not None:
+            return f"delta.{_quoted(self.path(spec))}"
+        parts = [place.catalog, str(place.schema_), spec.name]
+        return ".".join(_quoted(part) for part in parts if part)
+
+    def path(self, spec: TableSpec) -> str:
+        """The folder of the table, for a lake that is a folder."""
+        return f"{str(self.config.lake.path).rstrip('/')}/{spec.name}"
+
+    def exists(self, spec: TableSpec) -> bool:
+        """Whether the table has been made."""
+        if self.config.lake.path is not None:
+            return DeltaTable.isDeltaTable(self.spark, self.path(spec))
+        return self.spark.catalog.tableExists(self.identifier(spec))
+
+    def read(self, spec: TableSpec, slice_date: dt.date | None = None) -> DataFrame:
+        """The table, or one dated slice of it.
+
+        Raises:
+            InputError: the table does not exist yet.
+        """
+        if not self.exists(spec):
+            raise InputError(
+                f"{spec.name} does not exist in the lake; run the job that writes it first"
+            )
+        table = self.spark.table(self.identifier(spec))
+        if slice_date is None or spec.slice_column is None:
+            return table
+        return table.where(F.col(spec.slice_column) == F.lit(slice_date))
+
+    def newest_slice(self, spec: TableSpec, up_to: dt.date | None = None) -> dt.date | None:
+        """The newest date the table holds, at most ``up_to``; read from the log, not the rows."""
+        if spec.slice_column is None or not self.exists(spec):
+            return None
+        dates = self.read(spec).select(spec.slice_column)
+        if up_to is not None:
+            dates = dates.where(F.col(spec.slice_column) <= F.lit(up_to))
+        row = dates.agg(F.max(spec.slice_column)).first()
+        return row[0] if row else None
+
+    def last_commit(self, spec: TableSpec, slice_date: dt.date | None = None) -> Commit | None:
+        """The newest commit of this package for a slice, None when there is none on record."""
+        if not self.exists(spec):
+            return None
+        wanted = None if slice_date is None else slice_date.isoformat()
+        for commit in self._commits(spec):
+            if commit.slice == wanted:
+                return commit
+        return None
+
+    def _commits(self, spec: TableSpec) -> Iterable[Commit]:
+        rows = self._delta(spec).history(_HISTORY_ROWS)
+        rows = rows.select("version", "userMetadata", "operationMetrics")
+        commits = (Commit.from_history(row.asDict()) for row in rows.collect())
+        return (commit for commit in commits if commit is not None)
+
+    def replace(
+        self, spec: TableSpec, rows: DataFrame, commit: Commit, slice_date: dt.date | None = None
+    ) -> Commit:
+        """Replace one slice, or the whole table, in one atomic commit; others stay as they are.
+
+        A repeated attempt carries the same transaction id, so a write whose answer was lost is
+        not done twice.
+
+        Returns:
+            The commit as the log now holds it.
+
+        Raises:
+            ConflictError: another writer kept changing the same slice.
+            GateError: a row breaks a CHECK or NOT NULL of the table; nothing was written.
+        """
+        self.ensure(spec)
+        writer = (
+            rows.select(*spec.column_names)
+            .write.format("delta")
+            .mode("overwrite")
+            .option("userMetadata", commit.to_json())
+            .option("txnAppId", f"clv_spark/{spec.name}/{commit.slice or 'all'}")
+            .option("txnVersion", self._version(spec) + 1)
+            .partitionBy(*spec.partition_by)
+        )
+        if slice_date is not None:
+            condition = f"{spec.slice_column} = DATE'{slice_date.isoformat()}'"
+            writer = writer.option("replaceWhere", condition)
+        self._with_retries(spec, lambda: self._save(spec, writer))
+        return self._committed(spec, commit)
+
+    def append(self, spec: TableSpec, rows: DataFrame) -> None:
+        """Add rows to a table that is a log."""
+        self.ensure(spec)
+        writer = rows.select(*spec.column_names).write.format("delta").mode("append")
+        self._with_retries(spec, lambda: self._save(spec, writer))
+
+    def expire(self, spec: TableSpec, before: dt.date) -> None:
+        """Remove slices older than a date; only metadata is written, as dates are partitions."""
+        oldest = self.read(spec).agg(F.min(str(spec.slice_column))).first()
+        if oldest and oldest[0] is not None and oldest[0] < before:
+            self._delta(spec).delete(F.col(str(spec.slice_column)) < F.lit(before))
+
+    def _save(self, spec: TableSpec, writer: Any) -> None:
+        if self.config.lake.path is not None:
+            writer.save(self.path(spec))
+        else:
+            writer.saveAsTable(self.identifier(spec))
+
+    def _with_retries(self, spec: TableSpec, write: Any) -> None:
+        for attempt in range(1, _WRITE_ATTEMPTS + 1):
+            try:
+                write()
+                return
+            except PySparkException as error:
+                text = str(error)
+                if re.search(r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)", text):
+                    raise GateError(_violation(spec, text)) from error
+                if "DELTA_CONCURRENT" not in text and "Concurrent" not in type(error).__name__:
+                    raise
+                if attempt == _WRITE_ATTEMPTS:
+                    raise ConflictError(
+                        f"{spec.name}: another writer changed the same slice {attempt} times; "
+                        "let it finish, then run this again"
+                    ) from error
+
+    def _committed(self, spec: TableSpec, commit: Commit) -> Commit:
+        for found in self._commits(spec):
+            if (found.run_id, found.slice) == (commit.run_id, commit.slice):
+                return found
+        raise ConflictError(
+            f"{spec.name}: the commit of this run is not in the table's log; another writer took "
+            "its place. Run this again"
+        )
+
+    def _version(self, spec: TableSpec) -> int:
+        row = self._delta(spec).history(1).select("version").first()
+        return int(row[0]) if row else 0
+
+    def _delta(self, spec: TableSpec) -> DeltaTable:
+        if self.config.lake.path is not None:
+            return DeltaTable.forPath(self.spark, self.path(spec))
+        return DeltaTable.forName(self.spark, self.identifier(spec))
+
+    def ensure(self, spec: TableSpec) -> None:
+        """Make the table if it is missing, and finish what a killed process left undone."""
+        if not self.exists(spec):
+            self._create(spec)
+        detail = self._delta(spec).detail().select("properties").first()
+        have = dict(detail[0]) if detail else {}
+        self._check_version(spec, have)
+        self._set_properties(spec, have)
+        self._add_missing_columns(spec)
+        for name, check in spec.checks.items():
+            if f"delta.constraints.{name}" not in have:
+                self.spark.sql(
+                    f"ALTER TABLE {self.identifier(spec)} ADD CONSTRAINT {_quoted(name)} "
+                    f"CHECK ({check})"
+                )
+
+    def _create(self, spec: TableSpec) -> None:
+        place = self.config.lake
+        if place.path is None:
+            schema = ".".join(_quoted(p) for p in (place.catalog, place.schema_) if p)
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        builder = DeltaTable.createIfNotExists(self.spark).comment(spec.comment)
+        if place.path is not None:
+            builder = builder.location(self.path(spec))
+        else:
+            builder = builder.tableName(self.identifier(spec))
+        for column in spec.columns:
+            builder = builder.addColumn(
+                column.name, column.type, nullable=column.nullable, comment=column.comment
+            )
+        for key, value in self._properties(spec).items():
+            builder = builder.property(key, value)
+        if spec.partition_by:
+            builder = builder.partitionedBy(*spec.partition_by)
+        builder.execute()
+
+    def _properties(self, spec: TableSpec) -> dict[str, str]:
+        keep = self.config.retention
+        history = f"interval {keep.history_days} days"
+        return {
+            "delta.enableDeletionVectors": "false",
+            "delta.checkpointPolicy": "classic",
+            "delta.logRetentionDuration": history,
+            "delta.setTransactionRetentionDuration": history,
+            "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
+            "clv_spark.schemaVersion": str(spec.version),
+        }
+
+    def _check_version(self, spec: TableSpec, have: dict[str, str]) -> None:
+        found = have.get("clv_spark.schemaVersion", "none")
+        if found != str(spec.version):
+            raise InputError(
+                f"{spec.name} in the lake has schema version {found}, this package writes "
+                f"{spec.version}. Use another lake, or move the table away and run again"
+            )
+
+    def _set_properties(self, spec: TableSpec, have: dict[str, str]) -> None:
+        wanted = self._properties(spec)
+        changed = {key: value for key, value in wanted.items() if have.get(key) != value}
+        if changed:
+            pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
+            self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pairs})")
+
+    def _add_missing_columns(self, spec: TableSpec) -> None:
+        """New segment keys become columns; a changed type of the customer id is refused."""
+        have = {f.name: f.dataType.simpleString().upper() for f in self.read(spec).schema.fields}
+        for column in spec.columns:
+            if column.name not in have:
+                self.spark.sql(
+                    f"ALTER TABLE {self.identifier(spec)} ADD COLUMNS "
+                    f"({_quoted(column.name)} {column.type})"
+                )
+            elif have[column.name] != column.type.replace(" ", ""):
+                raise InputError(
+                    f"{spec.name}.{column.name} is {have[column.name]} in the lake, now it would "
+                    f"be {column.type}. Map the column to the old type, or use another lake"
+                )
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _violation(spec: TableSpec, text: str) -> str:
+    # Delta's message goes on with the values of the row, which may hold a customer id.
+    name = re.search(r"CHECK constraint (\w+)|NOT NULL constraint violated for column: (\S+)", text)
+    which = next((group for group in name.groups() if group), "unknown") if name else "unknown"
+    return (
+        f"{spec.name}: a row breaks the table's constraint {which!r}; nothing was written. "
+        "This is a fault of the package or of a mapped expression: please report it"
+    )

@@ -1,0 +1,1 @@
+"""DataFrame to DataFrame, lazy: no read, no write, no action."""

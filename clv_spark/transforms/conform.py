@@ -1,0 +1,279 @@
+"""Source lines in any shape -> lines with one meaning each, or a reason why they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as st
+from pyspark.sql.window import Window
+
+from clv_spark.config import TransactionsSource
+from clv_spark.errors import InputError
+from clv_spark.transforms.money import cents_of_decimal, cents_of_double
+
+UNKNOWN = "(unknown)"
+MISSING_CUSTOMER_ID = "missing_customer_id"
+INVALID_AMOUNT = "invalid_amount"
+INVALID_MARGIN = "invalid_margin"
+INVALID_DATE = "invalid_date"
+DATE_OUT_OF_RANGE = "date_out_of_range"
+FOREIGN_CURRENCY = "foreign_currency"
+DUPLICATE = "duplicate"
+
+_COPY = "__copy"
+_MAPPED = "__m_"
+
+
+def conform(
+    source: DataFrame,
+    config: TransactionsSource,
+    *,
+    currency: str | None,
+    segments: tuple[str, ...],
+) -> DataFrame:
+    """Give every line of the source its meaning, and a reason if it can't be used.
+
+    Args:
+        source: transaction lines as the source has them.
+        config: mapping of columns, time zone, duplicates, reject rules.
+        currency: the one currency to accept; only used when a currency column is mapped.
+        segments: names of the segment keys.
+
+    Returns:
+        One row per source line: customer_id (BIGINT or STRING), event_date, amount_cents (signed:
+        refunds negative), margin_cents (NULL without a margin column), is_refund, transaction_id
+        (NULL when not mapped), the segment keys, reason (NULL = used), and ``line``, the source
+        line as JSON, which costs nothing unless it is selected.
+
+    Raises:
+        InputError: a mapped expression has a type that can't carry its meaning.
+    """
+    return (
+        widen_integers(source)
+        .transform(number_copies, config)
+        .transform(map_columns, config)
+        .transform(number_versions, config)
+        .transform(give_meaning, config, currency=currency, segments=segments)
+    )
+
+
+def widen_integers(source: DataFrame) -> DataFrame:
+    """Small integers as BIGINT, so that ``Quantity * Cents`` in a mapping can't wrap around."""
+    narrow = (st.ByteType, st.ShortType, st.IntegerType)
+    return source.select(
+        *(
+            F.col(f"`{field.name}`").cast("bigint").alias(field.name)
+            if isinstance(field.dataType, narrow)
+            else F.col(f"`{field.name}`")
+            for field in source.schema.fields
+        )
+    )
+
+
+def number_copies(source: DataFrame, config: TransactionsSource) -> DataFrame:
+    """Adds ``__copy``: 1 for the first of exactly equal lines, 2 and up for its copies.
+
+    Equal lines are counted by a hash aggregate and spread again, which needs neither a sort nor
+    an order among lines that can't be told apart.
+    """
+    if config.deduplicate != "all_columns":
+        return source.withColumn(_COPY, F.lit(1))
+    names = [f"`{name}`" for name in source.columns]
+    counted = source.groupBy(*names).agg(F.count(F.lit(1)).cast("int").alias("__copies"))
+    return counted.select(*names, F.explode(F.sequence(F.lit(1), F.col("__copies"))).alias(_COPY))
+
+
+def map_columns(source: DataFrame, config: TransactionsSource) -> DataFrame:
+    """Adds one column per mapped name and per reject rule, evaluated without ANSI errors.
+
+    A date or number that can't be read must send its line to quarantine, not end the job, so the
+    operator's expressions are analysed with ANSI off: they give NULL instead.
+    """
+    session = source.sparkSession
+    others = {name: sql for name, sql in config.columns.items() if name != "event_time"}
+    with _analysed_with(session, **{"spark.sql.ansi.enabled": "false"}):
+        mapped = source.select(
+            "*",
+            *(F.expr(sql).alias(_MAPPED + name) for name, sql in others.items()),
+            *(
+                F.coalesce(F.expr(sql).cast("boolean"), F.lit(False)).alias(f"__r_{number}")
+                for number, sql in enumerate(config.reject.values())
+            ),
+        )
+    return _with_event_date(mapped, config)
+
+
+def _with_event_date(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
+    """Adds the local calendar day, the expression being read once in each time zone in use.
+
+    Analysed in the zone, text without an offset is local time and a TIMESTAMP is an instant that
+    is turned into local time; TIMESTAMP_NTZ and DATE are local already.
+    """
+    zones = config.timezone if isinstance(config.timezone, dict) else {"default": config.timezone}
+    expression = config.columns["event_time"]
+    dates: dict[str, Column] = {}
+    for number, zone in enumerate(dict.fromkeys(zones.values())):
+        name = f"__date_{number}"
+        settings = {"spark.sql.ansi.enabled": "false", "spark.sql.session.timeZone": zone}
+        with _analysed_with(mapped.sparkSession, **settings):
+            probe = mapped.select(F.expr(expression).alias("event_time")).schema["event_time"]
+            _require(probe, (st.DateType, st.TimestampType, st.TimestampNTZType, st.StringType))
+            mapped = mapped.select("*", F.expr(expression).cast("date").alias(name))
+        dates[zone] = F.col(name)
+    day = dates[zones["default"]]
+    for country, zone in zones.items():
+        if country != "default":
+            here = F.col(f"{_MAPPED}country").cast("string") == F.lit(country)
+            day = F.when(here, dates[zone]).otherwise(day)
+    return mapped.withColumn(f"{_MAPPED}event_date", day)
+
+
+def number_versions(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
+    """With ``deduplicate: line_id``: ``__copy`` is 1 for the newest version of a line of a day."""
+    if config.deduplicate != "line_id":
+        return mapped
+    newest = [F.col(f"{_MAPPED}updated_at").desc_nulls_last()]
+    if "updated_at" not in config.columns:
+        newest = []
+    # Versions that agree in everything named are ordered by their whole content, so that the
+    # choice does not depend on where a line was read.
+    content = F.to_json(F.struct(*_source_columns(mapped))).desc()
+    versions = Window.partitionBy(f"{_MAPPED}event_date", f"{_MAPPED}line_id").orderBy(
+        *newest, content
+    )
+    number = F.when(F.col(f"{_MAPPED}line_id").isNull(), 1).otherwise(F.row_number().over(versions))
+    return mapped.withColumn(_COPY, number)
+
+
+def give_meaning(
+    mapped: DataFrame,
+    config: TransactionsSource,
+    *,
+    currency: str | None,
+    segments: tuple[str, ...],
+) -> DataFrame:
+    """Mapped columns -> the conformed columns and the first reason that applies."""
+    has = config.columns.__contains__
+    amount = _cents(mapped, "amount")
+    refund = amount < 0
+    if has("is_refund"):
+        refund = F.coalesce(F.col(f"{_MAPPED}is_refund").cast("boolean"), refund)
+    turned = refund & (amount > 0)
+    margin = F.lit(None).cast("bigint")
+    if has("margin"):
+        given = _cents(mapped, "margin")
+        margin = F.when(turned, -given).otherwise(given)
+    transaction = F.lit(None).cast("string")
+    if has("transaction_id"):
+        transaction = F.col(f"{_MAPPED}transaction_id")
+    return mapped.select(
+        _customer_id(mapped).alias("customer_id"),
+        F.col(f"{_MAPPED}event_date").alias("event_date"),
+        F.when(turned, -amount).otherwise(amount).alias("amount_cents"),
+        margin.alias("margin_cents"),
+        F.coalesce(refund, F.lit(False)).alias("is_refund"),
+        transaction.alias("transaction_id"),
+        *(_segment_value(key).alias(key) for key in segments),
+        *(
+            [F.col(f"{_MAPPED}currency").cast("string").alias("currency")]
+            if currency_mapped(config)
+            else []
+        ),
+        _first_reason(mapped, config, amount, margin, currency).alias("reason"),
+        F.to_json(F.struct(*_source_columns(mapped))).alias("line"),
+    )
+
+
+def currency_mapped(config: TransactionsSource) -> bool:
+    """Whether lines carry their currency."""
+    return "currency" in config.columns
+
+
+def _first_reason(
+    mapped: DataFrame,
+    config: TransactionsSource,
+    amount: Column,
+    margin: Column,
+    currency: str | None,
+) -> Column:
+    date = F.col(f"{_MAPPED}event_date")
+    reason = F.when(_customer_id(mapped).isNull(), MISSING_CUSTOMER_ID)
+    reason = reason.when(amount.isNull(), INVALID_AMOUNT)
+    if "margin" in config.columns:
+        reason = reason.when(margin.isNull(), INVALID_MARGIN)
+    reason = reason.when(date.isNull(), INVALID_DATE)
+    if config.first_date:
+        reason = reason.when(date < F.lit(config.first_date), DATE_OUT_OF_RANGE)
+    if config.last_date:
+        reason = reason.when(date > F.lit(config.last_date), DATE_OUT_OF_RANGE)
+    if currency_mapped(config):
+        same = F.col(f"{_MAPPED}currency").cast("string").eqNullSafe(F.lit(currency))
+        reason = reason.when(~same, FOREIGN_CURRENCY)
+    reason = reason.when(F.col(_COPY) > 1, DUPLICATE)
+    for number, name in enumerate(config.reject):
+        reason = reason.when(F.col(f"__r_{number}"), F.lit(name))
+    return reason
+
+
+def _customer_id(mapped: DataFrame) -> Column:
+    field = mapped.schema[f"{_MAPPED}customer_id"]
+    column = F.col(field.name)
+    if isinstance(field.dataType, st.LongType):
+        return column
+    whole = isinstance(field.dataType, st.DecimalType) and field.dataType.scale == 0
+    if not whole:
+        _require(field, (st.StringType,))
+    text = column.cast("string")
+    return F.when(F.trim(text) != "", text)
+
+
+def _cents(mapped: DataFrame, name: str) -> Column:
+    field = mapped.schema[_MAPPED + name]
+    _require(field, (st.NumericType, st.StringType))
+    column = F.col(field.name)
+    if isinstance(field.dataType, st.DecimalType):
+        return cents_of_decimal(column)
+    if isinstance(field.dataType, st.LongType):
+        return cents_of_decimal(column.cast("decimal(20,0)"))
+    # try_cast: under ANSI a plain cast of unreadable text would end the job.
+    return cents_of_double(column.try_cast("double"))
+
+
+def _segment_value(key: str) -> Column:
+    text = F.trim(F.col(_MAPPED + key).cast("string"))
+    return F.when(text != "", text).otherwise(UNKNOWN)
+
+
+def _source_columns(mapped: DataFrame) -> list[str]:
+    return [f"`{name}`" for name in mapped.columns if not name.startswith("__")]
+
+
+def _require(field: st.StructField, kinds: tuple[type[st.DataType], ...]) -> None:
+    if isinstance(field.dataType, kinds):
+        return
+    name = field.name.removeprefix(_MAPPED)
+    wanted = ", ".join(kind.__name__.removesuffix("Type").upper() for kind in kinds)
+    advice = {
+        "customer_id": "map it as CAST(... AS BIGINT) or CAST(... AS STRING)",
+        "event_time": "map it with to_date, to_timestamp or timestamp_seconds",
+    }.get(name, "map it with CAST(... AS DOUBLE)")
+    raise InputError(
+        f"source.transactions.columns.{name} gives {field.dataType.simpleString()}, expected "
+        f"{wanted}: {advice}"
+    )
+
+
+@contextmanager
+def _analysed_with(spark: SparkSession, **settings: str) -> Iterator[None]:
+    """Settings that Spark reads while it analyses an expression, put back at the end."""
+    before = {key: str(spark.conf.get(key)) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            spark.conf.set(key, value)

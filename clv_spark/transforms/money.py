@@ -1,0 +1,40 @@
+"""Exact money: decimals in tables, whole hundredths (cents) as BIGINT inside aggregates."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+# Beyond this a DECIMAL(18,2) is full, and a DOUBLE no longer holds whole cents.
+LARGEST_AMOUNT = 1e15
+_SAFE_FOR_DOUBLE = 1e9
+
+
+def cents_of_double(amount: Column) -> Column:
+    """A DOUBLE rounded half up, as its decimal digits are written, to whole cents; NULL if unfit.
+
+    NULL comes out for NULL, NaN, infinity and amounts that DECIMAL(18,2) can't hold. The decimal
+    way is exact but slow, so it is taken only where the product by 100 may sit on a rounding edge.
+    """
+    product = amount * 100
+    whole = F.rint(product)
+    clear = (F.abs(amount) < _SAFE_FOR_DOUBLE) & (F.abs(product - whole) < 0.499)
+    exact = (amount.cast("decimal(30,10)").cast("decimal(30,2)") * 100).cast("bigint")
+    fits = F.abs(amount) < LARGEST_AMOUNT
+    return F.when(clear, whole.cast("bigint")).when(fits, exact)
+
+
+def cents_of_decimal(amount: Column) -> Column:
+    """A decimal amount rounded half up to whole cents; NULL for NULL and for too large ones."""
+    fits = F.abs(amount) < F.lit(int(LARGEST_AMOUNT))
+    return F.when(fits, (F.round(amount, 2) * 100).cast("bigint"))
+
+
+def cents(amount: Column) -> Column:
+    """A DECIMAL(p,2) column as whole cents."""
+    return (amount * 100).cast("bigint")
+
+
+def money(cents: Column, precision: int) -> Column:
+    """Whole cents as DECIMAL(precision, 2); overflow raises under ANSI."""
+    return (cents.cast("decimal(20,0)") / 100).cast(f"decimal({precision},2)")
