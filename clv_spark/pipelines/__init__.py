@@ -1,0 +1,1 @@
+"""One page per job: read, transform, write."""
