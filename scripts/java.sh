@@ -61,7 +61,6 @@ apt_works() {
 
 install_java_with_apt() {
     local package
-    say "      no Java 17 or 21 found${JAVA_SEEN:+ (only $JAVA_SEEN)}"
     say "      installing one for the whole system: apt-get update"
     # One dead third-party source makes update fail although Debian's own lists are fine.
     logged 300 env DEBIAN_FRONTEND=noninteractive apt-get update -q || true
@@ -73,7 +72,6 @@ install_java_with_apt() {
 }
 
 install_java_in_venv() {
-    say "      no Java 17 or 21 found${JAVA_SEEN:+ (only $JAVA_SEEN)}"
     say "      downloading Java 17 into .venv/jdk with install-jdk; the system stays as it is"
     logged 300 "$VENV/bin/python" -m pip install -q install-jdk -c constraints.txt || return 1
     logged 600 "$VENV/bin/python" -c \
@@ -93,6 +91,7 @@ java_advice() {
 
 ensure_java() {
     find_java && return 0
+    say "      no Java 17 or 21 found${JAVA_SEEN:+ (only $JAVA_SEEN)}"
     if apt_works && install_java_with_apt; then return 0; fi
     if install_java_in_venv; then return 0; fi
     stop "No Java 17 or 21 found${JAVA_SEEN:+ (only $JAVA_SEEN)}, and none could be downloaded. $(java_advice)"

@@ -8,20 +8,11 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from delta import configure_spark_with_delta_pip
-from pyspark.sql import SparkSession
+from clv_spark.config import Config
+from clv_spark.session import get_session
 
-builder = (
-    SparkSession.builder.master("local[1]")
-    .appName("clv-spark setup")
-    .config("spark.ui.enabled", "false")
-    .config("spark.driver.host", "127.0.0.1")
-    .config("spark.driver.bindAddress", "127.0.0.1")
-    .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-    .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-    .config("spark.databricks.delta.snapshotPartitions", "1")
-)
-spark = configure_spark_with_delta_pip(builder).getOrCreate()
+# Our own session: what is fetched here is exactly what a job asks for later.
+spark = get_session(Config(), "clv_spark setup")
 try:
     with tempfile.TemporaryDirectory() as folder:
         spark.range(3).coalesce(1).write.format("delta").save(f"{folder}/probe")

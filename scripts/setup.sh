@@ -106,8 +106,15 @@ install_packages() {
 }
 
 resolve_delta() {
-    rm -f "$VENV/clv_delta_jar"
-    logged 600 "$VENV/bin/python" scripts/resolve_jars.py "$VENV/clv_delta_jar" ||
+    local status=0
+    rm -rf "$VENV/clv_delta_jar" "$VENV/tmp"
+    mkdir "$VENV/tmp"
+    TMPDIR="$VENV/tmp" logged 600 \
+        "$VENV/bin/python" scripts/resolve_jars.py "$VENV/clv_delta_jar" || status=$?
+    # Java's own words, with the download of the JARs, are in the session's log.
+    cat "$VENV"/tmp/*-spark.log >>"$LOG" 2>/dev/null || true
+    rm -rf "$VENV/tmp"
+    [ "$status" = 0 ] ||
         stop_with_log "Spark did not start with the Delta JARs (is Maven Central reachable?)."
 }
 
