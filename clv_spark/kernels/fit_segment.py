@@ -1,0 +1,167 @@
+"""Fits one model to one segment: many patterns in, one row of parameters and diagnostics out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_spark.errors import ConfigError
+from clv_spark.models import MODELS, FitResult, fit
+
+Floats = NDArray[np.float64]
+
+COLUMNS = (
+    "segment",
+    "model",
+    "parameters",
+    "log_likelihood",
+    "bic",
+    "n_customers",
+    "n_patterns",
+    "n_repeaters",
+    "frequency_spend_correlation",
+    "iterations",
+    "gradient_norm",
+    "condition_number",
+    "status",
+    "message",
+)
+
+
+def fit_segment(
+    patterns: pd.DataFrame,
+    *,
+    model: str,
+    unit_days: int,
+    min_customers: int,
+    min_repeaters: int,
+) -> pd.DataFrame:
+    """Fits a model to the patterns of one segment; whatever happens, the result is one row.
+
+    A fit that goes wrong is a row with status "failed", so that one bad segment does not end the
+    job. The row depends on the set of patterns alone, not on their order.
+
+    Args:
+        patterns: For bg_nbd segment, frequency, recency, T (days), customers (how many customers
+            share the pattern). For gamma_gamma segment, frequency (at least 1), monetary_value
+            (mean spend, above zero), mean_log (mean of its logarithm), customers.
+        model: "bg_nbd" or "gamma_gamma".
+        unit_days: Days per time unit of the parameters, for example 7.
+        min_customers: Below this many customers nothing is fitted; not for gamma_gamma.
+        min_repeaters: Below this many customers with a repeat purchase nothing is fitted.
+
+    Returns:
+        One row with ``COLUMNS``. Status is "ok", "too_small", "not_identified" or "failed";
+        parameters are None unless it is "ok", and numbers not known are None.
+
+    Raises:
+        ConfigError: There is no such model.
+
+    Example:
+        >>> patterns = pd.DataFrame({"segment": ["uk"], "frequency": [1], "recency": [7], "T": [70],
+        ...     "customers": [3]})
+        >>> row = fit_segment(
+        ...     patterns, model="bg_nbd", unit_days=7, min_customers=200, min_repeaters=2)
+        >>> row.loc[0, "status"], row.loc[0, "message"]
+        ('too_small', '3 customers, 200 needed')
+    """
+    if model not in MODELS:
+        raise ConfigError(f"There is no model {model!r}; there are {sorted(MODELS)}.")
+    row = {**dict.fromkeys(COLUMNS), "model": model, "status": "failed"}
+    try:
+        row["segment"] = str(patterns["segment"].iloc[0])
+        row |= _counts(patterns, model)
+        too_small = _too_small(row, model, min_customers, min_repeaters)
+        if too_small:
+            row |= {"status": "too_small", "message": too_small}
+        else:
+            weights = patterns["customers"].to_numpy(np.float64)
+            row |= _outcome(fit(model, _letters(patterns, model, unit_days), weights), row)
+    except Exception as error:
+        # A MemoryError is the executor's trouble, not the segment's: Spark has to see it.
+        if isinstance(error, MemoryError):
+            raise
+        row |= {"status": "failed", "parameters": None, "message": _in_words(error)}
+    # Objects throughout: a column of one None would otherwise turn into a NaN.
+    return pd.DataFrame({name: pd.Series([row[name]], dtype=object) for name in COLUMNS})
+
+
+def _letters(patterns: pd.DataFrame, model: str, unit_days: int) -> dict[str, Floats]:
+    """Renames table columns to the letters of the papers; days become time units here only."""
+    x = patterns["frequency"].to_numpy(np.float64)
+    if model == "gamma_gamma":
+        m_x = patterns["monetary_value"].to_numpy(np.float64)
+        return {"x": x, "m_x": m_x, "log_m_x": patterns["mean_log"].to_numpy(np.float64)}
+    t_x, T = (patterns[name].to_numpy(np.float64) / unit_days for name in ("recency", "T"))
+    return {"x": x, "t_x": t_x, "T": T}
+
+
+def _counts(patterns: pd.DataFrame, model: str) -> dict[str, object]:
+    customers = patterns["customers"]
+    counts: dict[str, object] = {
+        "n_customers": int(customers.sum()),
+        "n_patterns": len(patterns),
+        "n_repeaters": int(customers[patterns["frequency"] > 0].sum()),
+    }
+    if model == "gamma_gamma":
+        counts["frequency_spend_correlation"] = _correlation(patterns)
+    return counts
+
+
+def _correlation(patterns: pd.DataFrame) -> float | None:
+    """Weighted Pearson correlation; gamma-gamma supposes that it is about zero."""
+    names = ["frequency", "monetary_value", "customers"]
+    ordered = patterns[names].sort_values(names)
+    x, m_x, weights = (ordered[name].to_numpy(np.float64) for name in names)
+    total = np.sum(weights)
+    if not total > 0:
+        return None
+    x, m_x = x - np.sum(weights * x) / total, m_x - np.sum(weights * m_x) / total
+    spread = math.sqrt(float(np.sum(weights * x * x))) * math.sqrt(
+        float(np.sum(weights * m_x * m_x))
+    )
+    return _number(float(np.sum(weights * x * m_x)) / spread) if spread > 0 else None
+
+
+def _too_small(
+    row: Mapping[str, object], model: str, min_customers: int, min_repeaters: int
+) -> str:
+    needs = {"n_customers": min_customers, "n_repeaters": min_repeaters}
+    if model == "gamma_gamma":
+        del needs["n_customers"]
+    words = {"n_customers": "customers", "n_repeaters": "customers with a repeat purchase"}
+    short = [
+        f"{row[name]} {words[name]}, {need} needed"
+        for name, need in needs.items()
+        if isinstance(row[name], int) and int(str(row[name])) < need
+    ]
+    return "; ".join(short)
+
+
+def _outcome(result: FitResult, row: Mapping[str, object]) -> dict[str, object]:
+    customers = float(str(row["n_customers"]))
+    bic = len(result.parameters) * math.log(customers) - 2 * result.log_likelihood
+    return {
+        "parameters": result.parameters if result.status == "ok" else None,
+        "log_likelihood": _number(result.log_likelihood),
+        "bic": _number(bic),
+        "iterations": result.iterations,
+        "gradient_norm": _number(result.gradient_norm),
+        "condition_number": _number(result.condition_number),
+        "status": result.status,
+        "message": result.message,
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _in_words(error: Exception) -> str:
+    # Messages of our own errors hold no data; those of libraries may quote a value.
+    from_us = type(error).__module__.startswith("clv_spark.")
+    return f"{type(error).__name__}: {error}" if from_us else type(error).__name__

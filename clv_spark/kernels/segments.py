@@ -1,0 +1,100 @@
+"""Segments that could not be fitted on their own take the parameters of the nearest ancestor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Gives every segment usable parameters where an ancestor has them.
+
+    Args:
+        rows: One per model and segment with model, segment, parent_segment (None for the root),
+            status, parameters, message and whatever else; rows are not changed.
+
+    Returns:
+        New rows in the same order. Added: parameters_segment, whose parameters these are (None if
+        not even the root is ok), and own_weight, 1.0 for own and 0.0 for taken parameters. Status
+        stays as the fit left it; the message says from whom.
+
+    Example:
+        >>> rows = [
+        ...     {"model": "bg_nbd", "segment": "global", "parent_segment": None, "status": "ok",
+        ...      "parameters": {"r": 0.2}, "message": ""},
+        ...     {"model": "bg_nbd", "segment": "uk", "parent_segment": "global",
+        ...      "status": "too_small", "parameters": None, "message": "23 customers, 200 needed"},
+        ... ]
+        >>> uk = take_parents(rows)[1]
+        >>> uk["parameters"], uk["parameters_segment"], uk["own_weight"]
+        ({'r': 0.2}, 'global', 0.0)
+        >>> uk["message"]
+        "23 customers, 200 needed: takes the parameters of 'global'"
+    """
+    by_key = {(row["model"], row["segment"]): row for row in rows}
+    return [_with_parameters(row, by_key) for row in rows]
+
+
+def failed_share(rows: Sequence[Mapping[str, Any]], model: str) -> float:
+    """Share of the root's customers who live in a leaf segment that failed or has no parameters.
+
+    Args:
+        rows: The result of ``take_parents``.
+        model: Only rows of this model count.
+
+    Returns:
+        0.0 to 1.0; 1.0 when the model has no row at all, or no customer, as nothing can be scored.
+
+    Example:
+        >>> rows = [
+        ...     {"model": "bg_nbd", "segment": "global", "parent_segment": None, "status": "ok",
+        ...      "n_customers": 100, "parameters": {}},
+        ...     {"model": "bg_nbd", "segment": "uk", "parent_segment": "global", "status": "failed",
+        ...      "n_customers": 5, "parameters": {}},
+        ... ]
+        >>> failed_share(rows, "bg_nbd")
+        0.05
+    """
+    ours = [row for row in rows if row["model"] == model]
+    parents = {row["parent_segment"] for row in ours}
+    leaves = [row for row in ours if row["segment"] not in parents]
+    total = sum(row["n_customers"] or 0 for row in ours if row["parent_segment"] is None)
+    failed = sum(
+        row["n_customers"] or 0
+        for row in leaves
+        if row["status"] == "failed" or row["parameters"] is None
+    )
+    return min(failed / total, 1.0) if total else 1.0
+
+
+def _with_parameters(
+    row: Mapping[str, Any], by_key: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Row:
+    if row["status"] == "ok":
+        return {**row, "parameters_segment": row["segment"], "own_weight": 1.0}
+    seen = {row["segment"]}
+    ancestor: Mapping[str, Any] | None = row
+    while ancestor is not None and ancestor["status"] != "ok":
+        parent = ancestor["parent_segment"]
+        # A hierarchy that bites its own tail has no ancestor to give.
+        ancestor = None if parent in seen else by_key.get((row["model"], parent))
+        seen.add(parent)
+    reason = (row.get("message") or row["status"]).rstrip(".")
+    if ancestor is None:
+        message = f"{reason}: no segment above has parameters either"
+        return {
+            **row,
+            "parameters": None,
+            "parameters_segment": None,
+            "own_weight": 0.0,
+            "message": message,
+        }
+    return {
+        **row,
+        "parameters": dict(ancestor["parameters"]),
+        "parameters_segment": ancestor["segment"],
+        "own_weight": 0.0,
+        "message": f"{reason}: takes the parameters of '{ancestor['segment']}'",
+    }
