@@ -102,7 +102,21 @@ def test_another_seed_gives_another_world(lines: pa.Table) -> None:
     assert not lines_of(2 * BLOCK_CUSTOMERS, seed=8).equals(lines)
 
 
-def test_ids_of_lines_are_unique_and_an_order_has_one_customer_and_time(lines: pa.Table) -> None:
+def test_two_blocks_are_not_the_same_customers_twice(lines: pa.Table) -> None:
+    days = purchase_days_of(lines)
+    second = days["customer"] >= BLOCK_CUSTOMERS
+    assert set(days["cents"][second][:50]) != set(days["cents"][~second][:50])
+
+
+def test_no_purchase_is_merged_into_another_of_the_same_day() -> None:
+    daily = CountryWorld("Daily", 1.0, 20.0, 5.0, 0.5, 20.0, 5.0, 4.0, 20.0, 0.0)
+    lines = lines_of(500, world=[daily], lines_per_purchase=1.0)
+    assert lines.num_rows == len(purchase_days_of(lines)["day"])
+
+
+def test_ids_of_lines_are_unique_and_an_order_has_one_customer_and_time() -> None:
+    lines = lines_of(2 * BLOCK_CUSTOMERS, lines_per_purchase=10.0)
+    assert lines.num_rows > 4 * CHUNK_LINES
     assert pc.count_distinct(lines["line_id"]).as_py() == lines.num_rows
     orders = lines.group_by("transaction_id").aggregate(
         [("customer_id", "count_distinct"), ("event_time", "count_distinct")]
