@@ -34,4 +34,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "zip":
         pack(Path(sys.argv[2]))
     else:
-        print(*delta_options(sys.argv[2]))
+        sys.stdout.write(" ".join(delta_options(sys.argv[2])) + "\n")
