@@ -1,1 +1,22 @@
-"""One page per job: read, transform, write."""
+"""One page per job, read -> transform -> write: the place where the story is told.
+
+Each job is a function: ``pipelines.run(spark, config, as_of)`` and so on.
+"""
+
+from clv_spark.pipelines.build_customer_days import build_customer_days
+from clv_spark.pipelines.build_features import build_features
+from clv_spark.pipelines.check_source import check_source
+from clv_spark.pipelines.fit_models import fit_models
+from clv_spark.pipelines.generate import generate
+from clv_spark.pipelines.run import run
+from clv_spark.pipelines.score_customers import score_customers
+
+__all__ = [
+    "build_customer_days",
+    "build_features",
+    "check_source",
+    "fit_models",
+    "generate",
+    "run",
+    "score_customers",
+]

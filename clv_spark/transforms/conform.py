@@ -183,7 +183,7 @@ def give_meaning(
             else []
         ),
         _first_reason(mapped, config, amount, margin, currency).alias("reason"),
-        F.to_json(F.struct(*_source_columns(mapped))).alias("line"),
+        F.to_json(F.struct(*_source_columns(mapped)), {"ignoreNullFields": "false"}).alias("line"),
     )
 
 

@@ -13,7 +13,7 @@ from clv_spark.transforms.money import cents, money
 from clv_spark.transforms.segments import decode, encode
 
 
-def customer_features(days: DataFrame, shape: Shape, config: Config, as_of: dt.date) -> DataFrame:
+def fold_days(days: DataFrame, shape: Shape, config: Config, as_of: dt.date) -> DataFrame:
     """Fold the days of each customer up to ``as_of``, that day included.
 
     Args:
@@ -23,7 +23,8 @@ def customer_features(days: DataFrame, shape: Shape, config: Config, as_of: dt.d
         as_of: last day that counts.
 
     Returns:
-        Rows of ``customer_features``; customers without a purchase day are left out.
+        One row per customer with sums in cents; first_purchase_date is NULL for a customer
+        without a purchase day.
     """
     folded = days.where(F.col("event_date") <= F.lit(as_of))
     dictionaries = {}
@@ -46,13 +47,14 @@ def customer_features(days: DataFrame, shape: Shape, config: Config, as_of: dt.d
         F.sum(cents(F.col("margin_amount"))).alias("margin"),
         *segment_values,
     )
-    folded = folded.where(F.col("first_purchase_date").isNotNull())
     for key, dictionary in dictionaries.items():
         folded = decode(folded, key, dictionary)
-    return _named(folded, shape, as_of)
+    return folded
 
 
-def _named(folded: DataFrame, shape: Shape, as_of: dt.date) -> DataFrame:
+def customer_features(folded: DataFrame, shape: Shape, as_of: dt.date) -> DataFrame:
+    """Folded customers as rows of ``customer_features``; those without a purchase are left out."""
+    folded = folded.where(F.col("first_purchase_date").isNotNull())
     frequency = (F.col("purchase_days") - 1).cast("int")
     first, last = F.col("first_purchase_date"), F.col("last_purchase_date")
     repeat = F.col("gross") - F.col("first_day")

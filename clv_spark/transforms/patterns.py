@@ -17,18 +17,19 @@ BUCKET_WIDTH = 0.002
 _LOG_UNIT = 1e9
 
 
-def with_segment(
-    features: DataFrame, keys: tuple[str, ...], cohort_start: dt.date | None
-) -> DataFrame:
-    """Customers that enter a fit, with their segment.
+def with_segment(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """Customers with the name of their segment."""
+    return features.withColumn("segment", segment_name(keys))
 
-    With ``cohort_start`` those whose first seen purchase is earlier stay out: they bought before
-    the data begins, so their age is not known.
+
+def entering_fit(features: DataFrame, cohort_start: dt.date | None) -> DataFrame:
+    """Customers that enter a fit: with ``cohort_start``, those first seen on that day or later.
+
+    Who was first seen earlier may have bought before the data begins, so their age is not known.
     """
-    named = features.withColumn("segment", segment_name(keys))
     if cohort_start is None:
-        return named
-    return named.where(F.col("first_purchase_date") >= F.lit(cohort_start))
+        return features
+    return features.where(F.col("first_purchase_date") >= F.lit(cohort_start))
 
 
 def segment_totals(features: DataFrame) -> DataFrame:

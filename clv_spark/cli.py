@@ -1,0 +1,230 @@
+"""The command clv-spark: arguments, logging, exit codes, and the outcome as the last line."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clv_spark import __version__
+from clv_spark.config import Config, load_config, masked
+from clv_spark.errors import ClvError, ConfigError
+
+log = logging.getLogger("clv_spark")
+
+# job: (needs --as-of, what it does)
+JOBS = {
+    "run": (True, "the whole job: customer days, features, fit, scores, latest"),
+    "build-customer-days": (False, "source lines -> customer_days, rejected_transactions"),
+    "build-features": (True, "customer_days -> customer_features"),
+    "fit-models": (True, "customer_features -> model_parameters"),
+    "score-customers": (True, "features and parameters -> clv_scores, clv_scores_latest"),
+    "check-source": (False, "show how the source is understood; writes nothing"),
+    "doctor": (False, "check versions, Java, Delta and the lake; say what to do"),
+    "show-config": (False, "print the configuration in force, secrets masked"),
+    "demo": (False, "run on the bundled Online Retail II and show the result"),
+    "generate": (False, "write synthetic transactions of a known world"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one job and return its exit code; the last line on stdout is the outcome as JSON."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+    log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
+    try:
+        outcome = _JOB_FUNCTIONS[arguments.job](arguments)
+        code = int(outcome.pop("exit_code", 0))
+    except ClvError as error:
+        log.error("%s", error)
+        outcome, code = _failure(arguments, str(error)), error.exit_code
+    except Exception as error:
+        # A foreign message may quote a row, so only its kind goes into the outcome.
+        log.error("unexpected %s; --verbose shows where", type(error).__name__)
+        log.debug("traceback", exc_info=True)
+        outcome, code = _failure(arguments, f"unexpected {type(error).__name__}"), 1
+    _report({**outcome, "exit_code": code}, arguments.result_file)
+    return code
+
+
+def entry_point() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clv-spark", description="Customer lifetime value on Spark and Delta Lake."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    jobs = parser.add_subparsers(dest="job", required=True, metavar="JOB")
+    for name, (dated, what) in JOBS.items():
+        job = jobs.add_parser(name, help=what, description=what)
+        job.add_argument("--result-file", type=Path, help="write the outcome here as JSON")
+        job.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
+        if name == "generate":
+            _add_generate_options(job)
+            continue
+        job.add_argument("--conf", type=Path, help="YAML file, on top of base.yml beside it")
+        job.add_argument(
+            "--set", action="append", default=[], metavar="a.b=value", help="override one key"
+        )
+        if dated:
+            job.add_argument(
+                "--as-of",
+                required=True,
+                type=_date,
+                metavar="YYYY-MM-DD",
+                help="last day that counts",
+            )
+    return parser
+
+
+def _add_generate_options(job: argparse.ArgumentParser) -> None:
+    job.add_argument("--out", required=True, help="folder for the Parquet files; must be empty")
+    job.add_argument("--customers", type=int, default=10_000, help="number of customers")
+    job.add_argument("--lines", type=int, help="about so many lines in total")
+    job.add_argument("--ids", choices=("int", "string"), default="int", help="kind of customer id")
+    job.add_argument("--seed", type=int, default=1, help="same seed, same lines")
+    job.add_argument("--start", type=_date, default=dt.date(2022, 1, 1), metavar="YYYY-MM-DD")
+    job.add_argument("--end", type=_date, default=dt.date(2024, 12, 31), metavar="YYYY-MM-DD")
+
+
+def _date(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date YYYY-MM-DD") from error
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    return load_config(arguments.conf, arguments.set)
+
+
+def _dated(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.session import get_session
+
+    functions: dict[str, Callable[..., dict[str, Any]]] = {
+        "run": pipelines.run,
+        "build-features": pipelines.build_features,
+        "fit-models": pipelines.fit_models,
+        "score-customers": pipelines.score_customers,
+    }
+    config = _config(arguments)
+    return functions[arguments.job](get_session(config), config, arguments.as_of)
+
+
+def _customer_days(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.session import get_session
+
+    config = _config(arguments)
+    return pipelines.build_customer_days(get_session(config), config)
+
+
+def _check_source(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.reports import source_report
+    from clv_spark.session import get_session
+
+    config = _config(arguments)
+    found = pipelines.check_source(get_session(config), config)
+    sys.stdout.write(source_report(found))
+    return {"job": "check-source", "status": "done", **found["totals"]}
+
+
+def _doctor(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import doctor
+
+    findings = doctor.examine(_config(arguments))
+    sys.stdout.write(doctor.render(findings))
+    code = doctor.exit_code(findings)
+    status = "done" if code == 0 else "failed"
+    return {"job": "doctor", "status": status, "exit_code": code}
+
+
+def _show_config(arguments: argparse.Namespace) -> dict[str, Any]:
+    values = masked(_config(arguments))
+    sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    return {"job": "show-config", "status": "done"}
+
+
+def _demo(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.reports import demo_report
+    from clv_spark.session import get_session
+
+    path = arguments.conf or Path("conf/demo.yml")
+    if not path.exists():
+        raise ConfigError(f"{path} is not here; run the demo from the folder of the repository")
+    config = load_config(path, arguments.set)
+    log.info("demo: Online Retail II as of %s, lake %s", DEMO_AS_OF, config.lake.path)
+    spark = get_session(config)
+    outcome = pipelines.run(spark, config, DEMO_AS_OF)
+    sys.stdout.write(demo_report(spark, config, DEMO_AS_OF))
+    return {**outcome, "job": "demo"}
+
+
+DEMO_AS_OF = dt.date(2011, 12, 9)
+
+
+def _generate(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.session import get_session
+
+    outcome = pipelines.generate(
+        get_session(Config()),
+        out=arguments.out,
+        customers=arguments.customers,
+        lines=arguments.lines,
+        start=arguments.start,
+        end=arguments.end,
+        ids=arguments.ids,
+        seed=arguments.seed,
+    )
+    return {"job": "generate", "status": "done", **outcome}
+
+
+# Heavy imports stand inside the functions, so that --help and a wrong key answer at once.
+_JOB_FUNCTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "run": _dated,
+    "build-customer-days": _customer_days,
+    "build-features": _dated,
+    "fit-models": _dated,
+    "score-customers": _dated,
+    "check-source": _check_source,
+    "doctor": _doctor,
+    "show-config": _show_config,
+    "demo": _demo,
+    "generate": _generate,
+}
+
+
+def _failure(arguments: argparse.Namespace, message: str) -> dict[str, Any]:
+    as_of = getattr(arguments, "as_of", None)
+    return {
+        "job": arguments.job,
+        "status": "failed",
+        "run_id": None,
+        "as_of_date": None if as_of is None else as_of.isoformat(),
+        "message": message,
+    }
+
+
+def _report(outcome: dict[str, Any], result_file: Path | None) -> None:
+    text = json.dumps(outcome, default=str)
+    if result_file is not None:
+        result_file.parent.mkdir(parents=True, exist_ok=True)
+        result_file.write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,102 @@
+"""Job build-features: customer_days -> customer_features of one as-of date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.errors import GateError, InputError
+from clv_spark.lake import Commit
+from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
+from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES
+from clv_spark.transforms.features import customer_features, fold_days
+
+
+def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
+    """Fold ``customer_days`` up to ``as_of`` and replace that slice of ``customer_features``.
+
+    Returns:
+        The outcome of the run.
+
+    Raises:
+        InputError: customer_days does not exist, or holds no purchase up to ``as_of``.
+    """
+    with open_run(spark, config, "build-features", as_of) as run:
+        features_stage(run)
+        return run.outcome()
+
+
+def features_stage(run: Run) -> Commit:
+    """Read days -> fold -> check -> publish the slice."""
+    days = run.lake.read(CUSTOMER_DAYS)
+    upstream = run.lake.last_commit(CUSTOMER_DAYS)
+    if upstream is None:
+        raise InputError("customer_days has no commit on record; run build-customer-days again")
+    return run.stage(
+        CUSTOMER_FEATURES,
+        [upstream.fingerprint],
+        lambda commit: _write(run, days, commit),
+        source_version=upstream.source_version,
+        slice_date=run.date,
+    )
+
+
+def _write(run: Run, days: DataFrame, commit: Commit) -> Commit:
+    _check_dates(run, days)
+    run.input_accepted = True
+    shape = shape_of(days, run.config)
+    with cached(fold_days(days, shape, run.config, run.date)) as folded:
+        buyers, everyone = _counts(folded)
+        _check_customers(run, buyers)
+        reached("customer_features:read")
+        message = f"{everyone - buyers} customers without a purchase are left out"
+        features = customer_features(folded, shape, run.date)
+        commit = replace(commit, figures={"message": message})
+        return run.lake.replace(CUSTOMER_FEATURES.of(shape), features, commit, run.date)
+
+
+def _counts(folded: DataFrame) -> tuple[int, int]:
+    row = folded.agg(F.count("first_purchase_date"), F.count(F.lit(1))).first()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _check_dates(run: Run, days: DataFrame) -> None:
+    row = days.agg(F.min("event_date"), F.max("event_date")).first()
+    first, last = (row[0], row[1]) if row else (None, None)
+    if first is None or last is None or first > run.date:
+        raise InputError(
+            f"customer_days holds no day up to {run.date}; it runs from {first} to {last}. "
+            "Give an --as-of date within the data"
+        )
+    limit = run.config.gates.max_source_age_days
+    age = (run.date - last).days
+    if limit is not None and age > limit:
+        raise GateError(
+            f"the newest line is of {last}, {age} days before {run.date}; "
+            f"gates.max_source_age_days allows {limit}. Nothing was published; check the delivery "
+            "of the source"
+        )
+
+
+def _check_customers(run: Run, customers: int) -> None:
+    if customers == 0:
+        raise InputError(
+            f"no customer has a purchase up to {run.date}; only refunds were found. Check "
+            "source.transactions.columns.is_refund and the sign of amount"
+        )
+    before = run.lake.newest_slice(CUSTOMER_FEATURES, run.date - dt.timedelta(days=1))
+    if before is None:
+        return
+    previous = run.lake.read(CUSTOMER_FEATURES, before).count()
+    limit = run.config.gates.max_customer_drop
+    if customers < previous * (1 - limit):
+        raise GateError(
+            f"{customers} customers up to {run.date}, but {previous} up to {before}: a drop of "
+            f"more than gates.max_customer_drop ({limit:.0%}). Nothing was published; was the "
+            "source loaded in full?"
+        )

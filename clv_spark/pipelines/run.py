@@ -1,0 +1,69 @@
+"""Job run: the whole nightly job in order, from source lines to clv_scores_latest."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from clv_spark.config import Config
+from clv_spark.errors import ConfigError
+from clv_spark.pipelines.build_customer_days import customer_days_stage
+from clv_spark.pipelines.build_features import features_stage
+from clv_spark.pipelines.fit_models import fit_stage
+from clv_spark.pipelines.run_context import Run, open_run
+from clv_spark.pipelines.score_customers import publish_stage, score_stage
+from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, MODEL_PARAMETERS
+
+
+def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
+    """Do whatever of the whole job is not done yet for ``as_of``.
+
+    Args:
+        spark: a session with Delta.
+        config: the configuration.
+        as_of: last day that counts; a backfill of an earlier date leaves later ones alone.
+
+    Returns:
+        The outcome: status ``done`` or ``already_done``, run_id, rows, seconds, tables, stages.
+
+    Raises:
+        ClvError: one of its kinds, see :mod:`clv_spark.errors`; nothing is half published.
+    """
+    with open_run(spark, config, "run", as_of) as this:
+        _check_retention(this)
+        customer_days_stage(this)
+        features_stage(this)
+        fit_stage(this)
+        score_stage(this)
+        publish_stage(this)
+        _expire(this)
+    return this.outcome()
+
+
+_DATED = (CUSTOMER_FEATURES, MODEL_PARAMETERS, CLV_SCORES)
+
+
+def _oldest_kept(this: Run) -> dt.date | None:
+    keep = this.config.retention.slice_days
+    newest = this.lake.newest_slice(CLV_SCORES)
+    if keep is None or newest is None:
+        return None
+    return newest - dt.timedelta(days=keep)
+
+
+def _check_retention(this: Run) -> None:
+    oldest = _oldest_kept(this)
+    if oldest is not None and this.date < oldest:
+        raise ConfigError(
+            f"--as-of {this.date} is older than what retention.slice_days keeps (from {oldest} "
+            "on): its slices would be removed at once. Raise retention.slice_days first"
+        )
+
+
+def _expire(this: Run) -> None:
+    oldest = _oldest_kept(this)
+    if oldest is not None:
+        for spec in _DATED:
+            this.lake.expire(spec, oldest)

@@ -1,0 +1,284 @@
+"""One run: its stages, what each did, whether it was done already, and the rows that record it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import hashlib
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.storagelevel import StorageLevel
+
+from clv_spark import __version__
+from clv_spark.config import Config
+from clv_spark.errors import ClvError, ConfigError, InputError, LockedError
+from clv_spark.lake import Commit, Lake, lake_lock, trusted_session
+from clv_spark.schemas import PIPELINE_RUNS, TableSpec
+from clv_spark.schemas.spec import Shape
+
+log = logging.getLogger(__name__)
+
+# What a stage depends on, its own settings and those of the stages before it.
+_SOURCE_SECTIONS = ("source", "currency", "segments")
+_FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
+_FIT_SECTIONS = (*_FEATURE_SECTIONS, "refunds", "models", "fit")
+SECTIONS = {
+    "customer_days": _SOURCE_SECTIONS,
+    "customer_features": _FEATURE_SECTIONS,
+    "model_parameters": _FIT_SECTIONS,
+    "clv_scores": (*_FIT_SECTIONS, "value"),
+}
+_MONEY = ("amount_read", "amount_used", "amount_rejected")
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage of a run did."""
+
+    stage: str
+    status: str
+    seconds: float
+    commit: Commit
+    message: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """The stage as it stands in the outcome."""
+        figures = self.commit.figures
+        return {
+            "stage": self.stage,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            **{key: figures.get(key) for key in ("rows_read", "rows_used", "rows_rejected")},
+            "rows_written": self.commit.rows_written,
+            "table_version": self.commit.table_version,
+        }
+
+
+@dataclass
+class Run:
+    """The state that the stages of one run share."""
+
+    spark: SparkSession
+    config: Config
+    job: str
+    as_of: dt.date | None = None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    results: list[StageResult] = field(default_factory=list)
+    input_accepted: bool = False
+    current_stage: str = "start"
+
+    def __post_init__(self) -> None:
+        """Bind the lake and start the clock."""
+        self.lake = Lake(self.spark, self.config)
+        self.started = time.monotonic()
+
+    @property
+    def date(self) -> dt.date:
+        """The as-of date of a job that has one."""
+        if self.as_of is None:
+            raise ConfigError(f"{self.job} needs --as-of YYYY-MM-DD: the last day that counts")
+        return self.as_of
+
+    def stage(
+        self,
+        spec: TableSpec,
+        inputs: list[str],
+        work: Callable[[Commit], Commit],
+        *,
+        source_version: str,
+        slice_date: dt.date | None = None,
+        sections: tuple[str, ...] | None = None,
+    ) -> Commit:
+        """Do one stage, unless its last commit says that it is done already.
+
+        Args:
+            spec: the table the stage ends with.
+            inputs: fingerprints of what the stage reads.
+            work: writes the table with the commit it is given, and returns it as committed.
+            source_version: version of the source behind the inputs.
+            slice_date: the dated slice to replace, None for a whole table.
+            sections: settings the stage depends on; those of the table by default.
+        """
+        self.current_stage = spec.name
+        reached(f"{spec.name}:start")
+        begin = time.monotonic()
+        config_hash = self.config_hash(
+            SECTIONS.get(spec.name, ()) if sections is None else sections
+        )
+        when = None if slice_date is None else slice_date.isoformat()
+        fingerprint = _digest([*inputs, config_hash, __version__, when])
+        planned = Commit(self.run_id, when, fingerprint, source_version, config_hash, __version__)
+        done = self.lake.last_commit(spec, slice_date)
+        if done is not None and done.fingerprint == fingerprint and source_version != "unversioned":
+            self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
+            return done
+        log.info("%s ...", _title(spec, slice_date))
+        commit = work(planned)
+        reached(f"{spec.name}:committed")
+        self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
+        return commit
+
+    def config_hash(self, sections: tuple[str, ...]) -> str:
+        """Hash of the settings that decide the rows of a stage."""
+        values = self.config.model_dump(mode="json", include=set(sections))
+        return _digest([values])
+
+    def _finish(self, result: StageResult) -> None:
+        self.results.append(result)
+        self.input_accepted = True
+        written = result.commit.rows_written
+        log.info(
+            "%-24s %-12s %12s rows  version %-4s %6.1f s",
+            result.stage,
+            result.status.replace("_", " "),
+            "" if written is None else f"{written:,}",
+            result.commit.table_version,
+            result.seconds,
+        )
+
+    @property
+    def status(self) -> str:
+        """done, or already_done when no stage had anything to do."""
+        return "done" if any(r.status == "done" for r in self.results) else "already_done"
+
+    def outcome(self) -> dict[str, Any]:
+        """What the run did, as printed in the last line and written to --result-file."""
+        return {
+            "job": self.job,
+            "status": self.status,
+            "run_id": self.run_id,
+            "as_of_date": None if self.as_of is None else self.as_of.isoformat(),
+            "rows": self.results[-1].commit.rows_written if self.results else None,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "tables": {
+                r.stage: {"version": r.commit.table_version, "rows": r.commit.rows_written}
+                for r in self.results
+            },
+            "stages": [r.summary() for r in self.results],
+        }
+
+
+def reached(point: str) -> None:
+    """A named point of a stage; tests kill the process here to prove that a retry heals it."""
+    log.debug("reached %s", point)
+
+
+@contextmanager
+def open_run(
+    spark: SparkSession, config: Config, job: str, as_of: dt.date | None = None
+) -> Iterator[Run]:
+    """Hold the lake for one run and record its stages in ``pipeline_runs``.
+
+    A run that is stopped by its input, its settings or the lock leaves every table as it was, this
+    one included; later failures are recorded.
+    """
+    run = Run(spark, config, job, as_of)
+    with trusted_session(spark), lake_lock(spark, config):
+        try:
+            yield run
+        except Exception as error:
+            if run.input_accepted and not isinstance(error, InputError | LockedError):
+                _record(run, [_failed_row(run, error)])
+            raise
+        if run.status == "done":
+            _record(run, [])
+        elif run.results:
+            _record_if_missing(run)
+
+
+def _record(run: Run, more: list[dict[str, Any]]) -> None:
+    rows = [_row(run, result) for result in run.results] + more
+    schema = ", ".join(PIPELINE_RUNS.ddl(column) for column in PIPELINE_RUNS.columns)
+    frame = run.spark.createDataFrame(
+        [tuple(row.get(c) for c in PIPELINE_RUNS.column_names) for row in rows], schema
+    )
+    run.lake.append(PIPELINE_RUNS, frame.coalesce(1))
+
+
+def _record_if_missing(run: Run) -> None:
+    """A process killed after its last commit left no record: make it up from the commits."""
+    wrote = {result.commit.run_id for result in run.results[-1:]}
+    if run.lake.exists(PIPELINE_RUNS):
+        known = run.lake.read(PIPELINE_RUNS).select("run_id").distinct().collect()
+        wrote -= {row[0] for row in known}
+    if wrote:
+        (run.run_id,) = wrote
+        run.results = [
+            replace(r, status="done", message="recorded by a later run: the first was cut off")
+            for r in run.results
+        ]
+        _record(run, [])
+        run.results = [replace(r, status="already_done") for r in run.results]
+
+
+def _row(run: Run, result: StageResult) -> dict[str, Any]:
+    commit = result.commit
+    figures = dict(commit.figures)
+    for name in _MONEY:
+        if figures.get(name) is not None:
+            figures[name] = decimal.Decimal(figures[name])
+    return {
+        **figures,
+        "run_id": run.run_id,
+        "stage": result.stage,
+        "job": run.job,
+        "as_of_date": run.as_of,
+        "status": result.status,
+        "finished_at": dt.datetime.now(dt.UTC),
+        "seconds": round(result.seconds, 3),
+        "rows_written": commit.rows_written,
+        "source_version": commit.source_version,
+        "table_version": commit.table_version,
+        "config_hash": commit.config_hash,
+        "message": result.message or figures.get("message"),
+        "package_version": commit.package_version,
+    }
+
+
+def _failed_row(run: Run, error: Exception) -> dict[str, Any]:
+    # Only our own messages are known to hold no customer id.
+    message = str(error) if isinstance(error, ClvError) else type(error).__name__
+    return {
+        "run_id": run.run_id,
+        "stage": run.current_stage,
+        "job": run.job,
+        "as_of_date": run.as_of,
+        "status": "failed",
+        "finished_at": dt.datetime.now(dt.UTC),
+        "seconds": round(time.monotonic() - run.started, 3),
+        "message": message,
+        "package_version": __version__,
+    }
+
+
+@contextmanager
+def cached(rows: DataFrame) -> Iterator[DataFrame]:
+    """Keep a result on local disks while it is used more than once."""
+    kept = rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
+
+
+def shape_of(features_or_days: DataFrame, config: Config) -> Shape:
+    """The shape a table was written with: its id type, and the configured segment keys."""
+    id_type = features_or_days.schema["customer_id"].dataType.simpleString()
+    return Shape("BIGINT" if id_type == "bigint" else "STRING", config.segments)
+
+
+def _title(spec: TableSpec, slice_date: dt.date | None) -> str:
+    return spec.name if slice_date is None else f"{spec.name} {slice_date.isoformat()}"
+
+
+def _digest(values: list[Any]) -> str:
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,184 @@
+"""What a person sees on the terminal: the demo's result, and how check-source read the source."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.lake import Lake
+from clv_spark.schemas import (
+    CLV_SCORES,
+    CLV_SCORES_LATEST,
+    CUSTOMER_FEATURES,
+    MODEL_PARAMETERS,
+    PIPELINE_RUNS,
+    TABLES,
+)
+
+
+def demo_report(spark: SparkSession, config: Config, as_of: dt.date) -> str:
+    """The result of a run: lines, countries, best customers, where the tables are, how to read."""
+    lake = Lake(spark, config)
+    parts = [
+        _heading(f"Online Retail II as of {as_of}"),
+        _lines(lake),
+        _heading("Countries"),
+        _countries(lake, as_of),
+        _heading("The ten most valuable customers of the next 365 days"),
+        _best(lake),
+        _heading("Where the tables are, and three ways to read them"),
+        _how_to_read(lake),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _lines(lake: Lake) -> str:
+    runs = lake.read(PIPELINE_RUNS).where(F.col("stage") == "customer_days")
+    row = runs.where("rows_read IS NOT NULL").orderBy(F.desc("finished_at")).first()
+    if row is None:
+        return "no run on record"
+    table = [
+        ("lines read", row["rows_read"], row["amount_read"]),
+        ("lines used", row["rows_used"], row["amount_used"]),
+        ("lines rejected", row["rows_rejected"], row["amount_rejected"]),
+    ]
+    reasons = sorted(row["rejected_by_reason"].items(), key=lambda item: -item[1])
+    table += [(f"  {reason}", lines, "") for reason, lines in reasons]
+    return _table(("", "lines", "GBP"), table)
+
+
+def _countries(lake: Lake, as_of: dt.date) -> str:
+    money = lake.read(CUSTOMER_FEATURES, as_of)
+    money = money.select("customer_id", "gross_amount", "refund_amount")
+    scored = lake.read(CLV_SCORES, as_of).join(money, "customer_id")
+    rows = (
+        scored.groupBy("segment")
+        .agg(
+            F.count(F.lit(1)).alias("customers"),
+            F.first("parameters_segment").alias("parameters_segment"),
+            F.sum(F.col("gross_amount") - F.col("refund_amount")).alias("revenue"),
+            F.sum("clv").alias("clv"),
+        )
+        .orderBy(F.desc("customers"), "segment")
+        .collect()
+    )
+    fits = {
+        row["segment"]: row["message"]
+        for row in lake.read(MODEL_PARAMETERS, as_of).where("model = 'bg_nbd'").collect()
+    }
+    table = [
+        (
+            row["segment"],
+            row["customers"],
+            "own" if row["parameters_segment"] == row["segment"] else "parent",
+            row["revenue"],
+            row["clv"],
+        )
+        for row in rows
+    ]
+    table.append(
+        (
+            f"{len(rows)} countries",
+            sum(row["customers"] for row in rows),
+            "",
+            sum(row["revenue"] for row in rows),
+            sum(row["clv"] for row in rows),
+        )
+    )
+    note = f"\nglobal fit: {fits.get('global', 'none')}"
+    return _table(("country", "customers", "fit", "net revenue GBP", "clv GBP"), table) + note
+
+
+def _best(lake: Lake) -> str:
+    columns = (
+        "customer_id",
+        "segment",
+        "frequency",
+        "p_active_365d",
+        "expected_purchases_365d",
+        "expected_order_value",
+        "historical_clv",
+        "clv",
+    )
+    rows = lake.read(CLV_SCORES_LATEST).orderBy(F.desc("clv"), "customer_id").limit(10)
+    return _table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
+
+
+def _how_to_read(lake: Lake) -> str:
+    if lake.config.lake.path is None:
+        tables = "\n".join(f"  {lake.identifier(spec)}" for spec in TABLES)
+        return f"{tables}\n\nSpark SQL\n  SELECT * FROM {lake.identifier(CLV_SCORES_LATEST)}"
+    places = {spec.name: Path(lake.path(spec)).resolve() for spec in TABLES}
+    names = "\n".join(f"  {name:24} {place}" for name, place in places.items())
+    latest = places["clv_scores_latest"]
+    return f"""{names}
+
+Spark SQL (spark-sql or any notebook with Delta)
+  SELECT customer_id, clv FROM delta.`{latest}` ORDER BY clv DESC LIMIT 10;
+
+DuckDB (pip install duckdb duckdb-extension-delta)
+  import duckdb, duckdb_extensions; duckdb_extensions.import_extension("delta")
+  duckdb.sql("LOAD delta; SELECT customer_id, clv FROM delta_scan('{latest}') ORDER BY clv DESC LIMIT 10")
+
+Polars (pip install polars deltalake)
+  import polars as pl
+  pl.scan_delta("{latest}").sort("clv", descending=True).head(10).collect()
+"""
+
+
+def source_report(found: dict[str, Any]) -> str:
+    """What check-source found, for the terminal."""
+    reasons = [(reason, t["lines"], t["amount"]) for reason, t in found["reasons"].items()]
+    sample = found["sample"]
+    names = tuple(sample[0]) if sample else ()
+    parts = [
+        _heading("How each column is mapped"),
+        _table(
+            ("column", "expression", "type"),
+            [(m["column"], m["expression"], m["type"]) for m in found["mapping"]],
+        ),
+        _heading(f"{len(sample)} lines as the pipeline sees them (amounts in cents)"),
+        _table(names, [tuple(row.values()) for row in sample]) if sample else "none",
+        _heading("Lines and money by reason"),
+        _table(("reason", "lines", "amount"), reasons),
+        _heading("Dates and currencies of the lines"),
+        f"used lines run from {found['first_date']} to {found['last_date']}",
+        f"currencies seen: {found['currencies'] or 'no currency column is mapped'}",
+        _heading("What to change"),
+        "\n".join(f"- {line}" for line in found["advice"]) or "nothing",
+    ]
+    return "\n".join(parts) + "\n\n"
+
+
+def _heading(text: str) -> str:
+    return f"\n{text}\n{'-' * len(text)}"
+
+
+def _table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
+    texts = [tuple(_text(value) for value in row) for row in rows]
+    widths = [max(len(t[i]) for t in [tuple(names), *texts]) for i in range(len(names))]
+    numeric = [any(not isinstance(r[i], str | None) for r in rows) for i in range(len(names))]
+    lines = []
+    for text in [tuple(names), *texts]:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(text, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 100_000 else f"{value:,}"
+    if isinstance(value, str | dt.date):
+        return str(value)
+    return f"{float(value):,.2f}"

@@ -1,0 +1,45 @@
+"""customer_features -> the kernel's input, and the kernel's output -> rows of clv_scores."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.schemas import CLV_SCORES
+from clv_spark.transforms.segments import segment_name
+
+
+def score_input(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """The columns a score depends on, money as DOUBLE since decimals reach Python as objects."""
+    return features.select(
+        "customer_id",
+        segment_name(keys).alias("segment"),
+        "frequency",
+        "recency",
+        "T",
+        "monetary_value",
+        F.col("gross_amount").cast("double").alias("gross_amount"),
+        F.col("refund_amount").cast("double").alias("refund_amount"),
+        F.col("margin_amount").cast("double").alias("margin_amount"),
+    )
+
+
+def score_columns(
+    scored: DataFrame, config: Config, as_of: dt.date, fit_date: dt.date
+) -> DataFrame:
+    """Adds what is the same for every customer of a run."""
+    model = f"{config.models.transactions} + {config.models.spend}"
+    return scored.withColumns(
+        {
+            "as_of_date": F.lit(as_of),
+            "relationship": F.lit("purchases"),
+            "model": F.lit(model),
+            "fit_date": F.lit(fit_date),
+            "horizon_days": F.lit(config.value.horizon_days),
+            "annual_discount_rate": F.lit(config.value.annual_discount_rate),
+            "currency": F.lit(config.currency).cast("string"),
+        }
+    ).select(*CLV_SCORES.column_names)
