@@ -1,0 +1,103 @@
+"""The page about speed, written from the recorded results."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+# What is compared with what: our stages, the peer's stages.
+STAGES = {
+    "lines to features": (("customer_days", "customer_features"), ("features",)),
+    "fit": (("model_parameters",), ("fit",)),
+    "score and write": (("clv_scores", "clv_scores_latest"), ("score", "write")),
+}
+PACKAGES = ("pyspark", "delta-spark", "pandas", "numpy", "scipy", "duckdb", "lifetimes")
+
+INTRODUCTION = """# Speed
+
+`make bench` runs our whole job `run` into an empty lake and, on the same files in the same run,
+what a user would do without us: DuckDB makes the features, `lifetimes` fits BG/NBD and gamma-gamma,
+scores every customer and writes one Parquet file (`benchmarks/peer.py`). This page is written by
+`benchmarks/bench.py` and holds the last result of each size.
+
+How to read it:
+
+- The ratio is our seconds over the peer's: below one we are faster.
+- Both sides run in processes of their own, alternating; of several rounds each keeps its fastest.
+- The two do not do the same work. Ours checks and reconciles every line, keeps customer-days for
+  the next run, writes transactional tables with history and publishes after gates; the peer keeps
+  nothing but its scores. Ours fits all countries and the global model.
+- Our stages include their Delta commits. Starting and stopping Spark, or Python for the peer,
+  stands apart. Our total also holds the lock, the retention and the record of the run.
+- Memory is the largest sum of resident memory over all processes of a side, sampled five times a
+  second; pages shared by processes count once for each.
+- The lines come from `clv-spark generate`'s world of eight countries, in files sorted by time.
+"""
+
+
+def machine() -> dict[str, Any]:
+    """Return the date, the machine and the versions behind a result."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, "
+        f"{psutil.virtual_memory().total / 1e9:.0f} GB, {platform.system()}",
+        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+
+
+def table(entry: dict[str, Any]) -> str:
+    """Return the comparison of one result as a Markdown table."""
+    ours, peer = entry["ours"], entry["peer_result"]
+    rows = ["| stage | ours, s | peer, s | ratio |", "|---|--:|--:|--:|"]
+    known: set[str] = set()
+    for title, (mine, theirs) in STAGES.items():
+        known |= {*mine}
+        rows.append(_row(title, _sum(ours["stages"], mine), _sum(peer["stages"], theirs)))
+    rest = ours["total"] - _sum(ours["stages"], tuple(known))
+    rows.append(f"| everything else | {rest:.1f} | | |")
+    rows.append(_row("**total**", ours["total"], peer["total"]))
+    rows.append(_row("start and stop, apart", ours["start"], peer["start"]))
+    rows.append(_row("peak memory, MB", ours["peak_mb"], peer["peak_mb"], digits=0))
+    return "\n".join(rows)
+
+
+def render(entries: list[dict[str, Any]]) -> str:
+    """Return the page with all results."""
+    parts = [INTRODUCTION]
+    for entry in entries:
+        detail = ", ".join(
+            f"{name} {seconds:.1f}" for name, seconds in entry["ours"]["stages"].items()
+        )
+        parts.append(
+            f"## {entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers, "
+            f"{entry['ids']} ids, peer with {entry['peer']}\n\n"
+            f"{table(entry)}\n\n"
+            f"Our stages in seconds: {detail}. "
+            f"Input: {entry['megabytes']} MB of Parquet. Rounds: {entry['rounds']}.\n\n"
+            f"`{entry['command']}`, {entry['date']}\n\n"
+            f"{entry['machine']}; {entry['versions']}\n"
+        )
+    return "\n".join(parts)
+
+
+def _row(title: str, ours: float, peer: float, digits: int = 1) -> str:
+    ratio = f"{ours / peer:.2f}" if peer else ""
+    return f"| {title} | {ours:.{digits}f} | {peer:.{digits}f} | {ratio} |"
+
+
+def _sum(stages: dict[str, float], names: tuple[str, ...]) -> float:
+    return sum(stages.get(name, 0.0) for name in names)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
