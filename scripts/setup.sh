@@ -55,7 +55,7 @@ source scripts/java.sh
 # Everything that setup depends on; a change of any of it makes setup run again.
 key() {
     printf '%s|%s|%s|' "$PWD" "${JAVA_HOME:-}" "$("$VENV/bin/python" -V 2>&1)"
-    cat setup.py constraints.txt clv_spark/__init__.py scripts/* | cksum
+    cat setup.py constraints.txt clv_spark/__init__.py scripts/*.sh scripts/*.py | cksum
 }
 
 up_to_date() {
