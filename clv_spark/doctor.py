@@ -6,6 +6,8 @@ broken installation, since reporting it is the job.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import re
 import shutil
@@ -62,8 +64,15 @@ def examine(config: Config | None = None) -> list[Finding]:
     """
     versions = installed_versions()
     findings = [python_finding(sys.version_info[:2]), java_finding(_java_version_text())]
-    findings += [version_finding(name, versions.get(name)) for name in SUPPORTED]
-    findings.append(fit_finding(versions.get("pyspark"), versions.get("delta-spark")))
+    # A cluster may bring Delta as JARs alone; then the session shows whether they fit.
+    jars_alone = "PYSPARK_GATEWAY_PORT" in os.environ and "delta-spark" not in versions
+    findings += [
+        version_finding(name, versions.get(name))
+        for name in SUPPORTED
+        if not (jars_alone and name == "delta-spark")
+    ]
+    if not jars_alone:
+        findings.append(fit_finding(versions.get("pyspark"), versions.get("delta-spark")))
     findings += pin_findings(versions, _constraints())
     findings.append(_worker_python_finding())
     if config is None:
@@ -88,7 +97,7 @@ def render(findings: Iterable[Finding]) -> str:
         if finding.status != "ok":
             lines += [f"      expected: {finding.expected}"] if finding.expected else []
             lines += [f"      to do: {finding.advice}"] if finding.advice else []
-    return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_version(text: str) -> Version:
@@ -205,6 +214,10 @@ def installed_versions() -> dict[str, str]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    # Spark's own distribution carries pyspark without saying so to pip.
+    if "pyspark" not in versions:
+        with contextlib.suppress(ImportError):
+            versions["pyspark"] = importlib.import_module("pyspark").__version__
     return versions
 
 
@@ -299,13 +312,13 @@ def _delta_jar_finding(spark: SparkSession, delta: str) -> Finding:
     except Exception as error:
         advice = "add them (CLV_SPARK_DELTA in spark-submit.sh --help), or run make setup"
         return Finding(name, "fail", f"not loaded ({_first_line(error)})", delta, advice)
-    return jar_finding(version, source, delta)
+    return jar_finding(version, source, delta) if delta else fit_finding(spark.version, version)
 
 
 def jar_finding(jar_version: str, source: str, delta: str) -> Finding:
     """Do the Delta JARs that Spark loaded agree with the Python package?"""
     found = f"{jar_version} ({source.rsplit('/', 1)[-1]})"
-    if not delta or parse_version(jar_version) == parse_version(delta):
+    if parse_version(jar_version) == parse_version(delta):
         return Finding("Delta JARs", "ok", found)
     advice = f"install delta-spark=={jar_version}, or start Spark with the JARs of {delta}"
     return Finding("Delta JARs", "warn", found, f"{delta}, as the Python package", advice)

@@ -1,6 +1,6 @@
 """Conform the transactions and count them by customer and day.
 
-`spark-submit jobs/build_customer_days.py --conf FILE --as-of DATE`
+`spark-submit jobs/build_customer_days.py --conf FILE`
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Write synthetic transactions from a known world.
 
-`spark-submit jobs/generate.py --conf FILE`
+`spark-submit jobs/generate.py --out FOLDER`
 """
 
 import sys

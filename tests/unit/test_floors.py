@@ -30,6 +30,7 @@ FLOORS = {
     "session": 6,
     "doctor": 6,
     "cli": 6,
+    "__main__": 7,
     "jobs": 7,
 }
 SIDE_BY_SIDE = {frozenset({"transforms", "lake"})}
