@@ -115,7 +115,7 @@ def test_report_says_what_to_do_and_sets_the_exit_code() -> None:
     good = Finding("Java", "ok", "17")
     bad = Finding("pandas", "fail", "3.0", ">=2.2,<3", "run make setup")
     assert doctor.render([good, bad]) == (
-        "ok    Java: 17\nfail  pandas: 3.0\n      expected: >=2.2,<3\n      to do: run make setup"
+        "ok    Java: 17\nfail  pandas: 3.0\n      expected: >=2.2,<3\n      to do: run make setup\n"
     )
     assert doctor.exit_code([good, bad]) == 11
     assert doctor.exit_code([good, Finding("x", "warn", "y")]) == 0
