@@ -10,9 +10,11 @@ every size are kept in ``results.json``, and ``docs/performance.md`` is written 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("ours", "peer"), help="run one side, record nothing")
     parser.add_argument("--set", action="append", default=[], help="override a key of our job")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are ended too
 
     options.work = options.work.resolve()
     lines, made = lines_for(options)
@@ -151,7 +154,11 @@ def measured(command: list[Any]) -> dict[str, Any]:
     peak: list[int] = [0]
     watcher = threading.Thread(target=watch, args=(child.pid, peak), daemon=True)
     watcher.start()
-    stdout, _ = child.communicate()
+    try:
+        stdout, _ = child.communicate()
+    except BaseException:
+        end(child.pid)
+        raise
     wall = time.perf_counter() - began
     watcher.join()
     if child.returncode != 0:
@@ -159,6 +166,15 @@ def measured(command: list[Any]) -> dict[str, Any]:
             f"{command[0]} ended with exit code {child.returncode}; its log is above.\n{stdout}"
         )
     return {"stdout": stdout, "wall": wall, "peak_mb": round(peak[0] / 1e6)}
+
+
+def end(pid: int) -> None:
+    """End a process that we started, with its children: Java and Python workers outlive it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for process in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def watch(pid: int, peak: list[int]) -> None:
