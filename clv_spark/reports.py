@@ -124,7 +124,8 @@ Spark SQL (spark-sql or any notebook with Delta)
 
 DuckDB (pip install duckdb duckdb-extension-delta)
   import duckdb, duckdb_extensions; duckdb_extensions.import_extension("delta")
-  duckdb.sql("LOAD delta; SELECT customer_id, clv FROM delta_scan('{latest}') ORDER BY clv DESC LIMIT 10")
+  duckdb.sql("LOAD delta")
+  duckdb.sql("FROM delta_scan('{latest}') SELECT customer_id, clv ORDER BY clv DESC LIMIT 10")
 
 Polars (pip install polars deltalake)
   import polars as pl

@@ -47,6 +47,7 @@ OUTPUT_COLUMNS = (
     "T",
     "monetary_value",
     "return_rate",
+    "margin_rate",
     "p_alive",
     "p_active_365d",
     "expected_purchases_30d",
@@ -223,6 +224,7 @@ def _money(
     )
     return {
         "return_rate": return_rate,
+        "margin_rate": margin_rate,
         "expected_order_value": order_value,
         "expected_revenue_365d": value.revenue,
         "clv": value.clv,

@@ -7,9 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
@@ -19,6 +16,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import LockedError
+from clv_spark.lake.place import lake_folder, local_folder
 
 LEASE_SECONDS = 300
 _BUSY = (
@@ -52,23 +50,12 @@ def lake_lock(spark: SparkSession, config: Config) -> Iterator[None]:
         lock.release()
 
 
-def local_folder(config: Config) -> Path | None:
-    """The lake's folder when it is on the driver's own file system, else None."""
-    if config.lake.path is None:
-        return None
-    parsed = urlparse(config.lake.path)
-    if parsed.scheme == "file":
-        return Path(url2pathname(parsed.path))
-    return Path(config.lake.path) if parsed.scheme == "" else None
-
-
 @contextmanager
 def _lease(spark: SparkSession, config: Config) -> Iterator[None]:
     """A row with an expiry in a small Delta table; Delta lets one of two writers win."""
     place = config.lake
     if place.path is not None:
-        path = f"{place.path.rstrip('/')}/lake_lease"
-        builder = DeltaTable.createIfNotExists(spark).location(path)
+        builder = DeltaTable.createIfNotExists(spark).location(f"{lake_folder(config)}/lake_lease")
     else:
         schema = ".".join(f"`{part}`" for part in (place.catalog, place.schema_) if part)
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
+from clv_spark.lake.place import lake_folder
 from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
@@ -39,7 +40,7 @@ class Lake:
 
     def path(self, spec: TableSpec) -> str:
         """The folder of the table, for a lake that is a folder."""
-        return f"{str(self.config.lake.path).rstrip('/')}/{spec.name}"
+        return f"{lake_folder(self.config)}/{spec.name}"
 
     def exists(self, spec: TableSpec) -> bool:
         """Whether the table has been made."""

@@ -19,7 +19,7 @@ from pyspark.storagelevel import StorageLevel
 
 from clv_spark import __version__
 from clv_spark.config import Config
-from clv_spark.errors import ClvError, ConfigError, InputError, LockedError
+from clv_spark.errors import ClvError, ConfigError, InputError
 from clv_spark.lake import Commit, Lake, lake_lock, trusted_session
 from clv_spark.schemas import PIPELINE_RUNS, TableSpec
 from clv_spark.schemas.spec import Shape
@@ -185,8 +185,8 @@ def open_run(
         try:
             yield run
         except Exception as error:
-            if run.input_accepted and not isinstance(error, InputError | LockedError):
-                _record(run, [_failed_row(run, error)])
+            if run.input_accepted and not isinstance(error, InputError | ConfigError):
+                _record_failure(run, error)
             raise
         if run.status == "done":
             _record(run, [])
@@ -201,6 +201,14 @@ def _record(run: Run, more: list[dict[str, Any]]) -> None:
         [tuple(row.get(c) for c in PIPELINE_RUNS.column_names) for row in rows], schema
     )
     run.lake.append(PIPELINE_RUNS, frame.coalesce(1))
+
+
+def _record_failure(run: Run, error: Exception) -> None:
+    try:
+        _record(run, [_failed_row(run, error)])
+    except Exception as second:
+        # The first error is the one to report; a lake that refuses this write has caused it.
+        log.warning("the failure could not be recorded in pipeline_runs: %s", type(second).__name__)
 
 
 def _record_if_missing(run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,12 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
-from clv_spark.kernels.score_batch import ScoreSettings, SegmentParameters, score_batch
+from clv_spark.kernels.score_batch import (
+    OUTPUT_COLUMNS,
+    ScoreSettings,
+    SegmentParameters,
+    score_batch,
+)
 from clv_spark.lake import Commit
 from clv_spark.pipelines.fit_models import MARGIN_RATE, RETURN_RATE, features_commit
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
@@ -22,7 +27,6 @@ from clv_spark.schemas import (
     CLV_SCORES_LATEST,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
-    Shape,
     TableSpec,
 )
 from clv_spark.transforms.scores import score_columns, score_input
@@ -136,17 +140,18 @@ def parameters_by_segment(run: Run, fit_date: dt.date) -> dict[str, SegmentParam
 
 def _score_batches(
     settings: ScoreSettings, parameters: dict[str, SegmentParameters]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def score_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    def score_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield score_batch(batch, settings, parameters)
+            # A segment that appeared after the fit is scored like everybody.
+            yield score_batch(batch, settings, parameters, default=parameters.get(GLOBAL))
 
     return score_batches
 
 
 def _kernel_schema(spec: TableSpec) -> str:
     by_name = {column.name: column for column in spec.columns}
-    return ", ".join(f"`{name}` {by_name[name].type}" for name in KERNEL_COLUMNS)
+    return ", ".join(f"`{name}` {by_name[name].type}" for name in OUTPUT_COLUMNS)
 
 
 def _gates(scored: DataFrame, expected: int) -> dict[str, Any]:

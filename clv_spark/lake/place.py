@@ -1,0 +1,31 @@
+"""Where the lake is: absolute, and whether that is on the driver's own file system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from clv_spark.config import Config
+
+
+def lake_folder(config: Config) -> str:
+    """The lake's folder; a relative path counts from the working directory.
+
+    Example:
+        >>> from clv_spark.config import load_config
+        >>> lake_folder(load_config(overrides=["lake.path=s3a://bucket/clv/"], environ={}))
+        's3a://bucket/clv'
+    """
+    path = str(config.lake.path)
+    return (path if urlparse(path).scheme else str(Path(path).absolute())).rstrip("/")
+
+
+def local_folder(config: Config) -> Path | None:
+    """The lake's folder when it is on the driver's own file system, else None."""
+    if config.lake.path is None:
+        return None
+    parsed = urlparse(lake_folder(config))
+    if parsed.scheme == "file":
+        return Path(url2pathname(parsed.path))
+    return Path(parsed.path) if parsed.scheme == "" else None
