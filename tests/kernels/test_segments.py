@@ -1,0 +1,110 @@
+"""Who takes whose parameters, and how many customers are left without a fit of their own."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from clv_spark.kernels.segments import failed_share, take_parents
+
+
+def row(segment, parent, status="ok", n=100, model="bg_nbd"):
+    parameters = {"r": float(len(segment))} if status == "ok" else None
+    return {
+        "model": model,
+        "segment": segment,
+        "parent_segment": parent,
+        "status": status,
+        "parameters": parameters,
+        "n_customers": n,
+        "message": "23 customers, 200 needed"
+        if status == "too_small"
+        else "Not identified: ridge.",
+    }
+
+
+def by_segment(rows):
+    return {r["segment"]: r for r in take_parents(rows)}
+
+
+def test_ok_keeps_its_own():
+    own = by_segment([row("global", None)])["global"]
+    assert (own["parameters_segment"], own["own_weight"]) == ("global", 1.0)
+    assert own["message"] == "Not identified: ridge."
+
+
+@pytest.mark.parametrize("status", ["too_small", "not_identified", "failed"])
+def test_others_take_the_parents(status):
+    taken = by_segment([row("global", None), row("uk", "global", status)])["uk"]
+    assert taken["parameters"] == {"r": 6.0}
+    assert (taken["parameters_segment"], taken["own_weight"]) == ("global", 0.0)
+    assert taken["status"] == status
+    assert taken["message"].endswith(": takes the parameters of 'global'")
+
+
+def test_the_message_tells_the_whole_story():
+    taken = by_segment([row("global", None), row("uk", "global", "too_small")])["uk"]
+    assert taken["message"] == "23 customers, 200 needed: takes the parameters of 'global'"
+
+
+def test_the_nearest_ancestor_that_is_ok_wins():
+    rows = [
+        row("shop", "town", "failed"),
+        row("town", "land", "too_small"),
+        row("land", "global"),
+        row("global", None),
+    ]
+    assert by_segment(rows)["shop"]["parameters_segment"] == "land"
+    assert by_segment(rows)["town"]["parameters_segment"] == "land"
+
+
+def test_parameters_of_another_model_are_never_taken():
+    rows = [row("global", None, model="gamma_gamma"), row("uk", "global", "failed")]
+    taken = by_segment(rows)["uk"]
+    assert taken["parameters"] is None
+    assert taken["parameters_segment"] is None
+    assert taken["own_weight"] == 0.0
+    assert "no segment above has parameters" in taken["message"]
+
+
+def test_a_hierarchy_in_a_circle_ends():
+    rows = [row("a", "b", "failed"), row("b", "a", "failed")]
+    assert by_segment(rows)["a"]["parameters"] is None
+
+
+def test_the_callers_rows_stay_as_they_are():
+    rows = [row("global", None), row("uk", "global", "failed")]
+    before = copy.deepcopy(rows)
+    taken = take_parents(rows)
+    taken[1]["parameters"]["r"] = -1.0
+    assert rows == before
+
+
+def test_failed_share_counts_customers_of_failed_leaves():
+    rows = take_parents(
+        [
+            row("global", None, n=100),
+            row("uk", "global", "failed", n=5),
+            row("de", "global", "too_small", n=20),
+            row("fr", "global", n=75),
+            row("global", None, n=9, model="gamma_gamma"),
+        ]
+    )
+    assert failed_share(rows, "bg_nbd") == 0.05
+    assert failed_share(rows, "gamma_gamma") == 0.0
+
+
+def test_failed_share_is_one_when_nobody_has_parameters():
+    rows = take_parents(
+        [row("global", None, "failed", n=30), row("uk", "global", "too_small", n=30)]
+    )
+    assert failed_share(rows, "bg_nbd") == 1.0
+    assert failed_share(rows, "gamma_gamma") == 1.0
+
+
+def test_a_failed_inner_segment_is_no_leaf():
+    rows = take_parents(
+        [row("global", None, "failed"), row("land", "global", "failed"), row("uk", "land")]
+    )
+    assert failed_share(rows, "bg_nbd") == 0.0
