@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import LockedError
 from clv_spark.lake.place import lake_folder, local_folder
+from clv_spark.lake.spark_errors import SPARK_ERRORS
 
 LEASE_SECONDS = 300
 _BUSY = (
@@ -96,7 +96,7 @@ def _take(table: DeltaTable, holder: str) -> bool:
             .whenNotMatchedInsertAll()
             .execute()
         )
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         if "DELTA_CONCURRENT" in str(error):
             return False
         raise

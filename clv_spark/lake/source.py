@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 
 from delta.tables import DeltaTable
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import TransactionsSource
 from clv_spark.errors import InputError
+from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
 
 def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
@@ -26,10 +26,10 @@ def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
         else:
             reader = spark.read.format(config.format).options(**_options(config))
             source = reader.load(str(config.path))
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         raise InputError(
             f"source.transactions: {config.format} {where} cannot be read "
-            f"({_first_line(error)}). Check the path or name, the format and the access rights"
+            f"({condition(error)}). Check the path or name, the format and the access rights"
         ) from error
     if not source.columns:
         raise InputError(f"source.transactions: {config.format} {where} holds no column")
@@ -69,10 +69,6 @@ def _delta_table(spark: SparkSession, config: TransactionsSource) -> DeltaTable 
     if config.format == "table":
         try:
             return DeltaTable.forName(spark, str(config.table))
-        except PySparkException:
+        except SPARK_ERRORS:
             return None
     return None
-
-
-def _first_line(error: PySparkException) -> str:
-    return str(error).strip().splitlines()[0]

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -16,6 +15,7 @@ from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
 from clv_spark.lake.place import lake_folder
+from clv_spark.lake.spark_errors import SPARK_ERRORS
 from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
@@ -143,7 +143,7 @@ class Lake:
             try:
                 write()
                 return
-            except PySparkException as error:
+            except SPARK_ERRORS as error:
                 text = str(error)
                 if re.search(r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)", text):
                     raise GateError(_violation(spec, text)) from error
@@ -174,7 +174,7 @@ class Lake:
         return DeltaTable.forName(self.spark, self.identifier(spec))
 
     def ensure(self, spec: TableSpec) -> None:
-        """Make the table if it is missing, and finish what a killed process left undone."""
+        """Make the table if it is missing; bring settings and segment columns up to date."""
         if not self.exists(spec):
             self._create(spec)
         detail = self._delta(spec).detail().select("properties").first()
@@ -182,12 +182,6 @@ class Lake:
         self._check_version(spec, have)
         self._set_properties(spec, have)
         self._add_missing_columns(spec)
-        for name, check in spec.checks.items():
-            if f"delta.constraints.{name}" not in have:
-                self.spark.sql(
-                    f"ALTER TABLE {self.identifier(spec)} ADD CONSTRAINT {_quoted(name)} "
-                    f"CHECK ({check})"
-                )
 
     def _create(self, spec: TableSpec) -> None:
         place = self.config.lake
@@ -219,6 +213,9 @@ class Lake:
             "delta.setTransactionRetentionDuration": history,
             "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
             "clv_spark.schemaVersion": str(spec.version),
+            # As properties of the new table, not by ALTER TABLE: one commit, so that a process
+            # killed on the way can't leave a table without its checks.
+            **{f"delta.constraints.{name}": check for name, check in spec.checks.items()},
         }
 
     def _check_version(self, spec: TableSpec, have: dict[str, str]) -> None:
@@ -231,7 +228,11 @@ class Lake:
 
     def _set_properties(self, spec: TableSpec, have: dict[str, str]) -> None:
         wanted = self._properties(spec)
-        changed = {key: value for key, value in wanted.items() if have.get(key) != value}
+        changed = {
+            key: value
+            for key, value in wanted.items()
+            if have.get(key) != value and not key.startswith("delta.constraints.")
+        }
         if changed:
             pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
             self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pairs})")

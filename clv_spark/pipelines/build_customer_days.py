@@ -6,12 +6,11 @@ import decimal
 from dataclasses import replace
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, GateError, InputError
-from clv_spark.lake import Commit, read_source, source_version
+from clv_spark.lake import SPARK_ERRORS, Commit, condition, read_source, source_version
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
 from clv_spark.transforms.conform import conform
@@ -108,10 +107,10 @@ def read_totals(lines: DataFrame) -> dict[str | None, dict[str, Any]]:
     """
     try:
         rows = totals_by_reason(lines).collect()
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         raise InputError(
-            f"source.transactions: reading the lines failed ({str(error).strip().splitlines()[0]})"
-            ". Run check-source, and mend the file or the mapped expression it names"
+            f"source.transactions: reading the lines failed ({condition(error)}). "
+            "Run check-source, and mend the file or the mapped expression it names"
         ) from error
     return {row["reason"]: row.asDict() for row in rows}
 
