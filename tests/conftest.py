@@ -1,0 +1,61 @@
+"""Shared by all tests: one Spark session, configurations on temporary lakes, markers by folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark.config import Config
+
+ROOT = Path(__file__).parent.parent
+# Tests in these folders need a JVM, child processes or a cluster; all others run in test-fast.
+MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
+
+# Small data: a few partitions are faster than many.
+TEST_SPARK = {
+    "spark.driver.memory": "3g",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.warehouse.dir": "",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = Path(item.fspath).parent.name
+        if folder in MARKED_FOLDERS:
+            item.add_marker(getattr(pytest.mark, folder))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one session of the whole test run."""
+    from clv_spark.session import get_session
+
+    warehouse = str(tmp_path_factory.mktemp("warehouse"))
+    conf = {**TEST_SPARK, "spark.sql.warehouse.dir": warehouse}
+    session = get_session(Config.model_validate({"spark": {"master": "local[2]", "conf": conf}}))
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def config_for(tmp_path: Path) -> Callable[..., Config]:
+    """Makes a configuration with a lake of its own; sections are given as keywords."""
+
+    def make(**sections: Any) -> Config:
+        return Config.model_validate({"lake": {"path": str(tmp_path / "lake")}, **sections})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def child_environment() -> dict[str, str]:
+    """Environment for child processes: the package importable, few partitions."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
