@@ -177,8 +177,9 @@ class Lake:
         """Make the table if it is missing; bring settings and segment columns up to date."""
         if not self.exists(spec):
             self._create(spec)
-        detail = self._delta(spec).detail().select("properties").first()
-        have = dict(detail[0]) if detail else {}
+            return
+        properties = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(spec)}").collect()
+        have = {row["key"]: row["value"] for row in properties}
         self._check_version(spec, have)
         self._set_properties(spec, have)
         self._add_missing_columns(spec)
@@ -244,7 +245,7 @@ class Lake:
             if column.name not in have:
                 self.spark.sql(
                     f"ALTER TABLE {self.identifier(spec)} ADD COLUMNS "
-                    f"({_quoted(column.name)} {column.type})"
+                    f"({_quoted(column.name)} {column.type} COMMENT {_text(column.comment)})"
                 )
             elif have[column.name] != column.type.replace(" ", ""):
                 raise InputError(
@@ -255,6 +256,11 @@ class Lake:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _violation(spec: TableSpec, text: str) -> str:

@@ -88,7 +88,9 @@ def _write_lines(run: Run, config: TransactionsSource, lines: DataFrame, commit:
     with cached(days) as kept:
         reached("customer_days:read")
         reconcile(read, kept)
-        figures = figures_of(read)
+        # The features job asks for the dates; from the commit they cost no scan.
+        dates = {name: read[None][name].isoformat() for name in ("first_date", "last_date")}
+        figures = figures_of(read) | dates
         refused = rejected_transactions(lines)
         if not figures["rows_rejected"]:
             refused = refused.limit(0)

@@ -40,14 +40,14 @@ def features_stage(run: Run) -> Commit:
     return run.stage(
         CUSTOMER_FEATURES,
         [upstream.fingerprint],
-        lambda commit: _write(run, days, commit),
+        lambda commit: _write(run, days, upstream, commit),
         source_version=upstream.source_version,
         slice_date=run.date,
     )
 
 
-def _write(run: Run, days: DataFrame, commit: Commit) -> Commit:
-    _check_dates(run, days)
+def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commit:
+    _check_dates(run, upstream)
     run.input_accepted = True
     shape = shape_of(days, run.config)
     with cached(fold_days(days, shape, run.config, run.date)) as folded:
@@ -65,10 +65,11 @@ def _counts(folded: DataFrame) -> tuple[int, int]:
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _check_dates(run: Run, days: DataFrame) -> None:
-    row = days.agg(F.min("event_date"), F.max("event_date")).first()
-    first, last = (row[0], row[1]) if row else (None, None)
-    if first is None or last is None or first > run.date:
+def _check_dates(run: Run, days: Commit) -> None:
+    first, last = (
+        dt.date.fromisoformat(days.figures[name]) for name in ("first_date", "last_date")
+    )
+    if first > run.date:
         raise InputError(
             f"customer_days holds no day up to {run.date}; it runs from {first} to {last}. "
             "Give an --as-of date within the data"
