@@ -11,7 +11,7 @@ from clv_spark.config import Config, TransactionsSource
 from clv_spark.lake import read_source, source_version, trusted_session
 from clv_spark.pipelines.build_customer_days import figures_of, read_totals, transactions_of
 from clv_spark.transforms import conform as reasons
-from clv_spark.transforms.conform import conform, map_columns
+from clv_spark.transforms.conform import MAPPED, conform, map_columns
 
 _SAMPLE = 10
 _ADVICE = {
@@ -66,13 +66,13 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 
 def _mapping(source: DataFrame, config: TransactionsSource) -> list[dict[str, str]]:
-    mapped = map_columns(source.withColumn("__copy", F.lit(1)), config)
+    mapped = map_columns(source, config)
     types = {f.name: f.dataType.simpleString() for f in mapped.schema.fields}
     return [
         {
             "column": name,
             "expression": sql,
-            "type": types.get(f"__m_{name}", "date, in the configured time zone"),
+            "type": types.get(f"{MAPPED}{name}", "date, in the configured time zone"),
         }
         for name, sql in config.columns.items()
     ]
@@ -81,8 +81,8 @@ def _mapping(source: DataFrame, config: TransactionsSource) -> list[dict[str, st
 def _currencies(source: DataFrame, config: TransactionsSource) -> dict[str, int] | None:
     if "currency" not in config.columns:
         return None
-    mapped = map_columns(source.withColumn("__copy", F.lit(1)), config)
-    rows = mapped.groupBy(F.col("__m_currency").cast("string")).count().collect()
+    mapped = map_columns(source, config)
+    rows = mapped.groupBy(F.col(f"{MAPPED}currency").cast("string")).count().collect()
     return dict(sorted((str(row[0]), int(row[1])) for row in rows))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as st
@@ -23,8 +24,12 @@ DATE_OUT_OF_RANGE = "date_out_of_range"
 FOREIGN_CURRENCY = "foreign_currency"
 DUPLICATE = "duplicate"
 
-_COPY = "__copy"
-_MAPPED = "__m_"
+# No source has columns of these names; its own may well begin with underscores.
+_OURS = "__clv_spark_"
+COPY = f"{_OURS}copy"
+MAPPED = f"{_OURS}m_"
+_RULE = f"{_OURS}r_"
+_COPIES = f"{_OURS}copies"
 
 
 def conform(
@@ -65,25 +70,25 @@ def widen_integers(source: DataFrame) -> DataFrame:
     narrow = (st.ByteType, st.ShortType, st.IntegerType)
     return source.select(
         *(
-            F.col(f"`{field.name}`").cast("bigint").alias(field.name)
+            F.col(quoted(field.name)).cast("bigint").alias(field.name)
             if isinstance(field.dataType, narrow)
-            else F.col(f"`{field.name}`")
+            else F.col(quoted(field.name))
             for field in source.schema.fields
         )
     )
 
 
 def number_copies(source: DataFrame, config: TransactionsSource) -> DataFrame:
-    """Adds ``__copy``: 1 for the first of exactly equal lines, 2 and up for its copies.
+    """Adds the copy number: 1 for the first of exactly equal lines, 2 and up for its copies.
 
     Equal lines are counted by a hash aggregate and spread again, which needs neither a sort nor
     an order among lines that can't be told apart.
     """
     if config.deduplicate != "all_columns":
-        return source.withColumn(_COPY, F.lit(1))
-    names = [f"`{name}`" for name in source.columns]
-    counted = source.groupBy(*names).agg(F.count(F.lit(1)).cast("int").alias("__copies"))
-    return counted.select(*names, F.explode(F.sequence(F.lit(1), F.col("__copies"))).alias(_COPY))
+        return source.withColumn(COPY, F.lit(1))
+    names = [quoted(name) for name in source.columns]
+    counted = source.groupBy(*names).agg(F.count(F.lit(1)).cast("int").alias(_COPIES))
+    return counted.select(*names, F.explode(F.sequence(F.lit(1), F.col(_COPIES))).alias(COPY))
 
 
 def map_columns(source: DataFrame, config: TransactionsSource) -> DataFrame:
@@ -97,10 +102,15 @@ def map_columns(source: DataFrame, config: TransactionsSource) -> DataFrame:
     with _analysed_with(session, **{"spark.sql.ansi.enabled": "false"}):
         mapped = source.select(
             "*",
-            *(F.expr(sql).alias(_MAPPED + name) for name, sql in others.items()),
             *(
-                F.coalesce(F.expr(sql).cast("boolean"), F.lit(False)).alias(f"__r_{number}")
-                for number, sql in enumerate(config.reject.values())
+                _expression(source, f"columns.{name}", sql).alias(MAPPED + name)
+                for name, sql in others.items()
+            ),
+            *(
+                F.coalesce(
+                    _expression(source, f"reject.{reason}", sql).cast("boolean"), F.lit(False)
+                ).alias(f"{_RULE}{number}")
+                for number, (reason, sql) in enumerate(config.reject.items())
             ),
         )
     return _with_event_date(mapped, config)
@@ -116,36 +126,46 @@ def _with_event_date(mapped: DataFrame, config: TransactionsSource) -> DataFrame
     expression = config.columns["event_time"]
     dates: dict[str, Column] = {}
     for number, zone in enumerate(dict.fromkeys(zones.values())):
-        name = f"__date_{number}"
+        name = f"{_OURS}date_{number}"
         settings = {"spark.sql.ansi.enabled": "false", "spark.sql.session.timeZone": zone}
         with _analysed_with(mapped.sparkSession, **settings):
-            probe = mapped.select(F.expr(expression).alias("event_time")).schema["event_time"]
+            event_time = _expression(mapped, "columns.event_time", expression)
+            probe = mapped.select(event_time.alias("event_time")).schema["event_time"]
             _require(probe, (st.DateType, st.TimestampType, st.TimestampNTZType, st.StringType))
-            mapped = mapped.select("*", F.expr(expression).cast("date").alias(name))
+            mapped = mapped.select("*", _local_day(event_time, probe).alias(name))
         dates[zone] = F.col(name)
     day = dates[zones["default"]]
     for country, zone in zones.items():
         if country != "default":
-            here = F.col(f"{_MAPPED}country").cast("string") == F.lit(country)
+            here = F.trim(F.col(f"{MAPPED}country").cast("string")) == F.lit(country)
             day = F.when(here, dates[zone]).otherwise(day)
-    return mapped.withColumn(f"{_MAPPED}event_date", day)
+    return mapped.withColumn(f"{MAPPED}event_date", day)
+
+
+def _local_day(event_time: Column, field: st.StructField) -> Column:
+    day = event_time.cast("date")
+    if not isinstance(field.dataType, st.StringType):
+        return day
+    # Text cast to a date loses its offset from UTC; text that is no date at all, such as 10:30,
+    # would be a time of today.
+    return F.when(day.isNotNull(), event_time.cast("timestamp").cast("date"))
 
 
 def number_versions(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
-    """With ``deduplicate: line_id``: ``__copy`` is 1 for the newest version of a line of a day."""
+    """With ``deduplicate: line_id`` the copy number is 1 for the newest version of a line."""
     if config.deduplicate != "line_id":
         return mapped
-    newest = [F.col(f"{_MAPPED}updated_at").desc_nulls_last()]
+    newest = [F.col(f"{MAPPED}updated_at").desc_nulls_last()]
     if "updated_at" not in config.columns:
         newest = []
     # Versions that agree in everything named are ordered by their whole content, so that the
     # choice does not depend on where a line was read.
     content = F.to_json(F.struct(*_source_columns(mapped))).desc()
-    versions = Window.partitionBy(f"{_MAPPED}event_date", f"{_MAPPED}line_id").orderBy(
+    versions = Window.partitionBy(f"{MAPPED}event_date", f"{MAPPED}line_id").orderBy(
         *newest, content
     )
-    number = F.when(F.col(f"{_MAPPED}line_id").isNull(), 1).otherwise(F.row_number().over(versions))
-    return mapped.withColumn(_COPY, number)
+    number = F.when(F.col(f"{MAPPED}line_id").isNull(), 1).otherwise(F.row_number().over(versions))
+    return mapped.withColumn(COPY, number)
 
 
 def give_meaning(
@@ -160,7 +180,7 @@ def give_meaning(
     amount = _cents(mapped, "amount")
     refund = amount < 0
     if has("is_refund"):
-        refund = F.coalesce(F.col(f"{_MAPPED}is_refund").cast("boolean"), refund)
+        refund = F.coalesce(F.col(f"{MAPPED}is_refund").cast("boolean"), refund)
     turned = refund & (amount > 0)
     margin = F.lit(None).cast("bigint")
     if has("margin"):
@@ -168,17 +188,17 @@ def give_meaning(
         margin = F.when(turned, -given).otherwise(given)
     transaction = F.lit(None).cast("string")
     if has("transaction_id"):
-        transaction = F.col(f"{_MAPPED}transaction_id")
+        transaction = F.col(f"{MAPPED}transaction_id")
     return mapped.select(
         _customer_id(mapped).alias("customer_id"),
-        F.col(f"{_MAPPED}event_date").alias("event_date"),
+        F.col(f"{MAPPED}event_date").alias("event_date"),
         F.when(turned, -amount).otherwise(amount).alias("amount_cents"),
         margin.alias("margin_cents"),
         F.coalesce(refund, F.lit(False)).alias("is_refund"),
         transaction.alias("transaction_id"),
         *(_segment_value(key).alias(key) for key in segments),
         *(
-            [F.col(f"{_MAPPED}currency").cast("string").alias("currency")]
+            [F.col(f"{MAPPED}currency").cast("string").alias("currency")]
             if currency_mapped(config)
             else []
         ),
@@ -199,7 +219,7 @@ def _first_reason(
     margin: Column,
     currency: str | None,
 ) -> Column:
-    date = F.col(f"{_MAPPED}event_date")
+    date = F.col(f"{MAPPED}event_date")
     reason = F.when(_customer_id(mapped).isNull(), MISSING_CUSTOMER_ID)
     reason = reason.when(amount.isNull(), INVALID_AMOUNT)
     if "margin" in config.columns:
@@ -210,19 +230,19 @@ def _first_reason(
     if config.last_date:
         reason = reason.when(date > F.lit(config.last_date), DATE_OUT_OF_RANGE)
     if currency_mapped(config):
-        same = F.col(f"{_MAPPED}currency").cast("string").eqNullSafe(F.lit(currency))
+        same = F.col(f"{MAPPED}currency").cast("string").eqNullSafe(F.lit(currency))
         reason = reason.when(~same, FOREIGN_CURRENCY)
-    reason = reason.when(F.col(_COPY) > 1, DUPLICATE)
+    reason = reason.when(F.col(COPY) > 1, DUPLICATE)
     for number, name in enumerate(config.reject):
-        reason = reason.when(F.col(f"__r_{number}"), F.lit(name))
+        reason = reason.when(F.col(f"{_RULE}{number}"), F.lit(name))
     return reason
 
 
 def _customer_id(mapped: DataFrame) -> Column:
-    field = mapped.schema[f"{_MAPPED}customer_id"]
+    field = mapped.schema[f"{MAPPED}customer_id"]
     column = F.col(field.name)
-    if isinstance(field.dataType, st.LongType):
-        return column
+    if isinstance(field.dataType, st.IntegralType):
+        return column.cast("bigint")
     whole = isinstance(field.dataType, st.DecimalType) and field.dataType.scale == 0
     if not whole:
         _require(field, (st.StringType,))
@@ -231,30 +251,62 @@ def _customer_id(mapped: DataFrame) -> Column:
 
 
 def _cents(mapped: DataFrame, name: str) -> Column:
-    field = mapped.schema[_MAPPED + name]
+    field = mapped.schema[MAPPED + name]
     _require(field, (st.NumericType, st.StringType))
     column = F.col(field.name)
     if isinstance(field.dataType, st.DecimalType):
         return cents_of_decimal(column)
     if isinstance(field.dataType, st.LongType):
         return cents_of_decimal(column.cast("decimal(20,0)"))
+    if isinstance(field.dataType, st.FloatType):
+        # As a FLOAT is written: 1.005 is 1.01 in money, its nearest DOUBLE would be 1.00.
+        column = column.cast("string")
     # try_cast: under ANSI a plain cast of unreadable text would end the job.
     return cents_of_double(column.try_cast("double"))
 
 
 def _segment_value(key: str) -> Column:
-    text = F.trim(F.col(_MAPPED + key).cast("string"))
+    text = F.trim(F.col(MAPPED + key).cast("string"))
     return F.when(text != "", text).otherwise(UNKNOWN)
 
 
 def _source_columns(mapped: DataFrame) -> list[str]:
-    return [f"`{name}`" for name in mapped.columns if not name.startswith("__")]
+    return [quoted(name) for name in mapped.columns if not name.startswith(_OURS)]
+
+
+def quoted(name: str) -> str:
+    """A column's name as Spark reads it, whatever it holds.
+
+    Example:
+        >>> quoted("Customer ID")
+        '`Customer ID`'
+    """
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _expression(source: DataFrame, key: str, sql: str) -> Column:
+    """A configured expression, analysed alone first, so that a mistake is named.
+
+    Raises:
+        InputError: it is not SQL, or names what the source does not have.
+    """
+    try:
+        column = F.expr(sql)
+        source.select(column)
+    except AnalysisException as error:
+        names = [name for name in source.columns if not name.startswith(_OURS)]
+        raise InputError(
+            f"source.transactions.{key}: {sql!r} does not fit the source "
+            f"({error.getCondition()}). The source has the columns {', '.join(names[:40])}. Use "
+            "these names, in backticks where they hold spaces or dots"
+        ) from error
+    return column
 
 
 def _require(field: st.StructField, kinds: tuple[type[st.DataType], ...]) -> None:
     if isinstance(field.dataType, kinds):
         return
-    name = field.name.removeprefix(_MAPPED)
+    name = field.name.removeprefix(MAPPED)
     wanted = ", ".join(kind.__name__.removesuffix("Type").upper() for kind in kinds)
     advice = {
         "customer_id": "map it as CAST(... AS BIGINT) or CAST(... AS STRING)",
