@@ -1,0 +1,28 @@
+-- model_parameters, schema version 1
+CREATE TABLE model_parameters (
+  `fit_date` DATE NOT NULL,
+  `model` STRING NOT NULL,
+  `segment` STRING NOT NULL,
+  `segment_level` STRING NOT NULL,
+  `parent_segment` STRING,
+  `parameters_segment` STRING,
+  `parameters` MAP<STRING,DOUBLE>,
+  `log_likelihood` DOUBLE,
+  `bic` DOUBLE,
+  `n_customers` BIGINT NOT NULL,
+  `n_patterns` BIGINT NOT NULL,
+  `n_repeaters` BIGINT NOT NULL,
+  `frequency_spend_correlation` DOUBLE,
+  `iterations` INT,
+  `gradient_norm` DOUBLE,
+  `condition_number` DOUBLE,
+  `status` STRING NOT NULL,
+  `message` STRING NOT NULL,
+  `own_weight` DOUBLE NOT NULL,
+  `time_unit` STRING NOT NULL,
+  `package_version` STRING NOT NULL,
+  CONSTRAINT status CHECK (status IN ('ok', 'too_small', 'not_identified', 'failed')),
+  CONSTRAINT weight CHECK (own_weight >= 0 AND own_weight <= 1)
+)
+PARTITIONED BY (fit_date)
+-- key: fit_date, model, segment; slice: fit_date
