@@ -130,10 +130,6 @@ def score_batch(
     ]
     if missing:
         raise InputError(f"The batch lacks {missing}; it has {batch.schema.names}.")
-    if batch.num_rows == 1:
-        # numpy takes another code path for single values than for arrays; its last bits differ.
-        (pair,) = pa.Table.from_batches([batch, batch]).combine_chunks().to_batches()
-        return score_batch(pair, settings, parameters, default).slice(0, 1)
     segments = SegmentTable.of(batch.column("segment"), parameters, default)
     numbers = {name: _doubles(batch.column(name)) for name in INPUT_NUMBERS}
     purchases = _purchases(numbers, segments, settings)

@@ -78,11 +78,9 @@ def forecast_given_alive(
     """
     r, alpha, a, b = (np.broadcast_to(params[name], x.shape) for name in ("r", "alpha", "a", "b"))
     chosen, inverse = distinct([r, alpha, a, b, x, T])
-    # numpy takes another code path for single values than for arrays, and its last bits differ.
-    padded = np.resize(chosen, max(chosen.size, 2)) if chosen.size else chosen
-    customers = _Customers(*(np.ascontiguousarray(v[padded]) for v in (r, alpha, a, b, x, T)))
+    customers = _Customers(*(np.ascontiguousarray(v[chosen]) for v in (r, alpha, a, b, x, T)))
     panels = _panels(times, discount_rate)
-    sums = np.zeros((len(panels), 2, padded.size))
+    sums = np.zeros((len(panels), 2, chosen.size))
     for size, pfaff, rows in _groups(customers, times, discount_rate):
         sums[:, :, rows] = _integrals(customers.take(rows), panels, discount_rate, size, pfaff)
     sums = sums[:, :, inverse]
@@ -149,10 +147,9 @@ def _groups(
     for size in np.unique(sizes).tolist():
         for form in (True, False):
             rows = np.flatnonzero((sizes == size) & (pfaff == form))
-            step = max(BLOCK // size, 2)
+            step = BLOCK // size
             for first in range(0, rows.size, step):
-                block = rows[first : first + step]
-                yield size, form, np.resize(block, max(block.size, 2))
+                yield size, form, rows[first : first + step]
 
 
 def _integrals(
