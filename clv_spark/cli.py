@@ -16,6 +16,7 @@ import yaml
 from clv_spark import __version__
 from clv_spark.config import Config, load_config, masked
 from clv_spark.errors import ClvError, ConfigError
+from clv_spark.java_home import use_chosen_java
 
 log = logging.getLogger("clv_spark")
 
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
     log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
+    use_chosen_java()
     try:
         outcome = _JOB_FUNCTIONS[arguments.job](arguments)
         code = int(outcome.pop("exit_code", 0))

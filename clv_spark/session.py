@@ -15,12 +15,13 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ClvError
+from clv_spark.java_home import use_chosen_java
 
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 
 # Spark brings these itself; without the list Delta's packages are 87 MB instead of 20.
-_SPARK_BRINGS = (
+SPARK_BRINGS = (
     "org.apache.hadoop:hadoop-client-api",
     "org.apache.hadoop:hadoop-client-runtime",
     "org.apache.parquet:parquet-hadoop",
@@ -53,7 +54,7 @@ _ON_THIS_MACHINE = {
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "16",
     "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.jars.excludes": ",".join(_SPARK_BRINGS),
+    "spark.jars.excludes": ",".join(SPARK_BRINGS),
 }
 
 
@@ -70,6 +71,7 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         SparkContext._ensure_initialized()
         given = dict(SparkConf().getAll())
         return _builder(app_name, {**_EVERYWHERE, **config.spark.conf, **given}).getOrCreate()
+    use_chosen_java()
     settings = {**_EVERYWHERE, **config.spark.conf}
     master = config.spark.master or "local[*]"
     if master.startswith("local"):

@@ -23,11 +23,11 @@ def delta_options(spark_version: str) -> list[str]:
     except PackageNotFoundError:
         raise SystemExit(1) from None
     sys.path.insert(0, str(ROOT))
-    from clv_spark.session import _SPARK_BRINGS
+    from clv_spark.session import SPARK_BRINGS
 
     # Delta 4.0 was made for one Spark; since 4.1 the name says for which.
     spark = "" if delta.startswith("4.0.") else "_" + ".".join(spark_version.split(".")[:2])
-    return [f"io.delta:delta-spark{spark}_2.13:{delta}", ",".join(_SPARK_BRINGS)]
+    return [f"io.delta:delta-spark{spark}_2.13:{delta}", ",".join(SPARK_BRINGS)]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
 # Small data: a few partitions are faster than many.
 TEST_SPARK = {
     "spark.driver.memory": "3g",
+    # Short jobs: compile little, collect garbage on one thread.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.databricks.delta.snapshotPartitions": "1",

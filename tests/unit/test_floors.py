@@ -28,6 +28,7 @@ FLOORS = {
     "pipelines": 5,
     "reports": 5,
     "session": 6,
+    "java_home": 0,
     "doctor": 6,
     "cli": 6,
     "__main__": 7,

@@ -1,0 +1,32 @@
+"""The Java that set-up chose is used, and a JAVA_HOME of the user's wins."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from clv_spark.java_home import use_chosen_java
+
+
+def test_the_java_of_set_up_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set first, so that monkeypatch puts the old state back whatever happens in between.
+    monkeypatch.setenv("JAVA_HOME", "")
+    monkeypatch.delenv("JAVA_HOME")
+    (tmp_path / "clv_env").write_text("export JAVA_HOME='/opt/a java/17'\n")
+    use_chosen_java(tmp_path)
+    assert os.environ["JAVA_HOME"] == "/opt/a java/17"
+
+
+def test_a_java_home_of_the_user_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/mine")
+    (tmp_path / "clv_env").write_text("export JAVA_HOME='/other'\n")
+    use_chosen_java(tmp_path)
+    assert os.environ["JAVA_HOME"] == "/mine"
+
+
+def test_without_set_up_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set first, so that monkeypatch puts the old state back whatever happens in between.
+    monkeypatch.setenv("JAVA_HOME", "")
+    monkeypatch.delenv("JAVA_HOME")
+    use_chosen_java(tmp_path)
+    assert "JAVA_HOME" not in os.environ
