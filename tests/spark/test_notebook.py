@@ -1,0 +1,34 @@
+"""The notebook of the consumers runs on the demo's lake, imports and never defines."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "notebooks" / "read_the_scores.ipynb"
+
+
+def code_cells() -> list[str]:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_it_imports_and_never_defines() -> None:
+    nodes = [node for cell in code_cells() for node in ast.walk(ast.parse(cell))]
+    assert not [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda)]
+    assert any(isinstance(n, ast.ImportFrom) and "clv_spark" in str(n.module) for n in nodes)
+
+
+def test_it_runs_on_the_demo_lake(demo_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLV_LAKE", str(demo_lake))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(NOTEBOOK.parent))
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    pictures = [out for out in outputs if "image/png" in out.get("data", {})]
+    said = [out.get("text", "") for out in outputs]
+    assert len(pictures) == 3
+    assert any("customers as of 2011-12-09" in text for text in said)
