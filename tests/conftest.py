@@ -30,7 +30,8 @@ TEST_SPARK = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = Path(item.fspath).parent.name
+        # The folder under tests/ counts, so that tests/spark/ops is spark too.
+        folder = item.path.relative_to(ROOT).parts[1]
         if folder in MARKED_FOLDERS:
             item.add_marker(getattr(pytest.mark, folder))
 
