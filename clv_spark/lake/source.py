@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import TransactionsSource
-from clv_spark.errors import InputError
+from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
+
+_LOSES_LINES = {
+    ("ignorecorruptfiles", "true"),
+    ("ignoremissingfiles", "true"),
+    ("mode", "dropmalformed"),
+}
 
 
 def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
@@ -18,6 +28,7 @@ def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
 
     Raises:
         InputError: the path or table does not exist, or Spark can't read it.
+        ConfigError: an option of the reader would lose lines without a word.
     """
     where = config.table if config.format == "table" else config.path
     try:
@@ -25,7 +36,8 @@ def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
             source = spark.table(str(config.table))
         else:
             reader = spark.read.format(config.format).options(**_options(config))
-            source = reader.load(str(config.path))
+            with _times_stay_local(spark):
+                source = reader.load(str(config.path))
     except SPARK_ERRORS as error:
         raise InputError(
             f"source.transactions: {config.format} {where} cannot be read "
@@ -36,10 +48,27 @@ def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
     return source
 
 
+@contextmanager
+def _times_stay_local(spark: SparkSession) -> Iterator[None]:
+    """With ``inferSchema`` a time without offset is local time, not an instant in UTC."""
+    before = str(spark.conf.get("spark.sql.timestampType"))
+    spark.conf.set("spark.sql.timestampType", "TIMESTAMP_NTZ")
+    try:
+        yield
+    finally:
+        spark.conf.set("spark.sql.timestampType", before)
+
+
 def _options(config: TransactionsSource) -> dict[str, str]:
     # A CSV whose lines do not fit must not lose them: unreadable values become NULL and are
     # refused with a reason by the quarantine.
     defaults = {"csv": {"header": "true"}}.get(config.format, {})
+    for name, value in config.options.items():
+        if (name.lower(), value.lower()) in _LOSES_LINES:
+            raise ConfigError(
+                f"source.transactions.options has {name}: {value}, which loses lines in silence; "
+                "remove it, so that a line that can't be used is refused with its reason"
+            )
     return {**defaults, **config.options}
 
 
@@ -53,7 +82,7 @@ def source_version(spark: SparkSession, config: TransactionsSource, source: Data
     if delta is not None:
         version = delta.history(1).select("version").first()
         return f"delta:{version[0] if version else 0}"
-    paths = sorted(source.inputFiles())
+    paths = sorted(_as_path(uri) for uri in source.inputFiles())
     if not paths:
         return "unversioned"
     # binaryFile lists size and time without opening the files.
@@ -61,6 +90,11 @@ def source_version(spark: SparkSession, config: TransactionsSource, source: Data
     rows = files.select("path", "length", F.unix_micros("modificationTime")).collect()
     digest = hashlib.sha256(repr(sorted(tuple(row) for row in rows)).encode())
     return f"files:{digest.hexdigest()[:16]}"
+
+
+def _as_path(uri: str) -> str:
+    """The address of a file as Spark's reader takes it: decoded, and nothing read as a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", unquote(uri))
 
 
 def _delta_table(spark: SparkSession, config: TransactionsSource) -> DeltaTable | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -330,6 +331,26 @@ def test_time_zones_by_country(values: Callable[..., DataFrame]) -> None:
         "others": 15,
         "nowhere": 15,
     }
+
+
+def test_the_range_of_dates_is_of_local_days(spark: SparkSession, tmp_path: Path) -> None:
+    """Spark turns a comparison of days into one of instants: in the source's zone, not its own."""
+    spark.sql(
+        "SELECT * FROM VALUES"
+        " ('before', 'x', TIMESTAMP'2011-06-14 22:59:59Z', 1.00D),"
+        " ('first', 'x', TIMESTAMP'2011-06-14 23:00:00Z', 1.00D),"
+        " ('last', 'x', TIMESTAMP'2011-06-15 22:59:59Z', 1.00D),"
+        " ('after', 'x', TIMESTAMP'2011-06-15 23:00:00Z', 1.00D) AS t(name, customer, at, amount)"
+    ).write.parquet(str(tmp_path / "lines"))
+    source = spark.read.parquet(str(tmp_path / "lines"))
+    lines = meaning(
+        source, timezone="Europe/London", first_date="2011-06-15", last_date="2011-06-15"
+    )
+    found = {name: line["reason"] for name, line in by_case(lines).items()}
+    outside = dict.fromkeys(("before", "after"), "date_out_of_range")
+    assert found == {**outside, "first": None, "last": None}
+    used = lines.where(F.col("reason").isNull() & (F.col("event_date") <= F.lit(DAY)))
+    assert used.count() == 2
 
 
 def test_the_session_time_zone_is_as_before(
