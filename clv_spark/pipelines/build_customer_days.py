@@ -21,6 +21,9 @@ from clv_spark.transforms.customer_days import (
     totals_of_days,
 )
 
+# Beyond this a segment key is a mistake, such as a customer id mapped as country.
+MOST_SEGMENTS = 100_000
+
 
 def build_customer_days(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Read the source once more and replace ``customer_days`` and ``rejected_transactions``.
@@ -74,14 +77,13 @@ def _write(run: Run, config: TransactionsSource, lines: DataFrame, commit: Commi
 
 
 def _write_lines(run: Run, config: TransactionsSource, lines: DataFrame, commit: Commit) -> Commit:
-    read = read_totals(lines)
+    read, segment_values = read_totals(lines, run.config.segments)
     check_usable(read)
     run.input_accepted = True
     _gate_rejected(run, read)
-    shape = shape_of(lines, run.config)
     days = customer_days(
         lines,
-        shape,
+        segment_values,
         by_transaction="transaction_id" in config.columns,
         with_margin="margin" in config.columns,
     )
@@ -90,31 +92,56 @@ def _write_lines(run: Run, config: TransactionsSource, lines: DataFrame, commit:
         reconcile(read, kept)
         # The features job asks for the dates; from the commit they cost no scan.
         dates = {name: read[None][name].isoformat() for name in ("first_date", "last_date")}
-        figures = figures_of(read) | dates
+        commit = replace(commit, figures=figures_of(read) | dates)
         refused = rejected_transactions(lines)
-        if not figures["rows_rejected"]:
+        if not commit.figures["rows_rejected"]:
             refused = refused.limit(0)
-        run.lake.replace(REJECTED_TRANSACTIONS, refused, replace(commit, figures=figures))
+        run.lake.replace(REJECTED_TRANSACTIONS, refused, commit)
         reached("customer_days:rejected_written")
         by_date = kept.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")
-        return run.lake.replace(CUSTOMER_DAYS.of(shape), by_date, replace(commit, figures=figures))
+        return run.lake.replace(CUSTOMER_DAYS.of(shape_of(lines, run.config)), by_date, commit)
 
 
-def read_totals(lines: DataFrame) -> dict[str | None, dict[str, Any]]:
-    """Lines, cents and dates by reason; the reason None stands for the used lines.
+def read_totals(
+    lines: DataFrame, segments: tuple[str, ...]
+) -> tuple[dict[str | None, dict[str, Any]], dict[str, list[str]]]:
+    """Lines, cents and dates by reason (None = used), and the values of each segment key.
 
     Raises:
-        InputError: Spark failed while it read the source.
+        InputError: Spark failed while it read the source, or a segment key has so many values
+            that it can't be a segment.
     """
     try:
-        rows = totals_by_reason(lines).collect()
+        rows = totals_by_reason(lines, segments).limit(MOST_SEGMENTS + 1).collect()
     except SPARK_ERRORS as error:
         raise InputError(
             f"source.transactions: reading the lines failed ({condition(error)}). "
             "Run check-source, and mend the file or the mapped expression it names"
         ) from error
-    return {row["reason"]: row.asDict() for row in rows}
+    if len(rows) > MOST_SEGMENTS:
+        raise InputError(
+            f"segments {list(segments)}: more than {MOST_SEGMENTS} distinct values; map a key "
+            "with few values, such as a country, channel or region"
+        )
+    totals: dict[str | None, dict[str, Any]] = {}
+    for row in rows:
+        found = {name: row[name] for name in ("line_count", "cents", "first_date", "last_date")}
+        known = totals.get(row["reason"])
+        totals[row["reason"]] = found if known is None else _together(known, found)
+    return totals, {key: sorted({row[key] for row in rows}) for key in segments}
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    def both(name: str) -> list[Any]:
+        return [part[name] for part in (one, other) if part[name] is not None]
+
+    return {
+        "line_count": sum(both("line_count")),
+        "cents": sum(both("cents")),
+        "first_date": min(both("first_date"), default=None),
+        "last_date": max(both("last_date"), default=None),
+    }
 
 
 def check_usable(read: dict[str | None, dict[str, Any]]) -> None:

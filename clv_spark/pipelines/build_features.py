@@ -50,7 +50,8 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
     _check_dates(run, upstream)
     run.input_accepted = True
     shape = shape_of(days, run.config)
-    with cached(fold_days(days, shape, run.config, run.date)) as folded:
+    folded_days = fold_days(days, segment_values(days, run.config.segments), run.config, run.date)
+    with cached(folded_days) as folded:
         buyers, everyone = _counts(folded)
         _check_customers(run, buyers)
         reached("customer_features:read")
@@ -58,6 +59,12 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
         features = customer_features(folded, shape, run.date)
         commit = replace(commit, figures={"message": message})
         return run.lake.replace(CUSTOMER_FEATURES.of(shape), features, commit, run.date)
+
+
+def segment_values(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, list[str]]:
+    """All values of each segment key, sorted."""
+    distinct = {key: rows.select(key).distinct().collect() for key in keys}
+    return {key: sorted(str(row[0]) for row in found) for key, found in distinct.items()}
 
 
 def _counts(folded: DataFrame) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
         source_config = transactions_of(config)
         source = read_source(spark, source_config)
         lines = conform(source, source_config, currency=config.currency, segments=config.segments)
-        read = read_totals(lines)
+        read, _ = read_totals(lines, config.segments)
         used = read.get(None, {})
         sample = lines.where(F.col("reason").isNull()).drop("reason", "line").limit(_SAMPLE)
         return {

@@ -30,6 +30,8 @@ COPY = f"{_OURS}copy"
 MAPPED = f"{_OURS}m_"
 _RULE = f"{_OURS}r_"
 _COPIES = f"{_OURS}copies"
+_AMOUNT = f"{_OURS}amount_cents"
+_MARGIN = f"{_OURS}margin_cents"
 
 
 def conform(
@@ -177,15 +179,15 @@ def give_meaning(
 ) -> DataFrame:
     """Mapped columns -> the conformed columns and the first reason that applies."""
     has = config.columns.__contains__
-    amount = _cents(mapped, "amount")
+    mapped = _with_cents(mapped, config)
+    amount = F.col(_AMOUNT)
     refund = amount < 0
     if has("is_refund"):
         refund = F.coalesce(F.col(f"{MAPPED}is_refund").cast("boolean"), refund)
     turned = refund & (amount > 0)
     margin = F.lit(None).cast("bigint")
     if has("margin"):
-        given = _cents(mapped, "margin")
-        margin = F.when(turned, -given).otherwise(given)
+        margin = F.when(turned, -F.col(_MARGIN)).otherwise(F.col(_MARGIN))
     transaction = F.lit(None).cast("string")
     if has("transaction_id"):
         transaction = F.col(f"{MAPPED}transaction_id")
@@ -205,6 +207,14 @@ def give_meaning(
         _first_reason(mapped, config, amount, margin, currency).alias("reason"),
         F.to_json(F.struct(*_source_columns(mapped)), {"ignoreNullFields": "false"}).alias("line"),
     )
+
+
+def _with_cents(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
+    """Money as whole cents in columns of its own, so that each line is rounded once."""
+    columns = {_AMOUNT: _cents(mapped, "amount")}
+    if "margin" in config.columns:
+        columns[_MARGIN] = _cents(mapped, "margin")
+    return mapped.withColumns(columns)
 
 
 def currency_mapped(config: TransactionsSource) -> bool:

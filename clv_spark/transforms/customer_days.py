@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.schemas import CUSTOMER_DAYS, Shape
 from clv_spark.transforms.money import money
 from clv_spark.transforms.segments import decode, encode
 
 
 def customer_days(
-    lines: DataFrame, shape: Shape, *, by_transaction: bool, with_margin: bool
+    lines: DataFrame,
+    segment_values: Mapping[str, Sequence[str]],
+    *,
+    by_transaction: bool,
+    with_margin: bool,
 ) -> DataFrame:
     """Sum the used lines of each customer and local day, exactly.
 
     Args:
         lines: conformed lines; those with a reason are left out.
-        shape: segment keys. A customer with several values on one day gets the smallest.
+        segment_values: all values of each segment key, sorted. A customer with several values on
+            one day gets the smallest.
         by_transaction: count distinct transaction_id; otherwise each sale line is a transaction.
         with_margin: whether the source maps a margin.
 
@@ -25,9 +31,8 @@ def customer_days(
         Rows of ``customer_days``.
     """
     used = lines.where(F.col("reason").isNull())
-    dictionaries = {}
-    for key in shape.segment_keys:
-        used, dictionaries[key] = encode(used, key)
+    for key, values in segment_values.items():
+        used = encode(used, key, values)
     sale = ~F.col("is_refund")
     amount = F.col("amount_cents")
     used = used.select(
@@ -39,31 +44,29 @@ def customer_days(
         F.when(sale, amount).otherwise(0).alias("gross"),
         F.when(sale, 0).otherwise(-amount).alias("refund"),
         *(["margin_cents"] if with_margin else []),
-        *(f"{key}_code" for key in shape.segment_keys),
+        *(f"{key}_code" for key in segment_values),
     )
     sums = [
         *(F.sum(name).alias(name) for name in ("line_count", "gross", "refund")),
         *([F.sum("margin_cents").alias("margin_cents")] if with_margin else []),
-        *(F.min(f"{key}_code").alias(f"{key}_code") for key in shape.segment_keys),
+        *(F.min(f"{key}_code").alias(f"{key}_code") for key in segment_values),
     ]
     if by_transaction:
         keys = ("customer_id", "event_date", "transaction_id")
         used = used.groupBy(*keys).agg(F.max("sales").alias("sales"), *sums)
     days = used.groupBy("customer_id", "event_date").agg(F.sum("sales").alias("sales"), *sums)
-    for key, dictionary in dictionaries.items():
-        days = decode(days, key, dictionary)
     margin = money(F.col("margin_cents"), 18) if with_margin else F.lit(None).cast("decimal(18,2)")
     return days.select(
         F.trunc("event_date", "MM").alias("event_month"),
         "event_date",
         "customer_id",
-        *shape.segment_keys,
+        *(decode(key, values) for key, values in segment_values.items()),
         F.col("sales").alias("transactions"),
         "line_count",
         money(F.col("gross"), 18).alias("gross_amount"),
         money(F.col("refund"), 18).alias("refund_amount"),
         margin.alias("margin_amount"),
-    ).select(*CUSTOMER_DAYS.of(shape).column_names)
+    )
 
 
 def rejected_transactions(lines: DataFrame) -> DataFrame:
@@ -73,9 +76,9 @@ def rejected_transactions(lines: DataFrame) -> DataFrame:
     )
 
 
-def totals_by_reason(lines: DataFrame) -> DataFrame:
-    """Lines and cents by reason (NULL = used), with the dates seen: a handful of rows."""
-    return lines.groupBy("reason").agg(
+def totals_by_reason(lines: DataFrame, segments: tuple[str, ...]) -> DataFrame:
+    """Lines, cents and dates by reason (NULL = used) and segment: a handful of rows."""
+    return lines.groupBy("reason", *segments).agg(
         F.count(F.lit(1)).alias("line_count"),
         F.sum("amount_cents").alias("cents"),
         F.min("event_date").alias("first_date"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,12 +14,17 @@ from clv_spark.transforms.money import cents, money
 from clv_spark.transforms.segments import decode, encode
 
 
-def fold_days(days: DataFrame, shape: Shape, config: Config, as_of: dt.date) -> DataFrame:
+def fold_days(
+    days: DataFrame,
+    segment_values: Mapping[str, Sequence[str]],
+    config: Config,
+    as_of: dt.date,
+) -> DataFrame:
     """Fold the days of each customer up to ``as_of``, that day included.
 
     Args:
         days: rows of ``customer_days``.
-        shape: segment keys.
+        segment_values: all values of each segment key, sorted.
         config: says whether a key takes its latest or its first value.
         as_of: last day that counts.
 
@@ -27,15 +33,14 @@ def fold_days(days: DataFrame, shape: Shape, config: Config, as_of: dt.date) -> 
         without a purchase day.
     """
     folded = days.where(F.col("event_date") <= F.lit(as_of))
-    dictionaries = {}
-    for key in shape.segment_keys:
-        folded, dictionaries[key] = encode(folded, key)
+    for key, values in segment_values.items():
+        folded = encode(folded, key, values)
     purchase_date = F.when(F.col("transactions") > 0, F.col("event_date"))
     gross = cents(F.col("gross_amount"))
-    segment_values = []
-    for key in shape.segment_keys:
+    assigned = []
+    for key in segment_values:
         pick = F.max_by if config.assignment(key) == "latest" else F.min_by
-        segment_values.append(pick(f"{key}_code", purchase_date).alias(f"{key}_code"))
+        assigned.append(pick(f"{key}_code", purchase_date).alias(f"{key}_code"))
     folded = folded.groupBy("customer_id").agg(
         F.min(purchase_date).alias("first_purchase_date"),
         F.max(purchase_date).alias("last_purchase_date"),
@@ -45,11 +50,10 @@ def fold_days(days: DataFrame, shape: Shape, config: Config, as_of: dt.date) -> 
         F.sum(gross).alias("gross"),
         F.sum(cents(F.col("refund_amount"))).alias("refund"),
         F.sum(cents(F.col("margin_amount"))).alias("margin"),
-        *segment_values,
+        *assigned,
     )
-    for key, dictionary in dictionaries.items():
-        folded = decode(folded, key, dictionary)
-    return folded
+    names = [name for name in folded.columns if not name.endswith("_code")]
+    return folded.select(*names, *(decode(k, values) for k, values in segment_values.items()))
 
 
 def customer_features(folded: DataFrame, shape: Shape, as_of: dt.date) -> DataFrame:

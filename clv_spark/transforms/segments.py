@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 GLOBAL = "global"
 
 
-def encode(df: DataFrame, key: str) -> tuple[DataFrame, DataFrame]:
-    """Replace a text key by ``<key>_code``, whole numbers in the order of the values.
+def encode(df: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
+    """Replace a text key by ``<key>_code``, its position in the sorted values.
 
-    Text in an aggregate's buffer makes Spark sort instead of hash, so the fold works on codes.
-
-    Returns:
-        The frame with ``<key>_code`` instead of the key, and the dictionary to decode it.
+    Text in an aggregate's buffer makes Spark sort instead of hash, so the fold works on codes;
+    as they keep the order of the values, the smallest code is the smallest value.
     """
-    values = df.select(key).distinct().agg(F.array_sort(F.collect_set(key)).alias("values"))
-    dictionary = F.broadcast(values.select(F.posexplode("values").alias(f"{key}_code", key)))
-    return df.join(dictionary, on=key, how="left").drop(key), dictionary
+    one = df.sparkSession.range(1)
+    codes = one.select(F.posexplode(F.lit(list(values))).alias(f"{key}_code", key))
+    return df.join(F.broadcast(codes), on=key, how="left").drop(key)
 
 
-def decode(df: DataFrame, key: str, dictionary: DataFrame) -> DataFrame:
-    """The reverse of :func:`encode`."""
-    return df.join(dictionary, on=f"{key}_code", how="left").drop(f"{key}_code")
+def decode(key: str, values: Sequence[str]) -> Column:
+    """The reverse of :func:`encode`, as a column."""
+    return F.element_at(F.lit(list(values)), F.col(f"{key}_code") + 1).alias(key)
 
 
 def segment_name(keys: tuple[str, ...]) -> Column:
