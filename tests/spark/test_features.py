@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.lake import trusted_session
+from clv_spark.pipelines.build_features import segment_values
 from clv_spark.schemas import Shape
 from clv_spark.transforms.conform import conform
 from clv_spark.transforms.customer_days import customer_days
@@ -171,7 +172,10 @@ def days_of(source: DataFrame, *, by_transaction: bool = True) -> DataFrame:
             segments=settings_.segments,
         )
         return customer_days(
-            conformed, SHAPE, by_transaction=by_transaction, with_margin=True
+            conformed,
+            segment_values(conformed, ("country",)),
+            by_transaction=by_transaction,
+            with_margin=True,
         ).localCheckpoint()
 
 
@@ -223,7 +227,7 @@ def test_without_transaction_ids_every_sale_line_is_a_transaction(
 def test_features_are_what_plain_python_says(
     days: DataFrame, lines: list[Line], as_of: dt.date, assignment: str
 ) -> None:
-    folded = fold_days(days, SHAPE, config(assignment), as_of)
+    folded = fold_days(days, segment_values(days, ("country",)), config(assignment), as_of)
     rows = [row.asDict() for row in customer_features(folded, SHAPE, as_of).collect()]
     found = {row.pop("customer_id"): row for row in rows}
     assert len(found) == len(rows)
@@ -253,5 +257,10 @@ def test_an_amount_beyond_doubles_is_summed_exactly(spark: SparkSession) -> None
     )
     with trusted_session(spark):
         conformed = conform(source, exact, currency=None, segments=("country",))
-        row = customer_days(conformed, SHAPE, by_transaction=True, with_margin=True).first()
+        row = customer_days(
+            conformed,
+            segment_values(conformed, ("country",)),
+            by_transaction=True,
+            with_margin=True,
+        ).first()
     assert row["gross_amount"] == Decimal("2700000000000000.03")

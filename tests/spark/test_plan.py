@@ -60,10 +60,11 @@ def fold(
     with trusted_session(spark):
         source = config.source.transactions
         lines = conform(spark.read.parquet(folder), source, currency=None, segments=config.segments)
-        days = customer_days(lines, shape, by_transaction=transactions, with_margin=False)
-        folded = fold_days(days, shape, config, AS_OF)
+        values = {"country": ["here", "there"]}
+        days = customer_days(lines, values, by_transaction=transactions, with_margin=False)
+        folded = fold_days(days, values, config, AS_OF)
         return {
-            "totals": totals_by_reason(lines),
+            "totals": totals_by_reason(lines, config.segments),
             "days": days,
             "features": customer_features(folded, shape, AS_OF),
         }
