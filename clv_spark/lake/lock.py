@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from contextlib import contextmanager
 
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import LockedError
-from clv_spark.lake.place import lake_folder, local_folder
-from clv_spark.lake.spark_errors import SPARK_ERRORS
+from clv_spark.lake.place import lake_folder, local_folder, quoted
+from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 300
 _BUSY = (
@@ -53,20 +56,7 @@ def lake_lock(spark: SparkSession, config: Config) -> Iterator[None]:
 @contextmanager
 def _lease(spark: SparkSession, config: Config) -> Iterator[None]:
     """A row with an expiry in a small Delta table; Delta lets one of two writers win."""
-    place = config.lake
-    if place.path is not None:
-        builder = DeltaTable.createIfNotExists(spark).location(f"{lake_folder(config)}/lake_lease")
-    else:
-        schema = ".".join(f"`{part}`" for part in (place.catalog, place.schema_) if part)
-        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        builder = DeltaTable.createIfNotExists(spark).tableName(f"{schema}.`lake_lease`")
-    table = (
-        builder.comment("Who may write to this lake, and until when.")
-        .addColumn("name", "STRING", comment="always 'lake'; text")
-        .addColumn("holder", "STRING", comment="the run that writes, NULL = free; identifier")
-        .addColumn("expires_at", "TIMESTAMP", comment="end of the lease unless renewed; UTC")
-        .execute()
-    )
+    table = _lease_table(spark, config)
     holder = uuid.uuid4().hex
     if not _take(table, holder):
         raise LockedError(_BUSY)
@@ -78,7 +68,27 @@ def _lease(spark: SparkSession, config: Config) -> Iterator[None]:
     finally:
         stop.set()
         renewal.join()
-        table.update(F.col("holder") == F.lit(holder), {"holder": F.lit(None).cast("string")})
+        # What the run has published stands: a lease that is not given back ends by itself.
+        _update(table, holder, {"holder": F.lit(None).cast("string")})
+
+
+def _lease_table(spark: SparkSession, config: Config) -> DeltaTable:
+    place = config.lake
+    if place.path is not None:
+        name = f"delta.{quoted(f'{lake_folder(config)}/lake_lease')}"
+    else:
+        schema = ".".join(quoted(part) for part in (place.catalog, place.schema_) if part)
+        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        name = f"{schema}.lake_lease"
+    spark.sql(
+        f"""CREATE TABLE IF NOT EXISTS {name} (
+            name STRING COMMENT 'always lake; text',
+            holder STRING COMMENT 'the run that writes, NULL = free; identifier',
+            expires_at TIMESTAMP COMMENT 'end of the lease unless renewed; UTC'
+        ) USING delta COMMENT 'Who may write to this lake, and until when.'
+        TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"""
+    )
+    return DeltaTable.forName(spark, name)
 
 
 def _take(table: DeltaTable, holder: str) -> bool:
@@ -106,4 +116,12 @@ def _take(table: DeltaTable, holder: str) -> bool:
 def _renew(table: DeltaTable, holder: str, stop: threading.Event) -> None:
     while not stop.wait(LEASE_SECONDS / 3):
         until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=LEASE_SECONDS)
-        table.update(F.col("holder") == F.lit(holder), {"expires_at": F.lit(until)})
+        _update(table, holder, {"expires_at": F.lit(until)})
+
+
+def _update(table: DeltaTable, holder: str, values: dict[str, str | Column]) -> None:
+    """Change our own row; a store that fails for a moment is asked again at the next renewal."""
+    try:
+        table.update(F.col("holder") == F.lit(holder), values)
+    except SPARK_ERRORS as error:
+        log.warning("the lease of the lake could not be updated: %s", condition(error))

@@ -9,6 +9,16 @@ from urllib.request import url2pathname
 from clv_spark.config import Config
 
 
+def quoted(name: str) -> str:
+    """The name as one part of an identifier in SQL, whatever it holds.
+
+    Example:
+        >>> quoted("a`b c")
+        '`a``b c`'
+    """
+    return "`" + name.replace("`", "``") + "`"
+
+
 def lake_folder(config: Config) -> str:
     """The lake's folder; a relative path counts from the working directory.
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
-from clv_spark.lake.place import lake_folder
+from clv_spark.lake.place import lake_folder, quoted
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 from clv_spark.schemas import TableSpec
 
@@ -34,9 +34,9 @@ class Lake:
         """The table in SQL, quoted."""
         place = self.config.lake
         if place.path is not None:
-            return f"delta.{_quoted(self.path(spec))}"
+            return f"delta.{quoted(self.path(spec))}"
         parts = [place.catalog, str(place.schema_), spec.name]
-        return ".".join(_quoted(part) for part in parts if part)
+        return ".".join(quoted(part) for part in parts if part)
 
     def path(self, spec: TableSpec) -> str:
         """The folder of the table, for a lake that is a folder."""
@@ -187,22 +187,16 @@ class Lake:
     def _create(self, spec: TableSpec) -> None:
         place = self.config.lake
         if place.path is None:
-            schema = ".".join(_quoted(p) for p in (place.catalog, place.schema_) if p)
+            schema = ".".join(quoted(p) for p in (place.catalog, place.schema_) if p)
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        builder = DeltaTable.createIfNotExists(self.spark).comment(spec.comment)
-        if place.path is not None:
-            builder = builder.location(self.path(spec))
-        else:
-            builder = builder.tableName(self.identifier(spec))
-        for column in spec.columns:
-            builder = builder.addColumn(
-                column.name, column.type, nullable=column.nullable, comment=column.comment
-            )
-        for key, value in self._properties(spec).items():
-            builder = builder.property(key, value)
-        if spec.partition_by:
-            builder = builder.partitionedBy(*spec.partition_by)
-        builder.execute()
+        columns = ", ".join(f"{spec.ddl(c)} COMMENT {_text(c.comment)}" for c in spec.columns)
+        partitions = ", ".join(quoted(name) for name in spec.partition_by)
+        # In SQL, as Delta's own builder takes no name with a catalog.
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.identifier(spec)} ({columns}) USING delta "
+            + (f"PARTITIONED BY ({partitions}) " if partitions else "")
+            + f"COMMENT {_text(spec.comment)} TBLPROPERTIES ({_pairs(self._properties(spec))})"
+        )
 
     def _properties(self, spec: TableSpec) -> dict[str, str]:
         keep = self.config.retention
@@ -235,8 +229,9 @@ class Lake:
             if have.get(key) != value and not key.startswith("delta.constraints.")
         }
         if changed:
-            pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
-            self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pairs})")
+            self.spark.sql(
+                f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({_pairs(changed)})"
+            )
 
     def _add_missing_columns(self, spec: TableSpec) -> None:
         """New segment keys become columns; a changed type of the customer id is refused."""
@@ -245,7 +240,7 @@ class Lake:
             if column.name not in have:
                 self.spark.sql(
                     f"ALTER TABLE {self.identifier(spec)} ADD COLUMNS "
-                    f"({_quoted(column.name)} {column.type} COMMENT {_text(column.comment)})"
+                    f"({quoted(column.name)} {column.type} COMMENT {_text(column.comment)})"
                 )
             elif have[column.name] != column.type.replace(" ", ""):
                 raise InputError(
@@ -254,19 +249,23 @@ class Lake:
                 )
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
 def _text(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
+def _pairs(properties: dict[str, str]) -> str:
+    return ", ".join(f"{_text(key)} = {_text(value)}" for key, value in properties.items())
+
+
 def _violation(spec: TableSpec, text: str) -> str:
     # Delta's message goes on with the values of the row, which may hold a customer id.
-    name = re.search(r"CHECK constraint (\w+)|NOT NULL constraint violated for column: (\S+)", text)
+    name = re.search(
+        r"CHECK constraint (\w+)|NOT NULL constraint violated for column: ([\w.]*\w)", text
+    )
     which = next((group for group in name.groups() if group), "unknown") if name else "unknown"
+    if which == "EXPRESSION":  # how Delta calls the condition of replaceWhere
+        which = "rows of the slice only"
     return (
         f"{spec.name}: a row breaks the table's constraint {which!r}; nothing was written. "
         "This is a fault of the package or of a mapped expression: please report it"
