@@ -189,7 +189,9 @@ def open_run(
                 _record_failure(run, error)
             raise
         if run.status == "done":
+            reached("pipeline_runs:start")
             _record(run, [])
+            reached("pipeline_runs:committed")
         elif run.results:
             _record_if_missing(run)
 
