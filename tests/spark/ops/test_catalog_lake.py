@@ -1,0 +1,84 @@
+"""A lake that is a schema of the catalog: the same values, and a lease as its lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from clv_spark import pipelines
+from clv_spark.config import Config
+from clv_spark.errors import LockedError
+from clv_spark.lake import lake_lock, lock
+from tests.operations import AS_OF, Finished, contents, runs, sections, versions
+
+Configured = Callable[..., Config]
+
+
+def lake_in(schema: str) -> Config:
+    return Config.model_validate({"lake": {"catalog": "spark_catalog", "schema": schema}})
+
+
+def test_a_whole_run_in_a_catalog_schema(spark: SparkSession, finished: Finished) -> None:
+    place = {"lake": {"catalog": "spark_catalog", "schema": "clv_ops"}}
+    config = Config.model_validate({**sections(finished.source), **place})
+    try:
+        assert pipelines.run(spark, config, AS_OF)["status"] == "done"
+        folder = Path(str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:"))
+        folder = folder / "clv_ops.db"
+        assert contents(folder) == contents(finished.lake)
+        before = versions(folder)
+        again = pipelines.run(spark, config, AS_OF)
+        assert again["status"] == "already_done"
+        assert versions(folder) == before
+        assert len(runs(folder)) == 5
+        (lease,) = spark.table("clv_ops.lake_lease").collect()
+        assert lease["holder"] is None
+        latest = spark.sql("SELECT count(*) FROM spark_catalog.clv_ops.clv_scores_latest")
+        assert latest.first() == Row(len(contents(finished.lake)["clv_scores"]))
+    finally:
+        spark.sql("DROP SCHEMA IF EXISTS clv_ops CASCADE")
+
+
+def test_the_lease_lets_one_work(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = lake_in("clv_lease")
+
+    def lease() -> Row:
+        (row,) = spark.table("clv_lease.lake_lease").collect()
+        return row
+
+    try:
+        with lake_lock(spark, config):
+            holder = lease()["holder"]
+            assert holder
+            with pytest.raises(LockedError) as caught, lake_lock(spark, config):
+                pass
+            assert caught.value.exit_code == 21
+            assert lease()["holder"] == holder
+        assert lease()["holder"] is None
+
+        # A holder that was killed renews no more: its lease ends by itself.
+        for minutes, free in ((-1, True), (5, False)):
+            spark.sql(
+                "UPDATE clv_lease.lake_lease SET holder = 'killed', "
+                f"expires_at = current_timestamp() + INTERVAL '{minutes}' MINUTE"
+            )
+            if free:
+                with lake_lock(spark, config):
+                    assert lease()["holder"] not in (None, "killed")
+            else:
+                with pytest.raises(LockedError), lake_lock(spark, config):
+                    pass
+        spark.sql("UPDATE clv_lease.lake_lease SET holder = NULL")
+
+        monkeypatch.setattr(lock, "LEASE_SECONDS", 3)
+        with lake_lock(spark, config):
+            first, deadline = lease()["expires_at"], time.monotonic() + 60
+            while lease()["expires_at"] == first:
+                assert time.monotonic() < deadline, "the lease was not renewed"
+                time.sleep(0.2)
+    finally:
+        spark.sql("DROP SCHEMA IF EXISTS clv_lease CASCADE")

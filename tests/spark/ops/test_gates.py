@@ -1,0 +1,114 @@
+"""What stops a run, and that nothing of it is published."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark import pipelines
+from clv_spark.config import Config
+from clv_spark.errors import ConfigError, FitError, GateError, InputError
+from tests.operations import (
+    AS_OF,
+    Finished,
+    contents,
+    runs,
+    shop,
+    versions,
+    write_lines,
+)
+
+Configured = Callable[..., Config]
+LONG_AFTER = dt.date(2024, 3, 31)
+PUBLISHED = ("customer_features", "model_parameters", "clv_scores", "clv_scores_latest")
+
+
+def failed_run(lake: Path) -> dict[str, Any]:
+    rows = [row for row in runs(lake) if row["status"] == "failed"]
+    assert len(rows) == 1
+    return rows[0]
+
+
+def check_stopped(lake: Path, before: dict[str, int], stage: str) -> dict[str, Any]:
+    """Only pipeline_runs has a new commit."""
+    after = versions(lake)
+    assert {**after, "pipeline_runs": 0} == {**before, "pipeline_runs": 0}
+    row = failed_run(lake)
+    assert row["stage"] == stage
+    return row
+
+
+def test_too_many_refused_lines(spark: SparkSession, lake: Path, configured: Configured) -> None:
+    before = versions(lake)
+    values = configured().model_dump(by_alias=True)
+    values["source"]["transactions"]["reject"] = {"cheap": "amount < 50"}
+    values["gates"]["max_rejected_share"] = 0.1
+    with pytest.raises(GateError, match=r"max_rejected_share.*'cheap'"):
+        pipelines.run(spark, Config.model_validate(values), AS_OF)
+    row = check_stopped(lake, before, "customer_days")
+    assert "max_rejected_share" in row["message"]
+    assert (row["job"], row["as_of_date"]) == ("run", AS_OF)
+
+
+def test_a_drop_of_customers(
+    spark: SparkSession, lake: Path, configured: Configured, finished: Finished, tmp_path: Path
+) -> None:
+    few = write_lines(shop(900), tmp_path / "few")
+    with pytest.raises(GateError, match="max_customer_drop"):
+        pipelines.run(spark, configured(few), AS_OF + dt.timedelta(days=1))
+    assert contents(lake, PUBLISHED) == contents(finished.lake, PUBLISHED)
+    assert failed_run(lake)["stage"] == "customer_features"
+
+
+def test_a_source_that_is_too_old(spark: SparkSession, lake: Path, configured: Configured) -> None:
+    before = versions(lake)
+    with pytest.raises(GateError, match="max_source_age_days"):
+        pipelines.run(spark, configured(gates={"max_source_age_days": 3}), LONG_AFTER)
+    check_stopped(lake, before, "customer_features")
+
+
+def test_too_many_segments_without_a_fit(
+    spark: SparkSession, lake: Path, configured: Configured
+) -> None:
+    before = versions(lake)
+    with pytest.raises(FitError, match="max_failed_share") as caught:
+        pipelines.run(spark, configured(fit={"min_customers": 100_000}), AS_OF)
+    assert caught.value.exit_code == 30
+    check_stopped(lake, before, "model_parameters")
+
+
+def test_input_errors_leave_every_table_as_it_was(
+    spark: SparkSession, lake: Path, configured: Configured, finished: Finished, tmp_path: Path
+) -> None:
+    before = versions(lake)
+    empty = write_lines(shop().slice(0, 0), tmp_path / "empty", files=1)
+    broken = write_lines(shop(), tmp_path / "broken")
+    file = broken / "part-1.parquet"
+    content = bytearray(file.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    file.write_bytes(bytes(content))
+    sources = {"no line": empty, "failed": broken, "cannot be read": tmp_path / "nowhere"}
+    for message, source in sources.items():
+        with pytest.raises(InputError, match=message):
+            pipelines.run(spark, configured(source), AS_OF)
+        assert versions(lake) == before, message
+    with pytest.raises(InputError, match="within the data"):
+        pipelines.run(spark, configured(), dt.date(2021, 12, 31))
+    assert versions(lake) == before
+    assert contents(lake) == contents(finished.lake)
+
+
+def test_a_source_that_may_lose_lines_in_silence_is_refused(
+    spark: SparkSession, tmp_path: Path, configured: Configured
+) -> None:
+    for option in ({"ignoreCorruptFiles": "true"}, {"MODE": "dropmalformed"}):
+        values = configured().model_dump(by_alias=True)
+        values["source"]["transactions"]["options"] = option
+        with pytest.raises(ConfigError, match=next(iter(option))):
+            pipelines.run(spark, Config.model_validate(values), AS_OF)
+    assert not (tmp_path / "lake" / "customer_days").exists()

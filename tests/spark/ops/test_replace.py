@@ -1,0 +1,150 @@
+"""One slice is replaced in one commit: constraints, conflicts, retries and lost answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from clv_spark.config import Config
+from clv_spark.errors import ConflictError, GateError
+from clv_spark.lake import Commit, Lake
+from clv_spark.schemas import Column, TableSpec
+from tests.operations import read_table
+
+MONDAY, TUESDAY = dt.date(2024, 1, 1), dt.date(2024, 1, 2)
+SCHEMA = "day DATE, name STRING, amount DOUBLE"
+NOTES = TableSpec(
+    name="notes",
+    comment="One row per note.",
+    columns=(
+        Column("day", "DATE", "day of the note; date"),
+        Column("name", "STRING", "who; text"),
+        Column("amount", "DOUBLE", "how much; money", nullable=True),
+    ),
+    key=("day", "name"),
+    version=1,
+    partition_by=("day",),
+    slice_column="day",
+)
+CHECKED = TableSpec(**{**vars(NOTES), "name": "checked", "checks": {"positive": "amount >= 0"}})
+
+
+@pytest.fixture
+def lake(spark: SparkSession, tmp_path: Path) -> Lake:
+    return Lake(spark, Config.model_validate({"lake": {"path": str(tmp_path / "lake")}}))
+
+
+def commit(run_id: str, day: dt.date) -> Commit:
+    return Commit(run_id, day.isoformat(), run_id, "source", "config", "version")
+
+
+def rows_in(lake: Lake, spec: TableSpec) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row.values()) for row in read_table(lake.path(spec)).to_pylist())
+
+
+def version(lake: Lake, spec: TableSpec) -> int:
+    return deltalake.DeltaTable(lake.path(spec)).version()
+
+
+def test_a_slice_is_replaced_and_a_bad_row_stops_the_whole_write(
+    spark: SparkSession, lake: Lake
+) -> None:
+    def rows(*values: tuple[Any, ...]) -> DataFrame:
+        return spark.createDataFrame(list(values), SCHEMA)
+
+    lake.replace(CHECKED, rows((MONDAY, "a", 1.0)), commit("r1", MONDAY), MONDAY)
+    lake.replace(CHECKED, rows((TUESDAY, "b", 2.0)), commit("r2", TUESDAY), TUESDAY)
+    done = lake.replace(CHECKED, rows((MONDAY, "c", 3.0)), commit("r3", MONDAY), MONDAY)
+    expected = [(MONDAY, "c", 3.0), (TUESDAY, "b", 2.0)]
+    assert rows_in(lake, CHECKED) == expected
+    assert (done.run_id, done.rows_written, done.table_version) == ("r3", 1, version(lake, CHECKED))
+    last = lake.last_commit(CHECKED, TUESDAY)
+    assert last is not None
+    assert last.run_id == "r2"
+    assert lake.newest_slice(CHECKED) == TUESDAY
+    assert lake.newest_slice(CHECKED, MONDAY) == MONDAY
+
+    before = version(lake, CHECKED)
+    negative = rows((MONDAY, "fine", 1.0), (MONDAY, "customer-4711", -77.5))
+    with pytest.raises(GateError, match="'positive'") as caught:
+        lake.replace(CHECKED, negative, commit("r4", MONDAY), MONDAY)
+    assert "4711" not in str(caught.value)
+    assert "77.5" not in str(caught.value)
+    with pytest.raises(GateError, match="'name'"):
+        lake.replace(CHECKED, rows((MONDAY, None, 1.0)), commit("r5", MONDAY), MONDAY)
+    # A row outside the slice is refused by Delta itself.
+    with pytest.raises(GateError, match="rows of the slice only"):
+        lake.replace(CHECKED, rows((TUESDAY, "d", 1.0)), commit("r6", MONDAY), MONDAY)
+    assert rows_in(lake, CHECKED) == expected
+    assert version(lake, CHECKED) == before
+
+
+def disturbed(spark: SparkSession, lake: Lake, times: Path, at_most: int) -> DataFrame:
+    """Rows whose computation lets another writer commit to the same slice meanwhile."""
+    table, log = lake.path(NOTES), str(times)
+
+    def disturb(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            with open(log, "a+") as file:
+                file.seek(0)
+                if len(file.read()) < at_most:
+                    file.write("x")
+                    other = pa.table(
+                        {"day": [MONDAY], "name": ["other"], "amount": [0.5]},
+                        pa.schema([("day", pa.date32()), ("name", "string"), ("amount", "double")]),
+                    )
+                    deltalake.write_deltalake(
+                        table, other, mode="overwrite", predicate=f"day = '{MONDAY}'"
+                    )
+            yield batch
+
+    start = spark.createDataFrame([(MONDAY, "ours", 9.0)], SCHEMA).coalesce(1)
+    return start.mapInPandas(disturb, SCHEMA)
+
+
+def test_a_conflict_is_retried_and_reported_when_it_stays(
+    spark: SparkSession, lake: Lake, tmp_path: Path
+) -> None:
+    start = spark.createDataFrame([(MONDAY, "start", 1.0)], SCHEMA)
+    lake.replace(NOTES, start, commit("r1", MONDAY), MONDAY)
+
+    once = disturbed(spark, lake, tmp_path / "once", 1)
+    done = lake.replace(NOTES, once, commit("r2", MONDAY), MONDAY)
+    assert done.run_id == "r2"
+    assert (tmp_path / "once").read_text() == "x"
+    assert rows_in(lake, NOTES) == [(MONDAY, "ours", 9.0)]
+
+    always = disturbed(spark, lake, tmp_path / "always", 1000)
+    with pytest.raises(ConflictError, match="3 times") as caught:
+        lake.replace(NOTES, always, commit("r3", MONDAY), MONDAY)
+    assert caught.value.exit_code == 20
+    assert len((tmp_path / "always").read_text()) == 3
+    assert rows_in(lake, NOTES) == [(MONDAY, "other", 0.5)]
+
+
+def test_a_write_whose_answer_was_lost_is_not_done_twice(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = spark.createDataFrame([(MONDAY, "a", 1.0)], SCHEMA)
+    lake.replace(NOTES, rows, commit("r1", MONDAY), MONDAY)
+    before, save, lost = version(lake, NOTES), Lake._save, []
+
+    def save_and_lose(self: Lake, spec: TableSpec, writer: Any) -> None:
+        save(self, spec, writer)
+        if not lost:
+            lost.append(True)
+            raise PySparkException("[DELTA_CONCURRENT_WRITE] the answer is lost")
+
+    monkeypatch.setattr(Lake, "_save", save_and_lose)
+    done = lake.replace(NOTES, rows, commit("r2", MONDAY), MONDAY)
+    assert lost
+    assert done.table_version == version(lake, NOTES) == before + 1
