@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from clv_spark.config import Config
+from clv_spark.config import Config, load_config
+from clv_spark.lake import Lake
 
 ROOT = Path(__file__).parent.parent
+DEMO_AS_OF = dt.date(2011, 12, 9)
 # Tests in these folders need a JVM, child processes or a cluster; all others run in test-fast.
 MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
 
@@ -46,6 +49,19 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = get_session(Config.model_validate({"spark": {"master": "local[2]", "conf": conf}}))
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """The lake of the demo: Online Retail II, run once as of its last day. Only to be read."""
+    from clv_spark.pipelines import run
+
+    folder = tmp_path_factory.mktemp("demo") / "lake"
+    lines = ROOT / "data" / "online_retail_ii.parquet"
+    overrides = [f"lake.path={folder}", f"source.transactions.path={lines}"]
+    config = load_config(ROOT / "conf" / "demo.yml", overrides, environ={})
+    run(spark, config, DEMO_AS_OF)
+    return Lake(spark, config)
 
 
 @pytest.fixture
