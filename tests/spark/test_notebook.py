@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from clv_spark.lake import Lake
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "read_the_scores.ipynb"
 
@@ -22,8 +24,8 @@ def test_it_imports_and_never_defines() -> None:
     assert any(isinstance(n, ast.ImportFrom) and "clv_spark" in str(n.module) for n in nodes)
 
 
-def test_it_runs_on_the_demo_lake(demo_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLV_LAKE", str(demo_lake))
+def test_it_runs_on_the_demo_lake(demo_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLV_LAKE", str(demo_lake.config.lake.path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(NOTEBOOK.parent))
