@@ -103,7 +103,7 @@ def test_rows_and_patterns_have_one_likelihood(lake: Lake, fits: dict[str, Row])
 def test_buckets_come_close_to_exact_rows(
     spark: SparkSession, lake: Lake, fits: dict[str, Row], tmp_path: Path
 ) -> None:
-    """A step of 0.2% in the mean, on 946 repeaters; a million are compared beside the kernels."""
+    """A step of 0.2% in the mean, on 946 repeaters; tests/kernels has 150,000."""
     settings = lake.config.model_copy(
         update={"fit": lake.config.fit.model_copy(update={"max_exact_repeaters": 0})}
     )
