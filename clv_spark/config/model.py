@@ -23,6 +23,27 @@ OPTIONAL_COLUMNS = (
     "product",
     "channel",
 )
+# Names with a meaning of their own in the tables or among the conformed lines; a segment key would
+# take their place.
+RESERVED_NAMES = frozenset(
+    """
+    customer_id event_time event_date event_month amount amount_cents margin margin_cents
+    transaction_id is_refund currency line_id updated_at reason line line_count segment as_of_date
+    first_purchase_date last_purchase_date frequency recency t days_since_last_purchase
+    first_day_amount repeat_amount monetary_value transactions gross_amount refund_amount
+    margin_amount
+    """.split()
+)
+# Reasons of the quarantine itself; a rule of the same name would be counted with them.
+BUILT_IN_REASONS = (
+    "missing_customer_id",
+    "invalid_amount",
+    "invalid_margin",
+    "invalid_date",
+    "date_out_of_range",
+    "foreign_currency",
+    "duplicate",
+)
 DAYS_PER_UNIT = {"day": 1, "week": 7, "year": 365}
 
 
@@ -103,6 +124,12 @@ class TransactionsSource(Section):
             raise ValueError("deduplicate: line_id needs source.transactions.columns.line_id")
         if isinstance(self.timezone, dict) and "country" not in self.columns:
             raise ValueError("a time zone by country needs source.transactions.columns.country")
+        taken = [reason for reason in self.reject if reason in BUILT_IN_REASONS]
+        if taken:
+            raise ValueError(
+                f"source.transactions.reject names {taken}, which the quarantine uses itself; "
+                "choose another name for the rule"
+            )
         if self.first_date and self.last_date and self.first_date > self.last_date:
             raise ValueError(f"first_date {self.first_date} is after last_date {self.last_date}")
         return self
@@ -199,6 +226,12 @@ class Config(Section):
             raise ValueError(
                 f"segments holds {list(self.segments)}; one level below the global model is "
                 "supported so far"
+            )
+        taken = [key for key in self.segments if key.lower() in RESERVED_NAMES]
+        if taken:
+            raise ValueError(
+                f"segments names {taken}, which the tables use for something else; map the key "
+                "under another name"
             )
         strays = [key for key in self.segment_assignment if key not in self.segments]
         if strays:

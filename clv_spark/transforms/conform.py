@@ -24,6 +24,7 @@ DATE_OUT_OF_RANGE = "date_out_of_range"
 FOREIGN_CURRENCY = "foreign_currency"
 DUPLICATE = "duplicate"
 
+_BLANKS = " \t\r\n"
 # No source has columns of these names; its own may well begin with underscores.
 _OURS = "__clv_spark_"
 COPY = f"{_OURS}copy"
@@ -257,7 +258,7 @@ def _customer_id(mapped: DataFrame) -> Column:
     if not whole:
         _require(field, (st.StringType,))
     text = column.cast("string")
-    return F.when(F.trim(text) != "", text)
+    return F.when(F.trim(text, F.lit(_BLANKS)) != "", text)
 
 
 def _cents(mapped: DataFrame, name: str) -> Column:
@@ -276,7 +277,7 @@ def _cents(mapped: DataFrame, name: str) -> Column:
 
 
 def _segment_value(key: str) -> Column:
-    text = F.trim(F.col(MAPPED + key).cast("string"))
+    text = F.trim(F.col(MAPPED + key).cast("string"), F.lit(_BLANKS))
     return F.when(text != "", text).otherwise(UNKNOWN)
 
 

@@ -11,7 +11,10 @@ import yaml
 from pydantic import BaseModel
 
 from clv_spark.config import Config, TransactionsSource, load_config, masked
+from clv_spark.config.model import RESERVED_NAMES
 from clv_spark.errors import ConfigError
+from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES
+from clv_spark.schemas.spec import SEGMENT_KEYS
 
 CONF = Path(__file__).parents[2] / "conf"
 COLUMNS = {"customer_id": "id", "event_time": "at", "amount": "price"}
@@ -242,3 +245,37 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
 def test_a_section_is_not_a_value(override: str) -> None:
     with pytest.raises(ConfigError):
         load_config(overrides=[override], environ={})
+
+
+def test_a_segment_key_cannot_take_the_name_of_a_column() -> None:
+    columns = {"customer_id": "c", "event_time": "t", "amount": "a", "reason": "r"}
+    with pytest.raises(ConfigError, match="segments names"):
+        load_config(
+            overrides=[
+                f"source.transactions={{path: x, columns: {columns}}}",
+                "segments=[reason]",
+            ],
+            environ={},
+        )
+
+
+def test_every_column_of_the_silver_tables_is_reserved() -> None:
+    names = {
+        column.name.lower()
+        for spec in (CUSTOMER_DAYS, CUSTOMER_FEATURES)
+        for column in spec.columns
+        if column.name != SEGMENT_KEYS
+    }
+    assert names <= RESERVED_NAMES
+
+
+def test_a_rule_cannot_take_the_name_of_a_built_in_reason() -> None:
+    columns = {"customer_id": "c", "event_time": "t", "amount": "a"}
+    with pytest.raises(ConfigError, match="quarantine uses itself"):
+        load_config(
+            overrides=[
+                f"source.transactions={{path: x, columns: {columns}}}",
+                "source.transactions.reject={duplicate: 'a > 1'}",
+            ],
+            environ={},
+        )
