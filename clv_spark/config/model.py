@@ -26,13 +26,39 @@ OPTIONAL_COLUMNS = (
 # Names with a meaning of their own in the tables or among the conformed lines; a segment key would
 # take their place.
 RESERVED_NAMES = frozenset(
-    """
-    customer_id event_time event_date event_month amount amount_cents margin margin_cents
-    transaction_id is_refund currency line_id updated_at reason line line_count segment as_of_date
-    first_purchase_date last_purchase_date frequency recency t days_since_last_purchase
-    first_day_amount repeat_amount monetary_value transactions gross_amount refund_amount
-    margin_amount
-    """.split()
+    [
+        "customer_id",
+        "event_time",
+        "event_date",
+        "event_month",
+        "amount",
+        "amount_cents",
+        "margin",
+        "margin_cents",
+        "transaction_id",
+        "is_refund",
+        "currency",
+        "line_id",
+        "updated_at",
+        "reason",
+        "line",
+        "line_count",
+        "segment",
+        "as_of_date",
+        "first_purchase_date",
+        "last_purchase_date",
+        "frequency",
+        "recency",
+        "t",
+        "days_since_last_purchase",
+        "first_day_amount",
+        "repeat_amount",
+        "monetary_value",
+        "transactions",
+        "gross_amount",
+        "refund_amount",
+        "margin_amount",
+    ]
 )
 # Reasons of the quarantine itself; a rule of the same name would be counted with them.
 BUILT_IN_REASONS = (
