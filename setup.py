@@ -56,7 +56,7 @@ setup(
             "matplotlib",
         ],
         "bench": ["duckdb", "lifetimes", "psutil"],
-        "notebook": ["matplotlib", "ipykernel", "duckdb", "duckdb-extension-delta"],
+        "notebook": ["matplotlib", "ipykernel", "deltalake"],
     },
     entry_points={"console_scripts": ["clv-spark = clv_spark.cli:entry_point"]},
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import warnings
@@ -106,7 +107,7 @@ def main() -> None:
     parser.add_argument("--as-of", required=True, type=date.fromisoformat)
     parser.add_argument("--out", required=True, help="Parquet file for the scores")
     parser.add_argument("--per-country", action="store_true", help="one model per country")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--memory", default="6GB", help="memory limit of DuckDB")
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # log(0) on the way to an optimum

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = int(outcome.pop("exit_code", 0))
     except ClvError as error:
         log.error("%s", error)
-        outcome, code = _failure(arguments, str(error)), error.exit_code
+        outcome = {**_failure(arguments, str(error)), "run_id": error.run_id}
+        code = error.exit_code
     except Exception as error:
         # A foreign message may quote a row, so only its kind goes into the outcome.
         log.error("unexpected %s; --verbose shows where", type(error).__name__)
@@ -225,8 +226,8 @@ def _failure(arguments: argparse.Namespace, message: str) -> dict[str, Any]:
 
 def _report(outcome: dict[str, Any], result_file: Path | None) -> None:
     text = json.dumps(outcome, default=str)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
     if result_file is not None:
         result_file.parent.mkdir(parents=True, exist_ok=True)
         result_file.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

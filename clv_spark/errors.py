@@ -11,6 +11,8 @@ class ClvError(Exception):
     """Base of all errors raised on purpose by this package; the exit code is 1."""
 
     exit_code = 1
+    #: The run that failed, as it stands in ``pipeline_runs``; None before a run has begun.
+    run_id: str | None = None
 
 
 class ConfigError(ClvError):

@@ -149,7 +149,7 @@ def source_report(found: dict[str, Any]) -> str:
         _heading("Lines and money by reason"),
         _table(("reason", "lines", "amount"), reasons),
         _heading("Dates and currencies of the lines"),
-        f"used lines run from {found['first_date']} to {found['last_date']}",
+        f"lines run from {found['first_date']} to {found['last_date']}",
         f"currencies seen: {found['currencies'] or 'no currency column is mapped'}",
         _heading("What to change"),
         "\n".join(f"- {line}" for line in found["advice"]) or "nothing",

@@ -79,10 +79,14 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = _builder(app_name, settings).master(master)
-    log = Path(tempfile.gettempdir()) / f"clv_spark-{os.getpid()}-spark.log"
+    # Spark's own lines may quote values of rows, so only this user may read them.
+    handle, name = tempfile.mkstemp(prefix="clv_spark-", suffix="-spark.log")
+    os.close(handle)
+    log = Path(name)
     try:
         with _java_output_to(log):
-            return configure_spark_with_delta_pip(builder).getOrCreate()
+            more = [p for p in settings.get("spark.jars.packages", "").split(",") if p]
+            return configure_spark_with_delta_pip(builder, extra_packages=more).getOrCreate()
     except Exception as error:
         raise ClvError(
             f"Spark did not start ({type(error).__name__}). Run `clv-spark doctor`; Spark's own "

@@ -2,6 +2,7 @@
 
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
+    DAYS_PER_UNIT,
     Config,
     FitConfig,
     GatesConfig,
@@ -13,6 +14,7 @@ from clv_spark.config.model import (
 )
 
 __all__ = [
+    "DAYS_PER_UNIT",
     "Config",
     "FitConfig",
     "GatesConfig",

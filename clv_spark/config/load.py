@@ -16,7 +16,11 @@ from clv_spark.config.model import Config
 from clv_spark.errors import ConfigError
 
 ENV_PREFIX = "CLV_SPARK__"
-_SECRET = re.compile(r"secret|password|passwd|token|credential|account\.key|access\.?key", re.I)
+_SECRET = re.compile(
+    r"secret|password|passwd|token|credential|account\.key|access\.?key|private\.?key|\bsas\b"
+    r"|encryption\.?key",
+    re.I,
+)
 
 
 def load_config(
@@ -110,7 +114,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[list[str], Any]]
 def _from_text(text: str) -> tuple[list[str], Any]:
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
-        raise ConfigError(f"--set {text!r} is not of the form a.b=value")
+        raise ConfigError("--set needs a key and a value of the form a.b=value")
     return path.strip().split("."), _yaml_value(value, f"--set {path}")
 
 
@@ -118,7 +122,9 @@ def _yaml_value(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: the value is not YAML: {error}") from error
+        # The value itself may be a secret; only what is wrong with it is said.
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise ConfigError(f"{where}: the value is not YAML: {problem}. Quote it") from None
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:

@@ -110,7 +110,7 @@ class LakeConfig(Section):
 def _known_zone(value: object) -> object:
     zones = value.values() if isinstance(value, dict) else [value]
     for zone in zones:
-        if zone not in available_timezones():
+        if not isinstance(zone, str) or zone not in available_timezones():
             raise ValueError(f"{zone!r} is not a time zone; write one such as Europe/London or UTC")
     if isinstance(value, dict) and "default" not in value:
         raise ValueError("a mapping by country needs the key 'default' for all other countries")

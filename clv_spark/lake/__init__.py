@@ -3,12 +3,13 @@
 from clv_spark.lake.commit import Commit
 from clv_spark.lake.lock import lake_lock
 from clv_spark.lake.session_settings import trusted_session
-from clv_spark.lake.source import read_source, source_version
+from clv_spark.lake.source import UNVERSIONED, read_source, source_version
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 from clv_spark.lake.tables import Lake
 
 __all__ = [
     "SPARK_ERRORS",
+    "UNVERSIONED",
     "Commit",
     "Lake",
     "condition",

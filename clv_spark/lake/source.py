@@ -16,6 +16,8 @@ from clv_spark.config import TransactionsSource
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
+# A source whose next state can't be told from this one: it is never "already done".
+UNVERSIONED = "unversioned"
 _LOSES_LINES = {
     ("ignorecorruptfiles", "true"),
     ("ignoremissingfiles", "true"),
@@ -80,16 +82,24 @@ def source_version(spark: SparkSession, config: TransactionsSource, source: Data
     """
     delta = _delta_table(spark, config)
     if delta is not None:
-        version = delta.history(1).select("version").first()
-        return f"delta:{version[0] if version else 0}"
+        version, table = delta.history(1).first(), delta.detail().select("id").first()
+        # A table that is dropped and made again starts at 0 anew, under another id.
+        return f"delta:{table[0] if table else ''}:{version['version'] if version else 0}"
+    if config.format == "table" and _is_view(spark, str(config.table)):
+        # Its text and whatever it joins may change while its files stay the same.
+        return UNVERSIONED
     paths = sorted(_as_path(uri) for uri in source.inputFiles())
     if not paths:
-        return "unversioned"
+        return UNVERSIONED
     # binaryFile lists size and time without opening the files.
     files = spark.read.format("binaryFile").load(paths)
     rows = files.select("path", "length", F.unix_micros("modificationTime")).collect()
     digest = hashlib.sha256(repr(sorted(tuple(row) for row in rows)).encode())
     return f"files:{digest.hexdigest()[:16]}"
+
+
+def _is_view(spark: SparkSession, name: str) -> bool:
+    return spark.catalog.getTable(name).tableType in ("VIEW", "TEMPORARY", "MATERIALIZED_VIEW")
 
 
 def _as_path(uri: str) -> str:

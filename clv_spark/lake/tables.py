@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -20,6 +19,10 @@ from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
 _HISTORY_ROWS = 1000
+_RECENT_ROWS = 50
+_CHANGES_ROWS = ("DELETE", "RESTORE", "UPDATE", "MERGE", "TRUNCATE")
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_EXPIRED = "clv_spark: dated slices beyond retention"
 
 
 class Lake:
@@ -78,16 +81,23 @@ class Lake:
         if not self.exists(spec):
             return None
         wanted = None if slice_date is None else slice_date.isoformat()
-        for commit in self._commits(spec):
-            if commit.slice == wanted:
+        for row in self._history(spec, _HISTORY_ROWS):
+            commit = Commit.from_history(row)
+            if commit is not None and commit.slice == wanted:
                 return commit
+            if row["operation"] in _CHANGES_ROWS and _EXPIRED not in (row["userMetadata"] or ""):
+                # Somebody else deleted, restored or changed rows since: ours can't be relied on.
+                return None
         return None
 
-    def _commits(self, spec: TableSpec) -> Iterable[Commit]:
-        rows = self._delta(spec).history(_HISTORY_ROWS)
-        rows = rows.select("version", "userMetadata", "operationMetrics")
-        commits = (Commit.from_history(row.asDict()) for row in rows.collect())
-        return (commit for commit in commits if commit is not None)
+    def is_empty(self, spec: TableSpec, slice_date: dt.date | None = None) -> bool:
+        """Whether the table or slice holds no row, whatever its log says."""
+        return self.read(spec, slice_date).isEmpty()
+
+    def _history(self, spec: TableSpec, limit: int) -> list[dict[str, Any]]:
+        rows = self._delta(spec).history(limit)
+        rows = rows.select("version", "operation", "userMetadata", "operationMetrics")
+        return [row.asDict() for row in rows.collect()]
 
     def replace(
         self, spec: TableSpec, rows: DataFrame, commit: Commit, slice_date: dt.date | None = None
@@ -130,7 +140,11 @@ class Lake:
         """Remove slices older than a date; only metadata is written, as dates are partitions."""
         oldest = self.read(spec).agg(F.min(str(spec.slice_column))).first()
         if oldest and oldest[0] is not None and oldest[0] < before:
-            self._delta(spec).delete(F.col(str(spec.slice_column)) < F.lit(before))
+            self.spark.conf.set(_USER_METADATA, _EXPIRED)
+            try:
+                self._delta(spec).delete(F.col(str(spec.slice_column)) < F.lit(before))
+            finally:
+                self.spark.conf.unset(_USER_METADATA)
 
     def _save(self, spec: TableSpec, writer: Any) -> None:
         if self.config.lake.path is not None:
@@ -156,8 +170,9 @@ class Lake:
                     ) from error
 
     def _committed(self, spec: TableSpec, commit: Commit) -> Commit:
-        for found in self._commits(spec):
-            if (found.run_id, found.slice) == (commit.run_id, commit.slice):
+        for row in self._history(spec, _RECENT_ROWS):
+            found = Commit.from_history(row)
+            if found and (found.run_id, found.slice) == (commit.run_id, commit.slice):
                 return found
         raise ConflictError(
             f"{spec.name}: the commit of this run is not in the table's log; another writer took "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 from dataclasses import replace
 from typing import Any
@@ -45,6 +46,8 @@ def customer_days_stage(run: Run) -> Commit:
     config = transactions_of(run.config)
     source = read_source(run.spark, config)
     version = source_version(run.spark, config, source)
+    # Read again: a commit that lands between the two is seen now or by the next run, never lost.
+    source = read_source(run.spark, config) if version.startswith("delta:") else source
     lines = conform(source, config, currency=run.config.currency, segments=run.config.segments)
     return run.stage(
         CUSTOMER_DAYS,
@@ -79,8 +82,11 @@ def _write(run: Run, config: TransactionsSource, lines: DataFrame, commit: Commi
 def _write_lines(run: Run, config: TransactionsSource, lines: DataFrame, commit: Commit) -> Commit:
     read, segment_values = read_totals(lines, run.config.segments)
     check_usable(read)
+    if run.as_of is not None:
+        require_data(read[None]["first_date"], read[None]["last_date"], run.as_of)
     run.input_accepted = True
     _gate_rejected(run, read)
+    spec = CUSTOMER_DAYS.of(shape_of(lines, run.config))
     days = customer_days(
         lines,
         segment_values,
@@ -96,11 +102,14 @@ def _write_lines(run: Run, config: TransactionsSource, lines: DataFrame, commit:
         refused = rejected_transactions(lines)
         if not commit.figures["rows_rejected"]:
             refused = refused.limit(0)
-        run.lake.replace(REJECTED_TRANSACTIONS, refused, commit)
+        # Whatever the table refuses shows before the first of the two is replaced.
+        run.lake.ensure(spec)
+        rejected = run.lake.replace(REJECTED_TRANSACTIONS, refused, commit)
+        _check_rejected(commit, rejected)
         reached("customer_days:rejected_written")
         by_date = kept.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")
-        return run.lake.replace(CUSTOMER_DAYS.of(shape_of(lines, run.config)), by_date, commit)
+        return run.lake.replace(spec, by_date, commit)
 
 
 def read_totals(
@@ -196,6 +205,29 @@ def reconcile(read: dict[str | None, dict[str, Any]], days: DataFrame) -> None:
                 "read as usable. Did the source change during the run? Nothing was published; run "
                 "again on a source that stands still"
             )
+
+
+def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
+    """Stop before anything is written when the data begins after the as-of date.
+
+    Raises:
+        InputError: there is no day up to ``as_of``.
+    """
+    if first > as_of:
+        raise InputError(
+            f"customer_days holds no day up to {as_of}; it runs from {first} to {last}. "
+            "Give an --as-of date within the data"
+        )
+
+
+def _check_rejected(expected: Commit, written: Commit) -> None:
+    counted, found = expected.figures["rows_rejected"], written.rows_written or 0
+    if counted != found:
+        raise GateError(
+            f"rejected_transactions does not reconcile: {found} lines were written, {counted} were "
+            "read as refused. Did the source change during the run? customer_days is as it was; "
+            "run again on a source that stands still"
+        )
 
 
 def _gate_rejected(run: Run, read: dict[str | None, dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.lake import Commit
+from clv_spark.pipelines.build_customer_days import require_data
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES
 from clv_spark.transforms.features import customer_features, fold_days
@@ -37,6 +38,7 @@ def features_stage(run: Run) -> Commit:
     upstream = run.lake.last_commit(CUSTOMER_DAYS)
     if upstream is None:
         raise InputError("customer_days has no commit on record; run build-customer-days again")
+    run.require_same_settings(CUSTOMER_DAYS, upstream, "build-customer-days")
     return run.stage(
         CUSTOMER_FEATURES,
         [upstream.fingerprint],
@@ -76,11 +78,7 @@ def _check_dates(run: Run, days: Commit) -> None:
     first, last = (
         dt.date.fromisoformat(days.figures[name]) for name in ("first_date", "last_date")
     )
-    if first > run.date:
-        raise InputError(
-            f"customer_days holds no day up to {run.date}; it runs from {first} to {last}. "
-            "Give an --as-of date within the data"
-        )
+    require_data(first, last, run.date)
     limit = run.config.gates.max_source_age_days
     age = (run.date - last).days
     if limit is not None and age > limit:

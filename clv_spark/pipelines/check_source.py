@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -44,7 +45,6 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
         source = read_source(spark, source_config)
         lines = conform(source, source_config, currency=config.currency, segments=config.segments)
         read, _ = read_totals(lines, config.segments)
-        used = read.get(None, {})
         sample = lines.where(F.col("reason").isNull()).drop("reason", "line").limit(_SAMPLE)
         return {
             "source_version": source_version(spark, source_config, source),
@@ -58,11 +58,15 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
                 for reason, totals in sorted(read.items(), key=lambda item: item[0] or "")
             },
             "totals": figures_of(read),
-            "first_date": used.get("first_date"),
-            "last_date": used.get("last_date"),
+            "first_date": min(_dates(read, "first_date"), default=None),
+            "last_date": max(_dates(read, "last_date"), default=None),
             "currencies": _currencies(source, source_config),
             "advice": _advice(read, config),
         }
+
+
+def _dates(read: dict[str | None, dict[str, Any]], name: str) -> list[dt.date]:
+    return [totals[name] for totals in read.values() if totals[name] is not None]
 
 
 def _mapping(source: DataFrame, config: TransactionsSource) -> list[dict[str, str]]:
@@ -79,7 +83,7 @@ def _mapping(source: DataFrame, config: TransactionsSource) -> list[dict[str, st
 
 
 def _currencies(source: DataFrame, config: TransactionsSource) -> dict[str, int] | None:
-    if "currency" not in config.columns:
+    if not reasons.currency_mapped(config):
         return None
     mapped = map_columns(source, config)
     rows = mapped.groupBy(F.col(f"{MAPPED}currency").cast("string")).count().collect()

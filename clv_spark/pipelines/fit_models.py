@@ -77,6 +77,7 @@ def features_commit(run: Run) -> Commit:
         raise InputError(
             f"customer_features holds no slice {run.date}; run build-features for that date first"
         )
+    run.require_same_settings(CUSTOMER_FEATURES, commit, "build-features")
     return commit
 
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.errors import ConfigError
 from clv_spark.kernels.generate import (
-    BLOCK_CUSTOMERS,
     WORLD,
     Ids,
     blocks,
     lines_per_purchase_for,
     transactions,
 )
+from clv_spark.kernels.generate_blocks import block_lines
 
 logger = logging.getLogger(__name__)
 
@@ -111,19 +109,7 @@ def _lines(
         "event_time TIMESTAMP_NTZ, amount DOUBLE, currency STRING, country STRING, product STRING"
     )
     ranges = spark.range(0, blocks(customers), 1, partitions)
-    return ranges.mapInArrow(
-        partial(_block_lines, customers=customers, arguments=arguments), schema
-    )
-
-
-def _block_lines(
-    batches: Iterator[pa.RecordBatch], *, customers: int, arguments: dict[str, Any]
-) -> Iterator[pa.RecordBatch]:
-    """Turn numbers of blocks into the lines of their customers."""
-    for batch in batches:
-        for block in batch.column(0).to_pylist():
-            first = block * BLOCK_CUSTOMERS
-            yield from transactions(first, min(BLOCK_CUSTOMERS, customers - first), **arguments)
+    return ranges.mapInArrow(partial(block_lines, customers=customers, arguments=arguments), schema)
 
 
 def _save_mode(out: str) -> str:

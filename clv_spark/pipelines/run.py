@@ -14,7 +14,7 @@ from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.fit_models import fit_stage
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
-from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, MODEL_PARAMETERS
+from clv_spark.schemas import CLV_SCORES, CUSTOMER_DAYS, CUSTOMER_FEATURES, MODEL_PARAMETERS
 
 
 def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
         ClvError: one of its kinds, see :mod:`clv_spark.errors`; nothing is half published.
     """
     with open_run(spark, config, "run", as_of) as this:
-        _check_retention(this)
+        _check_date(this)
         customer_days_stage(this)
         features_stage(this)
         fit_stage(this)
@@ -47,13 +47,17 @@ _DATED = (CUSTOMER_FEATURES, MODEL_PARAMETERS, CLV_SCORES)
 
 def _oldest_kept(this: Run) -> dt.date | None:
     keep = this.config.retention.slice_days
-    newest = this.lake.newest_slice(CLV_SCORES)
-    if keep is None or newest is None:
+    newest, days = this.lake.newest_slice(CLV_SCORES), this.lake.last_commit(CUSTOMER_DAYS)
+    if keep is None or newest is None or days is None:
         return None
-    return newest - dt.timedelta(days=keep)
+    # Not beyond the data: a mistyped year in --as-of must not make every slice look old.
+    last = dt.date.fromisoformat(days.figures["last_date"])
+    return min(newest, last) - dt.timedelta(days=keep)
 
 
-def _check_retention(this: Run) -> None:
+def _check_date(this: Run) -> None:
+    if this.date > dt.date.today():
+        raise ConfigError(f"--as-of {this.date} lies in the future; give the last day of the data")
     oldest = _oldest_kept(this)
     if oldest is not None and this.date < oldest:
         raise ConfigError(

@@ -20,7 +20,7 @@ from pyspark.storagelevel import StorageLevel
 from clv_spark import __version__
 from clv_spark.config import Config
 from clv_spark.errors import ClvError, ConfigError, InputError
-from clv_spark.lake import Commit, Lake, lake_lock, trusted_session
+from clv_spark.lake import UNVERSIONED, Commit, Lake, lake_lock, trusted_session
 from clv_spark.schemas import PIPELINE_RUNS, TableSpec
 from clv_spark.schemas.spec import Shape
 
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 # What a stage depends on, its own settings and those of the stages before it.
 _SOURCE_SECTIONS = ("source", "currency", "segments")
 _FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
-_FIT_SECTIONS = (*_FEATURE_SECTIONS, "refunds", "models", "fit")
+_FIT_SECTIONS = (*_FEATURE_SECTIONS, "models", "fit")
 SECTIONS = {
     "customer_days": _SOURCE_SECTIONS,
     "customer_features": _FEATURE_SECTIONS,
     "model_parameters": _FIT_SECTIONS,
-    "clv_scores": (*_FIT_SECTIONS, "value"),
+    "clv_scores": (*_FIT_SECTIONS, "refunds", "value"),
 }
 _MONEY = ("amount_read", "amount_used", "amount_rejected")
 
@@ -117,7 +117,7 @@ class Run:
         fingerprint = _digest([*inputs, config_hash, __version__, when])
         planned = Commit(self.run_id, when, fingerprint, source_version, config_hash, __version__)
         done = self.lake.last_commit(spec, slice_date)
-        if done is not None and done.fingerprint == fingerprint and source_version != "unversioned":
+        if done is not None and self._still_holds(spec, slice_date, done, planned):
             self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
             return done
         log.info("%s ...", _title(spec, slice_date))
@@ -125,6 +125,25 @@ class Run:
         reached(f"{spec.name}:committed")
         self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
         return commit
+
+    def _still_holds(
+        self, spec: TableSpec, slice_date: dt.date | None, done: Commit, planned: Commit
+    ) -> bool:
+        same = done.fingerprint == planned.fingerprint
+        versioned = planned.source_version != UNVERSIONED
+        return same and versioned and not self.lake.is_empty(spec, slice_date)
+
+    def require_same_settings(self, spec: TableSpec, upstream: Commit, job: str) -> None:
+        """Stop a single stage that would go on from a table built with other settings.
+
+        Raises:
+            InputError: the settings the table depends on have changed since it was built.
+        """
+        if upstream.config_hash != self.config_hash(SECTIONS[spec.name]):
+            raise InputError(
+                f"{spec.name} was built with other settings than those in force "
+                f"({', '.join(SECTIONS[spec.name])}); run {job} again"
+            )
 
     def config_hash(self, sections: tuple[str, ...]) -> str:
         """Hash of the settings that decide the rows of a stage."""
@@ -185,7 +204,10 @@ def open_run(
         try:
             yield run
         except Exception as error:
-            if run.input_accepted and not isinstance(error, InputError | ConfigError):
+            if isinstance(error, ClvError):
+                error.run_id = run.run_id
+            stopped_early = isinstance(error, InputError | ConfigError)
+            if run.status == "done" or (run.input_accepted and not stopped_early):
                 _record_failure(run, error)
             raise
         if run.status == "done":
@@ -197,12 +219,13 @@ def open_run(
 
 
 def _record(run: Run, more: list[dict[str, Any]]) -> None:
-    rows = [_row(run, result) for result in run.results] + more
+    _append(run, [_row(run, result) for result in run.results] + more)
+
+
+def _append(run: Run, rows: list[dict[str, Any]]) -> None:
     schema = ", ".join(PIPELINE_RUNS.ddl(column) for column in PIPELINE_RUNS.columns)
-    frame = run.spark.createDataFrame(
-        [tuple(row.get(c) for c in PIPELINE_RUNS.column_names) for row in rows], schema
-    )
-    run.lake.append(PIPELINE_RUNS, frame.coalesce(1))
+    values = [tuple(row.get(name) for name in PIPELINE_RUNS.column_names) for row in rows]
+    run.lake.append(PIPELINE_RUNS, run.spark.createDataFrame(values, schema).coalesce(1))
 
 
 def _record_failure(run: Run, error: Exception) -> None:
@@ -215,18 +238,19 @@ def _record_failure(run: Run, error: Exception) -> None:
 
 def _record_if_missing(run: Run) -> None:
     """A process killed after its last commit left no record: make it up from the commits."""
-    wrote = {result.commit.run_id for result in run.results[-1:]}
+    known = set()
     if run.lake.exists(PIPELINE_RUNS):
-        known = run.lake.read(PIPELINE_RUNS).select("run_id").distinct().collect()
-        wrote -= {row[0] for row in known}
-    if wrote:
-        (run.run_id,) = wrote
-        run.results = [
-            replace(r, status="done", message="recorded by a later run: the first was cut off")
-            for r in run.results
-        ]
-        _record(run, [])
-        run.results = [replace(r, status="already_done") for r in run.results]
+        rows = run.lake.read(PIPELINE_RUNS).select("stage", "table_version").distinct().collect()
+        known = {(row["stage"], row["table_version"]) for row in rows}
+    message = "recorded by a later run: the first was cut off"
+    missing = [
+        _row(run, replace(result, status="done", message=message))
+        | {"run_id": result.commit.run_id}
+        for result in run.results
+        if (result.stage, result.commit.table_version) not in known
+    ]
+    if missing:
+        _append(run, missing)
 
 
 def _row(run: Run, result: StageResult) -> dict[str, Any]:
@@ -290,5 +314,6 @@ def _title(spec: TableSpec, slice_date: dt.date | None) -> str:
 
 
 def _digest(values: list[Any]) -> str:
-    text = json.dumps(values, sort_keys=True, default=str)
+    # In the given order: of several reject rules the first that applies gives the reason.
+    text = json.dumps(values, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import Config
+from clv_spark.config import DAYS_PER_UNIT, Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.kernels.score_batch import (
     OUTPUT_COLUMNS,
@@ -53,14 +53,14 @@ def score_stage(run: Run) -> Commit:
     """Read features and parameters -> score in Arrow batches -> gates -> publish the slice."""
     features = features_commit(run)
     fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
-    fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date) if fit_date else None
-    if fit_date is None or fitted is None:
+    if fit_date is None:
         raise InputError(
             f"model_parameters holds no fit up to {run.date}; run fit-models for that date first"
         )
+    fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
     return run.stage(
         CLV_SCORES,
-        [features.fingerprint, fitted.fingerprint],
+        [features.fingerprint, _fingerprint(run, fitted)],
         lambda commit: _write(run, fit_date, commit),
         source_version=features.source_version,
         slice_date=run.date,
@@ -70,18 +70,23 @@ def score_stage(run: Run) -> Commit:
 def publish_stage(run: Run) -> Commit:
     """Replace ``clv_scores_latest`` by the newest slice: the sign that a date is published."""
     newest = run.lake.newest_slice(CLV_SCORES)
+    if newest is None:
+        raise InputError("clv_scores holds no slice; run score-customers first")
     scored = run.lake.last_commit(CLV_SCORES, newest)
-    if newest is None or scored is None:
-        raise InputError("clv_scores holds no slice on record; run score-customers first")
     rows = run.lake.read(CLV_SCORES, newest)
     spec = CLV_SCORES_LATEST.of(shape_of(rows, run.config))
     return run.stage(
         spec,
-        [scored.fingerprint],
+        [_fingerprint(run, scored)],
         lambda commit: run.lake.replace(spec, rows, commit),
-        source_version=scored.source_version,
+        source_version=scored.source_version if scored else "unrecorded",
         sections=(),
     )
+
+
+def _fingerprint(run: Run, commit: Commit | None) -> str:
+    """Of a slice whose commit has left the table's history nothing is known to be done."""
+    return commit.fingerprint if commit else run.run_id
 
 
 def _write(run: Run, fit_date: dt.date, commit: Commit) -> Commit:
@@ -89,9 +94,11 @@ def _write(run: Run, fit_date: dt.date, commit: Commit) -> Commit:
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     shape = shape_of(features, run.config)
     spec = CLV_SCORES.of(shape)
-    parameters = parameters_by_segment(run, fit_date)
+    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).collect()
+    parameters = parameters_by_segment(fitted, run.config)
+    settings = score_settings(run.config, DAYS_PER_UNIT[fitted[0]["time_unit"]])
     inputs = score_input(features, run.config.segments)
-    kernel = _score_batches(score_settings(run.config), parameters)
+    kernel = _score_batches(settings, parameters)
     scored = inputs.mapInArrow(kernel, _kernel_schema(spec))
     scored = score_columns(scored, run.config, run.date, fit_date)
     with cached(scored) as kept:
@@ -100,10 +107,10 @@ def _write(run: Run, fit_date: dt.date, commit: Commit) -> Commit:
         return run.lake.replace(spec, kept, replace(commit, figures=figures), run.date)
 
 
-def score_settings(config: Config) -> ScoreSettings:
-    """What the kernel needs to know of the configuration."""
+def score_settings(config: Config, unit_days: int) -> ScoreSettings:
+    """What the kernel needs to know of the configuration, and of the parameters' unit of time."""
     return ScoreSettings(
-        unit_days=config.models.unit_days,
+        unit_days=unit_days,
         horizon_days=config.value.horizon_days,
         annual_discount_rate=config.value.annual_discount_rate,
         refunds=config.refunds,
@@ -111,11 +118,10 @@ def score_settings(config: Config) -> ScoreSettings:
     )
 
 
-def parameters_by_segment(run: Run, fit_date: dt.date) -> dict[str, SegmentParameters]:
+def parameters_by_segment(rows: list[Row], config: Config) -> dict[str, SegmentParameters]:
     """The fitted rows of one date as one small object per segment, ready to be broadcast."""
-    rows = run.lake.read(MODEL_PARAMETERS, fit_date).collect()
     by_key = {(row["model"], row["segment"]): row.asDict() for row in rows}
-    models = run.config.models
+    models = config.models
 
     def part(model: str, segment: str) -> dict[str, Any]:
         return by_key.get((model, segment), {"parameters": None, "parameters_segment": None})
@@ -133,7 +139,7 @@ def parameters_by_segment(run: Run, fit_date: dt.date) -> dict[str, SegmentParam
             spend_segment=spend["parameters_segment"],
             return_rate=returns.get("rate", 0.0),
             return_prior_amount=returns.get("prior_amount", 0.0),
-            margin_rate=margin.get("rate", run.config.value.margin_rate),
+            margin_rate=margin.get("rate", config.value.margin_rate),
         )
     return out
 

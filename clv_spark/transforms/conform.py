@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,6 +34,7 @@ _RULE = f"{_OURS}r_"
 _COPIES = f"{_OURS}copies"
 _AMOUNT = f"{_OURS}amount_cents"
 _MARGIN = f"{_OURS}margin_cents"
+_REASON = f"{_OURS}reason"
 
 
 def conform(
@@ -142,7 +144,9 @@ def _with_event_date(mapped: DataFrame, config: TransactionsSource) -> DataFrame
         if country != "default":
             here = F.trim(F.col(f"{MAPPED}country").cast("string")) == F.lit(country)
             day = F.when(here, dates[zone]).otherwise(day)
-    return mapped.withColumn(f"{MAPPED}event_date", day)
+    # Beyond these Python has no date: a year such as 43038 is milliseconds taken for seconds.
+    known = day.between(F.lit(dt.date.min), F.lit(dt.date.max))
+    return mapped.withColumn(f"{MAPPED}event_date", F.when(known, day))
 
 
 def _local_day(event_time: Column, field: st.StructField) -> Column:
@@ -163,10 +167,11 @@ def number_versions(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
         newest = []
     # Versions that agree in everything named are ordered by their whole content, so that the
     # choice does not depend on where a line was read.
-    content = F.to_json(F.struct(*_source_columns(mapped))).desc()
-    versions = Window.partitionBy(f"{MAPPED}event_date", f"{MAPPED}line_id").orderBy(
-        *newest, content
-    )
+    content_text = F.to_json(F.struct(*_source_columns(mapped)))
+    # Lines without an id are no versions of each other; alone they would all be one group.
+    apart = F.when(F.col(f"{MAPPED}line_id").isNull(), F.xxhash64(content_text))
+    line = (f"{MAPPED}event_date", f"{MAPPED}line_id", apart)
+    versions = Window.partitionBy(*line).orderBy(*newest, content_text.desc())
     number = F.when(F.col(f"{MAPPED}line_id").isNull(), 1).otherwise(F.row_number().over(versions))
     return mapped.withColumn(COPY, number)
 
@@ -192,6 +197,10 @@ def give_meaning(
     transaction = F.lit(None).cast("string")
     if has("transaction_id"):
         transaction = F.col(f"{MAPPED}transaction_id")
+    reason = _first_reason(mapped, config, amount, margin, currency)
+    mapped = mapped.withColumn(_REASON, reason)
+    # Only a refused line is kept as it came; JSON of every line would be most of the work.
+    line = F.to_json(F.struct(*_source_columns(mapped)), {"ignoreNullFields": "false"})
     return mapped.select(
         _customer_id(mapped).alias("customer_id"),
         F.col(f"{MAPPED}event_date").alias("event_date"),
@@ -205,8 +214,8 @@ def give_meaning(
             if currency_mapped(config)
             else []
         ),
-        _first_reason(mapped, config, amount, margin, currency).alias("reason"),
-        F.to_json(F.struct(*_source_columns(mapped)), {"ignoreNullFields": "false"}).alias("line"),
+        F.col(_REASON).alias("reason"),
+        F.when(F.col(_REASON).isNotNull(), line).alias("line"),
     )
 
 
