@@ -117,6 +117,8 @@ def test_a_missing_input_ends_with_11(folder: Path, conf: Path) -> None:
     assert versions(lake) == {}
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_doctor_finds_this_machine_fit(folder: Path, conf: Path) -> None:
     result = clv_spark("doctor", "--conf", conf, cwd=folder)
     assert result.returncode == 0, result.stdout

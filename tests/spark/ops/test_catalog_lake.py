@@ -22,6 +22,8 @@ def lake_in(schema: str) -> Config:
     return Config.model_validate({"lake": {"catalog": "spark_catalog", "schema": schema}})
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_a_whole_run_in_a_catalog_schema(spark: SparkSession, finished: Finished) -> None:
     place = {"lake": {"catalog": "spark_catalog", "schema": "clv_ops"}}
     config = Config.model_validate({**sections(finished.source), **place})

@@ -55,6 +55,8 @@ def test_too_many_refused_lines(spark: SparkSession, lake: Path, configured: Con
     assert (row["job"], row["as_of_date"]) == ("run", AS_OF)
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_a_drop_of_customers(
     spark: SparkSession, lake: Path, configured: Configured, finished: Finished, tmp_path: Path
 ) -> None:

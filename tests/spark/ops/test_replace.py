@@ -111,6 +111,8 @@ def disturbed(spark: SparkSession, lake: Lake, times: Path, at_most: int) -> Dat
     return start.mapInPandas(disturb, SCHEMA)
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_a_conflict_is_retried_and_reported_when_it_stays(
     spark: SparkSession, lake: Lake, tmp_path: Path
 ) -> None:

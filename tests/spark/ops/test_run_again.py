@@ -57,10 +57,14 @@ def test_the_second_run_does_nothing_and_later_changes_do_what_depends_on_them(
     assert redone(horizon) == STAGES[3:]
     assert set(read_table(lake / "clv_scores_latest")["horizon_days"].to_pylist()) == {90}
 
-    fit = pipelines.run(
-        spark, configured(fit={"min_customers": 5000, "max_failed_share": 1}), AS_OF
-    )
-    assert redone(fit) == STAGES[2:]
+
+@pytest.mark.faults
+@pytest.mark.long
+def test_other_settings_of_the_fit_redo_fit_and_scores(
+    spark: SparkSession, lake: Path, configured: Configured
+) -> None:
+    fit = {"min_customers": 5000, "max_failed_share": 1}
+    assert redone(pipelines.run(spark, configured(fit=fit), AS_OF)) == STAGES[2:]
 
 
 def test_files_and_partitions_and_batches_change_no_bit(
@@ -128,6 +132,8 @@ def test_a_source_file_written_again_redoes_all(
     assert redone(pipelines.run(spark, configured(own), AS_OF)) == STAGES
 
 
+@pytest.mark.faults
+@pytest.mark.long
 def test_a_backfill_leaves_later_dates_and_latest_as_they_were(
     spark: SparkSession, lake: Path, configured: Configured, finished: Finished
 ) -> None:
