@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, GateError, InputError
@@ -72,9 +73,11 @@ def transactions_of(config: Config) -> TransactionsSource:
 
 
 def _write(run: Run, config: TransactionsSource, lines: DataFrame, commit: Commit) -> Commit:
-    # Finding duplicates shuffles the lines; doing that once is worth the disk.
+    # Finding duplicates shuffles the lines; doing that once is worth the disk. Only a refused line
+    # is needed as it came.
     if config.deduplicate != "none":
-        with cached(lines) as kept:
+        slim = lines.withColumn("line", F.when(F.col("reason").isNotNull(), F.col("line")))
+        with cached(slim) as kept:
             return _write_lines(run, config, kept, commit)
     return _write_lines(run, config, lines, commit)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -145,7 +144,7 @@ def _with_event_date(mapped: DataFrame, config: TransactionsSource) -> DataFrame
             here = F.trim(F.col(f"{MAPPED}country").cast("string")) == F.lit(country)
             day = F.when(here, dates[zone]).otherwise(day)
     # Beyond these Python has no date: a year such as 43038 is milliseconds taken for seconds.
-    known = day.between(F.lit(dt.date.min), F.lit(dt.date.max))
+    known = day.between(F.lit("0001-01-01").cast("date"), F.lit("9999-12-31").cast("date"))
     return mapped.withColumn(f"{MAPPED}event_date", F.when(known, day))
 
 
@@ -199,7 +198,6 @@ def give_meaning(
         transaction = F.col(f"{MAPPED}transaction_id")
     reason = _first_reason(mapped, config, amount, margin, currency)
     mapped = mapped.withColumn(_REASON, reason)
-    # Only a refused line is kept as it came; JSON of every line would be most of the work.
     line = F.to_json(F.struct(*_source_columns(mapped)), {"ignoreNullFields": "false"})
     return mapped.select(
         _customer_id(mapped).alias("customer_id"),
@@ -215,7 +213,7 @@ def give_meaning(
             else []
         ),
         F.col(_REASON).alias("reason"),
-        F.when(F.col(_REASON).isNotNull(), line).alias("line"),
+        line.alias("line"),
     )
 
 
