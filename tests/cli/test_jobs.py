@@ -62,7 +62,7 @@ def test_check_source_explains_and_writes_nothing(folder: Path, conf: Path) -> N
         assert heading in shown
     for column in ("customer_id", "transaction_id", "event_time", "amount", "country"):
         assert any(line.split()[:1] == [column] for line in shown.splitlines())
-    assert "used lines run from 2022-01-" in shown
+    assert "\nlines run from 2022-01-" in shown
     assert "lines without customer cannot be scored" in shown
     assert not (folder / "lake").exists()
     assert sorted(folder.rglob("*")) == before
@@ -112,7 +112,8 @@ def test_a_missing_input_ends_with_11(folder: Path, conf: Path) -> None:
     )
     assert result.returncode == 11, result.stderr
     last = outcome(result)
-    assert (last["status"], last["exit_code"], last["run_id"]) == ("failed", 11, None)
+    assert (last["status"], last["exit_code"]) == ("failed", 11)
+    assert re.fullmatch("[0-9a-f]{32}", last["run_id"])
     assert "nowhere" in last["message"]
     assert versions(lake) == {}
 
