@@ -123,8 +123,8 @@ Spark SQL (spark-sql or any notebook with Delta)
   SELECT customer_id, clv FROM delta.`{latest}` ORDER BY clv DESC LIMIT 10;
 
 DuckDB (pip install duckdb duckdb-extension-delta)
-  import duckdb, duckdb_extensions; duckdb_extensions.import_extension("delta")
-  duckdb.sql("LOAD delta")
+  import duckdb, pathlib, duckdb_extension_delta as d
+  duckdb.load_extension(str(next(pathlib.Path(d.__path__[0]).rglob("*.duckdb_extension"))))
   duckdb.sql("FROM delta_scan('{latest}') SELECT customer_id, clv ORDER BY clv DESC LIMIT 10")
 
 Polars (pip install polars deltalake)

@@ -83,4 +83,5 @@ def test_the_ways_to_read_that_the_demo_prints_work(
     assert set(printed) == {"Spark SQL", "DuckDB", "Polars"}
     statement = printed["Spark SQL"].strip().rstrip(";")
     assert [row["clv"] for row in spark.sql(statement).collect()] == best
+    assert [row[1] for row in last_value(printed["DuckDB"]).fetchall()] == best
     assert last_value(printed["Polars"])["clv"].to_list() == best
