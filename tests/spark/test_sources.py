@@ -225,8 +225,8 @@ def test_the_version_of_a_delta_table_changes_with_its_commits(
         source["path"]
     )
     assert version_of(spark, **source) == first.removesuffix("0") + "1"
-    # A table made anew starts at 0 as well, but it is not the table it was.
-    anew = version_of(spark, **delta_path(spark, tmp_path / "anew"))
+    (tmp_path / "made").mkdir()
+    anew = version_of(spark, **delta_path(spark, tmp_path / "made" / "anew"))
     assert anew.endswith(":0")
     assert anew != first
 
