@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -37,13 +37,14 @@ JOBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one job and return its exit code; the last line on stdout is the outcome as JSON."""
-    arguments = _parser().parse_args(argv)
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
-    log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
-    use_chosen_java()
+    arguments = argparse.Namespace(job=None, result_file=None)
     try:
+        _parser().parse_args(argv, arguments)
+        log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
+        use_chosen_java()
         outcome = _JOB_FUNCTIONS[arguments.job](arguments)
         code = int(outcome.pop("exit_code", 0))
     except ClvError as error:
@@ -64,8 +65,15 @@ def entry_point() -> None:
     sys.exit(main())
 
 
+class _Parser(argparse.ArgumentParser):
+    """Mistakes on the command line end like every other failure: with the outcome as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. See {self.prog} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="clv-spark", description="Customer lifetime value on Spark and Delta Lake."
     )
     parser.add_argument("--version", action="version", version=__version__)

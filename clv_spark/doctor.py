@@ -326,16 +326,17 @@ def jar_finding(jar_version: str, source: str, delta: str) -> Finding:
 
 def _lake_finding(spark: SparkSession, config: Config) -> Finding:
     """Write, read and drop a table in the lake: the only proof that all of it is allowed."""
+    from clv_spark.lake import lake_folder, schema_name
+
     name = "Lake"
-    place = config.lake.path or ".".join(
-        part for part in (config.lake.catalog, config.lake.schema_) if part
-    )
+    in_folder = config.lake.path is not None
+    place = lake_folder(config) if in_folder else schema_name(config)
     probe = f"_doctor_probe_{uuid.uuid4().hex[:8]}"
     try:
         rows = (
-            _probe_folder(spark, f"{place.rstrip('/')}/{probe}")
-            if config.lake.path is not None
-            else _probe_schema(spark, f"{place}.{probe}")
+            _probe_folder(spark, f"{place}/{probe}")
+            if in_folder
+            else _probe_schema(spark, config, f"{place}.{probe}")
         )
     except Exception as error:
         advice = "check that it exists, its spelling, and the rights and credentials to write there"
@@ -362,15 +363,19 @@ def _probe_folder(spark: SparkSession, folder: str) -> int:
             files.delete(above, False)
 
 
-def _probe_schema(spark: SparkSession, table: str) -> int:
-    schema = table.rsplit(".", 1)[0]
-    if not spark.catalog.databaseExists(schema):
-        raise RuntimeError(f"schema {schema} does not exist; CREATE SCHEMA {schema}")
+def _probe_schema(spark: SparkSession, config: Config, table: str) -> int:
+    from clv_spark.lake import ensure_schema, schema_name
+
+    was_there = spark.catalog.databaseExists(schema_name(config))
+    ensure_schema(spark, config)
     try:
         spark.range(3).coalesce(1).write.format("delta").saveAsTable(table)
         return spark.table(table).count()
     finally:
         spark.sql(f"DROP TABLE IF EXISTS {table}")
+        # A lake that does not exist yet stays so.
+        if not was_there:
+            spark.sql(f"DROP SCHEMA {schema_name(config)}")
 
 
 def _first_line(error: Exception) -> str:

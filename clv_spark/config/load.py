@@ -106,9 +106,14 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _from_environment(environ: Mapping[str, str]) -> list[tuple[list[str], Any]]:
     found = sorted(name for name in environ if name.startswith(ENV_PREFIX))
     return [
-        (name.removeprefix(ENV_PREFIX).lower().split("__"), _yaml_value(environ[name], name))
-        for name in found
+        (_keys(name.removeprefix(ENV_PREFIX)), _yaml_value(environ[name], name)) for name in found
     ]
+
+
+def _keys(name: str) -> list[str]:
+    # Names of sections are written in capitals by custom; a key of a free mapping, such as
+    # CLV_SPARK__SPARK__CONF__spark__sql__caseSensitive, keeps its case.
+    return [part.lower() if part.isupper() else part for part in name.split("__")]
 
 
 def _from_text(text: str) -> tuple[list[str], Any]:

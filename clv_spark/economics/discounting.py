@@ -21,15 +21,3 @@ def rate_per_unit(annual_rate: float, unit_days: int) -> float:
         0.00182787
     """
     return math.log1p(annual_rate) * unit_days / DAYS_PER_YEAR
-
-
-def weight(annual_rate: float, days: float) -> float:
-    """What one unit of money that comes so many days ahead is worth today.
-
-    (1 + d)^(-days / 365).
-
-    Example:
-        >>> round(weight(0.10, 365), 6)
-        0.909091
-    """
-    return float((1 + annual_rate) ** (-days / DAYS_PER_YEAR))

@@ -2,6 +2,7 @@
 
 from clv_spark.lake.commit import Commit
 from clv_spark.lake.lock import lake_lock
+from clv_spark.lake.place import ensure_schema, lake_folder, schema_name
 from clv_spark.lake.session_settings import trusted_session
 from clv_spark.lake.source import UNVERSIONED, read_source, source_version
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
@@ -13,8 +14,11 @@ __all__ = [
     "Commit",
     "Lake",
     "condition",
+    "ensure_schema",
+    "lake_folder",
     "lake_lock",
     "read_source",
+    "schema_name",
     "source_version",
     "trusted_session",
 ]

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from delta.tables import DeltaTable
@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import LockedError
-from clv_spark.lake.place import lake_folder, local_folder, quoted
+from clv_spark.lake.place import ensure_schema, lake_folder, local_folder, quoted, schema_name
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
 log = logging.getLogger(__name__)
@@ -29,16 +29,20 @@ _BUSY = (
 
 
 @contextmanager
-def lake_lock(spark: SparkSession, config: Config) -> Iterator[None]:
+def lake_lock(spark: SparkSession, config: Config) -> Iterator[Callable[[], None]]:
     """Hold the lake for one writer.
+
+    Yields:
+        A function to call before each write: it raises LockedError when the lake is no longer
+        held, as after a pause in which the lease ended and another run took it.
 
     Raises:
         LockedError: another living run holds it.
     """
     folder = local_folder(config)
     if folder is None:
-        with _lease(spark, config):
-            yield
+        with _lease(spark, config) as still_held:
+            yield still_held
         return
     folder.mkdir(parents=True, exist_ok=True)
     # The operating system frees this lock when its holder dies, however it dies.
@@ -48,13 +52,14 @@ def lake_lock(spark: SparkSession, config: Config) -> Iterator[None]:
     except Timeout as error:
         raise LockedError(_BUSY) from error
     try:
-        yield
+        # The operating system takes this lock from nobody who lives.
+        yield lambda: None
     finally:
         lock.release()
 
 
 @contextmanager
-def _lease(spark: SparkSession, config: Config) -> Iterator[None]:
+def _lease(spark: SparkSession, config: Config) -> Iterator[Callable[[], None]]:
     """A row with an expiry in a small Delta table; Delta lets one of two writers win."""
     table = _lease_table(spark, config)
     holder = uuid.uuid4().hex
@@ -64,7 +69,7 @@ def _lease(spark: SparkSession, config: Config) -> Iterator[None]:
     renewal = threading.Thread(target=_renew, args=(table, holder, stop), daemon=True)
     renewal.start()
     try:
-        yield
+        yield lambda: _require_held(table, holder)
     finally:
         stop.set()
         renewal.join()
@@ -73,13 +78,11 @@ def _lease(spark: SparkSession, config: Config) -> Iterator[None]:
 
 
 def _lease_table(spark: SparkSession, config: Config) -> DeltaTable:
-    place = config.lake
-    if place.path is not None:
+    if config.lake.path is not None:
         name = f"delta.{quoted(f'{lake_folder(config)}/lake_lease')}"
     else:
-        schema = ".".join(quoted(part) for part in (place.catalog, place.schema_) if part)
-        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        name = f"{schema}.lake_lease"
+        ensure_schema(spark, config)
+        name = f"{schema_name(config)}.lake_lease"
     spark.sql(
         f"""CREATE TABLE IF NOT EXISTS {name} (
             name STRING COMMENT 'always lake; text',
@@ -111,6 +114,15 @@ def _take(table: DeltaTable, holder: str) -> bool:
             return False
         raise
     return table.toDF().where(F.col("holder") == F.lit(holder)).count() == 1
+
+
+def _require_held(table: DeltaTable, holder: str) -> None:
+    ours = F.col("holder") == F.lit(holder)
+    if table.toDF().where(ours & (F.col("expires_at") > F.current_timestamp())).isEmpty():
+        raise LockedError(
+            "the lease of this lake ended while the run stood still, and another run may have "
+            "taken it; nothing more was written. Run this again"
+        )
 
 
 def _renew(table: DeltaTable, holder: str, stop: threading.Event) -> None:

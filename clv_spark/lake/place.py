@@ -6,7 +6,11 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from pyspark.sql import SparkSession
+
 from clv_spark.config import Config
+from clv_spark.errors import ConfigError
+from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
 
 def quoted(name: str) -> str:
@@ -39,3 +43,30 @@ def local_folder(config: Config) -> Path | None:
     if parsed.scheme == "file":
         return Path(url2pathname(parsed.path))
     return Path(parsed.path) if parsed.scheme == "" else None
+
+
+def schema_name(config: Config) -> str:
+    """The lake's schema as SQL reads it, for a lake that is a catalog schema.
+
+    Example:
+        >>> from clv_spark.config import load_config
+        >>> schema_name(load_config(overrides=["lake.catalog=main", "lake.schema=clv"], environ={}))
+        '`main`.`clv`'
+    """
+    return ".".join(quoted(part) for part in (config.lake.catalog, config.lake.schema_) if part)
+
+
+def ensure_schema(spark: SparkSession, config: Config) -> None:
+    """Make the lake's schema where it does not exist yet.
+
+    Raises:
+        ConfigError: the catalog refuses it.
+    """
+    try:
+        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema_name(config)}")
+    except SPARK_ERRORS as error:
+        raise ConfigError(
+            f"lake: the schema {schema_name(config)} cannot be made ({condition(error)}). Name a "
+            "catalog that exists and a schema of letters, digits and _, or let an administrator "
+            "make it"
+        ) from error

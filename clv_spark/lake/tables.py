@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
-from clv_spark.lake.place import lake_folder, quoted
+from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 from clv_spark.schemas import TableSpec
 
@@ -32,14 +33,14 @@ class Lake:
         """Name the place; nothing is read or made yet."""
         self.spark = spark
         self.config = config
+        #: Asked before every write; raises when the lake is no longer this writer's.
+        self.may_write: Callable[[], None] = lambda: None
 
     def identifier(self, spec: TableSpec) -> str:
         """The table in SQL, quoted."""
-        place = self.config.lake
-        if place.path is not None:
+        if self.config.lake.path is not None:
             return f"delta.{quoted(self.path(spec))}"
-        parts = [place.catalog, str(place.schema_), spec.name]
-        return ".".join(quoted(part) for part in parts if part)
+        return f"{schema_name(self.config)}.{quoted(spec.name)}"
 
     def path(self, spec: TableSpec) -> str:
         """The folder of the table, for a lake that is a folder."""
@@ -127,6 +128,7 @@ class Lake:
         if slice_date is not None:
             condition = f"{spec.slice_column} = DATE'{slice_date.isoformat()}'"
             writer = writer.option("replaceWhere", condition)
+        self.may_write()
         self._with_retries(spec, lambda: self._save(spec, writer))
         return self._committed(spec, commit)
 
@@ -200,10 +202,8 @@ class Lake:
         self._add_missing_columns(spec)
 
     def _create(self, spec: TableSpec) -> None:
-        place = self.config.lake
-        if place.path is None:
-            schema = ".".join(quoted(p) for p in (place.catalog, place.schema_) if p)
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        if self.config.lake.path is None:
+            ensure_schema(self.spark, self.config)
         columns = ", ".join(f"{spec.ddl(c)} COMMENT {_text(c.comment)}" for c in spec.columns)
         partitions = ", ".join(quoted(name) for name in spec.partition_by)
         # In SQL, as Delta's own builder takes no name with a catalog.

@@ -200,7 +200,8 @@ def open_run(
     one included; later failures are recorded.
     """
     run = Run(spark, config, job, as_of)
-    with trusted_session(spark), lake_lock(spark, config):
+    with trusted_session(spark), lake_lock(spark, config) as still_held:
+        run.lake.may_write = still_held
         try:
             yield run
         except Exception as error:

@@ -46,6 +46,10 @@ def test_a_wrong_command_line(tmp_path: Path, conf: Path, arguments: list[str], 
     assert result.returncode == 2
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+    last = outcome(result)
+    assert said in last["message"]
+    assert (last["status"], last["exit_code"]) == ("failed", 2)
+    assert last["job"] == (None if arguments[0] == "nonsense" else "run")
     assert not (tmp_path / "lake").exists()
 
 

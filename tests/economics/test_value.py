@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from clv_spark.economics import customer_value, past_margin, rate_per_unit, shrunk_rate, weight
+from clv_spark.economics import customer_value, past_margin, rate_per_unit, shrunk_rate
 
 
 def test_a_year_discounts_by_one_plus_the_rate_whatever_the_unit():
-    assert weight(0.15, 365) == pytest.approx(1 / 1.15, rel=1e-15)
     for unit_days in (1, 7, 30):
         units = 365 / unit_days
         assert math.exp(-rate_per_unit(0.15, unit_days) * units) == pytest.approx(1 / 1.15)
@@ -23,7 +22,6 @@ def test_weekly_rate_is_that_of_fader_hardie_lee_2005_jmr_up_to_the_length_of_th
 
 def test_without_discount_rate_nothing_is_discounted():
     assert rate_per_unit(0.0, 7) == 0.0
-    assert weight(0.0, 10000) == 1.0
 
 
 def test_every_part_of_a_customers_value_counts():

@@ -113,6 +113,13 @@ def test_a_spark_setting_is_one_key_and_text() -> None:
     assert config.spark.master == "local[1]"
 
 
+def test_a_free_key_in_the_environment_keeps_its_case() -> None:
+    config = load_config(
+        environ={"CLV_SPARK__SPARK__CONF__spark__sql__caseSensitive": "true"},
+    )
+    assert config.spark.conf == {"spark.sql.caseSensitive": "true"}
+
+
 def test_a_mapped_column_can_be_overridden(tmp_path: Path) -> None:
     path = config_file(
         tmp_path, yaml.safe_dump({"source": {"transactions": {"path": "a", "columns": COLUMNS}}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from pyspark.sql import Row, SparkSession
 
 from clv_spark import pipelines
 from clv_spark.config import Config
-from clv_spark.errors import LockedError
+from clv_spark.doctor import _lake_finding
+from clv_spark.errors import ConfigError, LockedError
 from clv_spark.lake import lake_lock, lock
 from tests.operations import AS_OF, Finished, contents, runs, sections, versions
 
@@ -84,3 +86,40 @@ def test_the_lease_lets_one_work(spark: SparkSession, monkeypatch: pytest.Monkey
                 time.sleep(0.2)
     finally:
         spark.sql("DROP SCHEMA IF EXISTS clv_lease CASCADE")
+
+
+def test_a_run_whose_lease_was_taken_writes_nothing_more(
+    spark: SparkSession, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stands still until its lease has ended, and another run has taken the lake."""
+    place = {"lake": {"catalog": "spark_catalog", "schema": "clv_lost"}}
+    config = Config.model_validate({**sections(finished.source), **place})
+
+    def overtaken(name: str) -> None:
+        if name == "customer_days:read":
+            spark.sql("UPDATE clv_lost.lake_lease SET holder = 'the other run'")
+
+    stage = importlib.import_module("clv_spark.pipelines.build_customer_days")
+    monkeypatch.setattr(stage, "reached", overtaken)
+    try:
+        with pytest.raises(LockedError, match="lease of this lake ended"):
+            pipelines.build_customer_days(spark, config)
+        assert spark.table("clv_lost.customer_days").isEmpty()
+        assert spark.table("clv_lost.lake_lease").first()["holder"] == "the other run"
+    finally:
+        spark.sql("DROP SCHEMA IF EXISTS clv_lost CASCADE")
+
+
+def test_a_schema_that_the_catalog_refuses_is_an_error_of_the_configuration(
+    spark: SparkSession, finished: Finished
+) -> None:
+    place = {"lake": {"catalog": "spark_catalog", "schema": "two words"}}
+    config = Config.model_validate({**sections(finished.source), **place})
+    with pytest.raises(ConfigError, match="two words"):
+        pipelines.run(spark, config, AS_OF)
+
+
+def test_doctor_tries_a_schema_that_is_not_there_and_leaves_no_trace(spark: SparkSession) -> None:
+    finding = _lake_finding(spark, lake_in("clv_not_yet"))
+    assert finding.status == "ok", finding
+    assert not spark.catalog.databaseExists("clv_not_yet")
