@@ -6,7 +6,14 @@ import datetime as dt
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Assignment = Literal["latest", "first"]
@@ -70,6 +77,7 @@ BUILT_IN_REASONS = (
     "foreign_currency",
     "duplicate",
 )
+PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
 DAYS_PER_UNIT = {"day": 1, "week": 7, "year": 365}
 
 
@@ -170,15 +178,28 @@ class SourceConfig(Section):
 class ModelsConfig(Section):
     """Which models are fitted, on which purchases, in which unit of time."""
 
-    transactions: Literal["bg_nbd"] = "bg_nbd"
+    transactions: Literal["auto", PurchaseModelName] = "auto"
+    candidates: tuple[PurchaseModelName, ...] = ("bg_nbd", "mbg_nbd", "pareto_nbd")
+    switch_margin: float = Field(default=10.0, ge=0)
     spend: Literal["gamma_gamma"] = "gamma_gamma"
-    spend_basis: Literal["repeat"] = "repeat"
+    spend_basis: Literal["repeat", "all"] = "all"
     time_unit: Literal["day", "week", "year"] = "week"
 
+    @field_validator("candidates")
+    @classmethod
+    def _some_and_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"models.candidates holds {list(names)}; name each model once")
+        return names
+
     @property
-    def unit_days(self) -> int:
-        """Days in one unit of the models' time: a week is 7 days, a year 365."""
-        return DAYS_PER_UNIT[self.time_unit]
+    def purchases(self) -> tuple[PurchaseModelName, ...]:
+        """The models of purchases that are fitted: one, or the candidates of ``auto``."""
+        return self.candidates if self.transactions == "auto" else (self.transactions,)
+
+    def unit(self, model: str) -> str:
+        """The unit of time of a model's parameters; an opportunity of bg_bb is a day."""
+        return "day" if model == "bg_bb" else self.time_unit
 
 
 class FitConfig(Section):
@@ -188,6 +209,7 @@ class FitConfig(Section):
     min_repeaters: int = Field(default=50, ge=1)
     max_failed_share: Share = 0.05
     cohort_start: dt.date | None = None
+    max_frequency_spend_correlation: Share = 0.3
     max_exact_repeaters: int = Field(default=500_000, ge=0)
 
 
@@ -248,11 +270,8 @@ class Config(Section):
     def _consistent(self) -> Config:
         if self.lake.path is None and self.lake.schema_ is None:
             raise ValueError("lake needs a path, or a catalog and a schema")
-        if len(self.segments) > 1:
-            raise ValueError(
-                f"segments holds {list(self.segments)}; one level below the global model is "
-                "supported so far"
-            )
+        if len(set(self.segments)) < len(self.segments):
+            raise ValueError(f"segments holds {list(self.segments)}; name each key once")
         taken = [key for key in self.segments if key.lower() in RESERVED_NAMES]
         if taken:
             raise ValueError(

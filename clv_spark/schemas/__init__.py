@@ -1,6 +1,8 @@
 """One TableSpec per table of the lake; docs/tables.md is generated from them."""
 
-from clv_spark.schemas.gold import CLV_SCORES, CLV_SCORES_LATEST, MODEL_PARAMETERS, PIPELINE_RUNS
+from clv_spark.schemas.gold import CLV_SCORES, CLV_SCORES_LATEST, SEGMENT_SUMMARY
+from clv_spark.schemas.parameters import MODEL_PARAMETERS
+from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.silver import CUSTOMER_DAYS, CUSTOMER_FEATURES, REJECTED_TRANSACTIONS
 from clv_spark.schemas.spec import Column, Shape, TableSpec
 
@@ -10,6 +12,7 @@ TABLES: tuple[TableSpec, ...] = (
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     CLV_SCORES,
+    SEGMENT_SUMMARY,
     CLV_SCORES_LATEST,
     PIPELINE_RUNS,
 )
@@ -22,6 +25,7 @@ __all__ = [
     "MODEL_PARAMETERS",
     "PIPELINE_RUNS",
     "REJECTED_TRANSACTIONS",
+    "SEGMENT_SUMMARY",
     "TABLES",
     "Column",
     "Shape",

@@ -1,77 +1,10 @@
-"""Tables of results: model_parameters, clv_scores, clv_scores_latest, pipeline_runs."""
+"""Tables of results: clv_scores, clv_scores_latest and segment_summary."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from clv_spark.schemas.spec import ID, Column, TableSpec
-
-MODEL_PARAMETERS = TableSpec(
-    name="model_parameters",
-    comment="One row per fit_date, model and segment: what was estimated and how well.",
-    columns=(
-        Column("fit_date", "DATE", "as_of_date of the data fitted; date, the partition"),
-        Column(
-            "model",
-            "STRING",
-            "bg_nbd (purchases), gamma_gamma (spend), return_rate or margin_rate (ratios of "
-            "sums that a customer's own rate is shrunk to); text",
-        ),
-        Column("segment", "STRING", "'global' or the value of the segment key; text"),
-        Column("segment_level", "STRING", "'global' or the name of the segment key; text"),
-        Column("parent_segment", "STRING", "segment above, NULL for 'global'; text", True),
-        Column(
-            "parameters_segment",
-            "STRING",
-            "whose parameters these are: the segment or its parent, NULL when neither has any; "
-            "text",
-            nullable=True,
-        ),
-        Column(
-            "parameters",
-            "MAP<STRING,DOUBLE>",
-            "parameters by the paper's letters; alpha in time_unit, gamma in money, the rest "
-            "without unit",
-            nullable=True,
-        ),
-        Column("log_likelihood", "DOUBLE", "of the segment's own fit; natural log units", True),
-        Column("bic", "DOUBLE", "Bayesian information criterion of the own fit; no unit", True),
-        Column("n_customers", "BIGINT", "customers in the fit; count"),
-        Column("n_patterns", "BIGINT", "distinct rows the fit saw; count"),
-        Column("n_repeaters", "BIGINT", "customers with frequency > 0 in the fit; count"),
-        Column(
-            "frequency_spend_correlation",
-            "DOUBLE",
-            "correlation of frequency and monetary_value, which gamma_gamma takes for 0; no unit",
-            nullable=True,
-        ),
-        Column("iterations", "INT", "steps of the optimiser; count", True),
-        Column(
-            "gradient_norm",
-            "DOUBLE",
-            "of the mean log-likelihood over log-parameters at the estimate; no unit",
-            nullable=True,
-        ),
-        Column("condition_number", "DOUBLE", "of its Hessian; no unit", True),
-        Column(
-            "status",
-            "STRING",
-            "of the segment's own fit: ok, too_small, not_identified or failed; text",
-        ),
-        Column("message", "STRING", "the status in words, and what follows from it; text"),
-        Column("own_weight", "DOUBLE", "share of own data in the parameters: 1 own, 0 parent"),
-        Column("time_unit", "STRING", "unit of time of the parameters: day, week or year; text"),
-        Column("package_version", "STRING", "version of clv_spark that fitted; text"),
-    ),
-    key=("fit_date", "model", "segment"),
-    partition_by=("fit_date",),
-    slice_column="fit_date",
-    checks={
-        "status": "status IN ('ok', 'too_small', 'not_identified', 'failed')",
-        "weight": "own_weight >= 0 AND own_weight <= 1",
-    },
-    version=1,
-)
 
 _NO_PURCHASE_MODEL = "score_status = 'insufficient_data'"
 _NO_SPEND_MODEL = "score_status IN ('insufficient_data', 'spend_undefined')"
@@ -92,7 +25,15 @@ def _all(*conditions: str) -> str:
 
 
 _PURCHASE_NUMBERS = ("expected_purchases_30d", "expected_purchases_90d", "expected_purchases_365d")
-_MONEY_NUMBERS = ("expected_order_value", "expected_revenue_365d", "clv", "total_clv")
+_MONEY_NUMBERS = (
+    "expected_order_value",
+    "expected_revenue_365d",
+    "clv",
+    "clv_low",
+    "clv_high",
+    "total_clv",
+)
+_SUMMARY_NUMBERS = ("active_customers", "clv_sum", "clv_sum_low", "clv_sum_high", "clv_mean")
 
 CLV_SCORES = TableSpec(
     name="clv_scores",
@@ -108,12 +49,27 @@ CLV_SCORES = TableSpec(
         Column(
             "score_status",
             "STRING",
-            "ok; one_purchase: no repeat yet, the spend is the segment's mean; new: younger than "
+            "ok; one_purchase: no repeat yet, the spend rests on one purchase or, with "
+            "spend_basis repeat, on the segment's mean alone; new: younger than "
             "value.new_customer_days; parent_model: the segment's own fit was too weak, its "
             "parent's is used; spend_undefined: no spend model, money columns are NULL; "
             "insufficient_data: no purchase model, predictions are NULL; text",
         ),
         Column("clv", "DOUBLE", "expected discounted margin of the next horizon_days; money", True),
+        Column(
+            "clv_low",
+            "DOUBLE",
+            "the discounted margin of the next horizon_days will be lower with probability 0.1 at "
+            "most; often 0, since many customers will not buy again; money",
+            nullable=True,
+        ),
+        Column(
+            "clv_high",
+            "DOUBLE",
+            "the discounted margin of the next horizon_days will be higher with probability 0.1; "
+            "money",
+            nullable=True,
+        ),
         Column("total_clv", "DOUBLE", "historical_clv plus clv; money", True),
         Column("historical_clv", "DOUBLE", "margin earned so far, at least 0; money"),
         Column(
@@ -125,8 +81,9 @@ CLV_SCORES = TableSpec(
         Column(
             "p_alive",
             "DOUBLE",
-            "probability that the relationship still exists on as_of_date; bg_nbd gives every "
-            "one-time buyer 1, so lists should use p_active_365d; 0 to 1",
+            "probability that the relationship still exists on as_of_date; the model bg_nbd lets "
+            "customers leave only after a repeat purchase and so gives every one-time buyer 1: "
+            "lists should use p_active_365d; 0 to 1",
             nullable=True,
         ),
         Column(
@@ -192,6 +149,7 @@ CLV_SCORES = TableSpec(
             *(_number(c, _NO_SPEND_MODEL) for c in _MONEY_NUMBERS),
             _number("historical_clv", "false"),
             _number("residual_clv", f"(annual_discount_rate = 0 OR {_NO_SPEND_MODEL})"),
+            "coalesce(clv_low, 0) <= coalesce(clv_high, 0)",
         ),
         "facts": _all(
             "frequency >= 0",
@@ -205,7 +163,7 @@ CLV_SCORES = TableSpec(
             "coalesce(monetary_value, 0) < double('Infinity')",
         ),
     },
-    version=1,
+    version=2,
 )
 
 CLV_SCORES_LATEST = replace(
@@ -217,40 +175,41 @@ CLV_SCORES_LATEST = replace(
     slice_column=None,
 )
 
-PIPELINE_RUNS = TableSpec(
-    name="pipeline_runs",
-    comment="One row per run and stage: rows read, used, rejected and written, and how it went.",
+SEGMENT_SUMMARY = TableSpec(
+    name="segment_summary",
+    comment="One row per as_of_date and segment, 'global' included: its customers and their value.",
     columns=(
-        Column("run_id", "STRING", "one run of one job; identifier"),
-        Column("stage", "STRING", "stage of the job; text"),
-        Column("job", "STRING", "job as named on the command line; text"),
+        Column("as_of_date", "DATE", "last day that counts; date, the partition"),
+        Column("segment", "STRING", "'global', or a segment as in model_parameters; text"),
+        Column("segment_level", "STRING", "'global' or the name of the segment key; text"),
+        Column("customers", "BIGINT", "customers that are scored; count"),
         Column(
-            "as_of_date", "DATE", "as-of date of the run, NULL where a job has none; date", True
+            "active_customers",
+            "DOUBLE",
+            "expected number of customers with a purchase day in the next 365 days; count",
+            nullable=True,
         ),
-        Column("status", "STRING", "done, already_done or failed; text"),
-        Column("finished_at", "TIMESTAMP", "when the row was made; UTC"),
-        Column("seconds", "DOUBLE", "time the stage took; seconds"),
-        Column("rows_read", "BIGINT", "rows of the stage's input; count", True),
-        Column("rows_used", "BIGINT", "rows that entered the result; count", True),
-        Column("rows_rejected", "BIGINT", "rows refused, rows_read less rows_used; count", True),
-        Column("rows_written", "BIGINT", "rows of the result; count", True),
-        Column("amount_read", "DECIMAL(28,2)", "money of the lines read, signed; money", True),
-        Column("amount_used", "DECIMAL(28,2)", "money of the lines used, signed; money", True),
-        Column("amount_rejected", "DECIMAL(28,2)", "money of the refused lines; money", True),
-        Column("rejected_by_reason", "MAP<STRING,BIGINT>", "refused lines by reason; count", True),
-        Column("source_version", "STRING", "what was read: version or fingerprint; text", True),
-        Column("table_version", "BIGINT", "Delta version written by the stage; count", True),
-        Column("config_hash", "STRING", "hash of the settings the stage depends on; text", True),
-        Column("message", "STRING", "what to know, or why it failed; text", True),
-        Column("package_version", "STRING", "version of clv_spark; text"),
+        Column("clv_sum", "DOUBLE", "sum of clv over the customers; money", True),
+        Column(
+            "clv_sum_low",
+            "DOUBLE",
+            "the sum will be lower with probability 0.1: from shared draws of the parameters, "
+            "never from the customers' bounds; money",
+            nullable=True,
+        ),
+        Column(
+            "clv_sum_high", "DOUBLE", "the sum will be higher with probability 0.1; money", True
+        ),
+        Column("clv_mean", "DOUBLE", "mean of clv; money per customer", True),
+        Column("horizon_days", "INT", "length of the clv horizon; days"),
+        Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
     ),
-    key=("run_id", "stage"),
+    key=("as_of_date", "segment"),
+    partition_by=("as_of_date",),
+    slice_column="as_of_date",
     checks={
-        "status": "status IN ('done', 'already_done', 'failed')",
-        "reconciled": (
-            "rows_read IS NULL OR rows_used IS NULL OR rows_rejected IS NULL "
-            "OR rows_read = rows_used + rows_rejected"
-        ),
+        "numbers": _all("customers >= 0", *(f"coalesce({c}, 0) >= 0" for c in _SUMMARY_NUMBERS)),
+        "interval": "coalesce(clv_sum_low, 0) <= coalesce(clv_sum_high, 0)",
     },
     version=1,
 )

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from functools import reduce
+from typing import Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.transforms.money import cents
-from clv_spark.transforms.segments import GLOBAL, segment_name
 
 # A step of 0.2% in the mean: 1,000,000 rows become about 24,000, parameters agree to 2e-4.
 BUCKET_WIDTH = 0.002
 # Sums of logarithms are kept as whole billionths, so that they do not depend on the order.
 _LOG_UNIT = 1e9
 
-
-def with_segment(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    """Customers with the name of their segment."""
-    return features.withColumn("segment", segment_name(keys))
+Basis = Literal["repeat", "all"]
 
 
 def entering_fit(features: DataFrame, cohort_start: dt.date | None) -> DataFrame:
@@ -32,69 +30,88 @@ def entering_fit(features: DataFrame, cohort_start: dt.date | None) -> DataFrame
     return features.where(F.col("first_purchase_date") >= F.lit(cohort_start))
 
 
-def segment_totals(features: DataFrame) -> DataFrame:
-    """Per segment: customers, repeaters, those without positive mean, and money in cents."""
-    repeater = F.col("frequency") > 0
-    return features.groupBy("segment").agg(
+def segment_totals(named: DataFrame, levels: Sequence[str], basis: Basis) -> DataFrame:
+    """Per leaf segment: its names by level, customers, who enters the spend fit, money in cents."""
+    spends = _spent(basis) > 0
+    buys = _purchases(basis) > 0
+    return named.groupBy(*levels).agg(
         F.count(F.lit(1)).alias("customers"),
-        F.sum((repeater & (F.col("repeat_amount") > 0)).cast("bigint")).alias("spenders"),
-        F.sum((repeater & (F.col("repeat_amount") <= 0)).cast("bigint")).alias("without_spend"),
+        F.sum((buys & spends).cast("bigint")).alias("spenders"),
+        F.sum((buys & ~spends).cast("bigint")).alias("without_spend"),
         F.sum(cents(F.col("gross_amount"))).alias("gross"),
         F.sum(cents(F.col("refund_amount"))).alias("refund"),
         F.sum(cents(F.col("margin_amount"))).alias("margin"),
     )
 
 
-def purchase_patterns(features: DataFrame) -> DataFrame:
-    """Customers by (segment, frequency, recency, T), for each segment and for 'global'."""
-    leaf = features.groupBy("segment", "frequency", "recency", "T").agg(
-        F.count(F.lit(1)).alias("customers")
-    )
-    root = leaf.groupBy("frequency", "recency", "T").agg(F.sum("customers").alias("customers"))
-    none = F.lit(None).cast("double")
-    both = _with_root(leaf, root)
-    return both.select(
-        "segment",
-        "frequency",
-        "recency",
-        "T",
-        none.alias("monetary_value"),
-        none.alias("mean_log"),
-        "customers",
-    )
-
-
-def spend_patterns(features: DataFrame, bucketed: frozenset[str]) -> DataFrame:
-    """Repeaters by (segment, frequency, mean spend), for each segment and for 'global'.
+def purchase_patterns(named: DataFrame, levels: Sequence[str]) -> DataFrame:
+    """Customers by (frequency, recency, T) in every segment of every level.
 
     Args:
-        features: with segment.
-        bucketed: segments so large that their means are put into buckets of 0.2%.
+        named: customers with the names of their segments.
+        levels: the columns of these names, the root's first.
 
     Returns:
-        segment, frequency, monetary_value and mean_log of the bucket, customers.
+        level, segment, frequency, recency, T, customers; monetary_value and mean_log are NULL.
     """
-    spenders = features.where((F.col("frequency") > 0) & (F.col("repeat_amount") > 0)).select(
-        "segment", "frequency", cents(F.col("repeat_amount")).alias("cents")
-    )
-    everyone = spenders.withColumn("segment", F.lit(GLOBAL))
-    leaves = spenders.where(F.col("segment") != GLOBAL)
-    parts: list[DataFrame] = [
-        (_buckets if GLOBAL in bucketed else _exact)(everyone),
-        _exact(leaves.where(~_is_in(bucketed))),
-    ]
-    if bucketed - {GLOBAL}:
-        parts.append(_buckets(leaves.where(_is_in(bucketed))))
+    pattern = ("frequency", "recency", "T")
+    leaf = named.groupBy(*levels, *pattern).agg(F.count(F.lit(1)).alias("customers"))
+    none = F.lit(None).cast("double")
+    parts = []
+    for level, name in enumerate(levels):
+        rows = leaf
+        if level < len(levels) - 1:
+            rows = leaf.groupBy(name, *pattern).agg(F.sum("customers").alias("customers"))
+        parts.append(
+            rows.select(
+                F.lit(level).alias("level"),
+                F.col(name).alias("segment"),
+                *pattern,
+                none.alias("monetary_value"),
+                none.alias("mean_log"),
+                "customers",
+            )
+        )
     return reduce(DataFrame.unionByName, parts)
 
 
-def _with_root(leaf: DataFrame, root: DataFrame) -> DataFrame:
-    only_leaves = leaf.where(F.col("segment") != GLOBAL)
-    return only_leaves.unionByName(root.withColumn("segment", F.lit(GLOBAL)))
+def spend_patterns(
+    named: DataFrame, levels: Sequence[str], basis: Basis, bucketed: frozenset[str]
+) -> DataFrame:
+    """Customers by (purchases behind the mean, mean spend) in every segment of every level.
+
+    Args:
+        named: customers with the names of their segments.
+        levels: the columns of these names, the root's first.
+        basis: repeat: the mean leaves the first purchase day out, so only repeaters have one;
+            all: it is taken over all purchase days.
+        bucketed: segments so large that their means are put into buckets of 0.2%.
+
+    Returns:
+        As :func:`purchase_patterns`; frequency counts the purchase days behind the mean,
+        monetary_value and mean_log are of the row or bucket; recency and T are NULL.
+    """
+    spenders = named.where((_purchases(basis) > 0) & (_spent(basis) > 0)).select(
+        *levels, _purchases(basis).alias("frequency"), cents(_spent(basis)).alias("cents")
+    )
+    parts: list[DataFrame] = []
+    for level, name in enumerate(levels):
+        rows = spenders.select(
+            F.lit(level).alias("level"), F.col(name).alias("segment"), "frequency", "cents"
+        )
+        large = F.col("segment").isin(sorted(bucketed))
+        parts.append(_exact(rows.where(~large)))
+        if bucketed:
+            parts.append(_buckets(rows.where(large)))
+    return reduce(DataFrame.unionByName, parts)
 
 
-def _is_in(segments: frozenset[str]) -> Column:
-    return F.col("segment").isin(sorted(segments))
+def _purchases(basis: Basis) -> Column:
+    return F.col("frequency") if basis == "repeat" else F.col("frequency") + 1
+
+
+def _spent(basis: Basis) -> Column:
+    return F.col("repeat_amount" if basis == "repeat" else "gross_amount")
 
 
 def _mean() -> Column:
@@ -102,7 +119,7 @@ def _mean() -> Column:
 
 
 def _exact(spenders: DataFrame) -> DataFrame:
-    counted = spenders.groupBy("segment", "frequency", "cents").agg(
+    counted = spenders.groupBy("level", "segment", "frequency", "cents").agg(
         F.count(F.lit(1)).alias("customers")
     )
     return _spend_columns(counted, _mean(), F.log(_mean()))
@@ -113,7 +130,7 @@ def _buckets(spenders: DataFrame) -> DataFrame:
     counted = (
         spenders.withColumn("bucket", F.floor(log / BUCKET_WIDTH))
         .withColumn("log_units", F.round(log * _LOG_UNIT).cast("bigint"))
-        .groupBy("segment", "frequency", "bucket")
+        .groupBy("level", "segment", "frequency", "bucket")
         .agg(
             F.count(F.lit(1)).alias("customers"),
             F.sum("cents").alias("cents"),
@@ -127,6 +144,7 @@ def _buckets(spenders: DataFrame) -> DataFrame:
 def _spend_columns(counted: DataFrame, mean: Column, mean_log: Column) -> DataFrame:
     nothing = F.lit(None).cast("int")
     return counted.select(
+        "level",
         "segment",
         "frequency",
         nothing.alias("recency"),
