@@ -19,8 +19,15 @@ DEMO_AS_OF = dt.date(2011, 12, 9)
 # Tests in these folders need a JVM, child processes or a cluster; all others run in test-fast.
 MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
 
+# Compiling a query takes longer than running it on small data. Real data is run compiled, as in
+# production: the demo's lake, the commands, the cluster.
+NOT_COMPILED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 # Small data: a few partitions are faster than many.
 TEST_SPARK = {
+    **NOT_COMPILED,
     "spark.driver.memory": "3g",
     # Short jobs: compile little, collect garbage on one thread.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -60,7 +67,11 @@ def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     lines = ROOT / "data" / "online_retail_ii.parquet"
     overrides = [f"lake.path={folder}", f"source.transactions.path={lines}"]
     config = load_config(ROOT / "conf" / "demo.yml", overrides, environ={})
+    for key in NOT_COMPILED:
+        spark.conf.unset(key)
     run(spark, config, DEMO_AS_OF)
+    for key, value in NOT_COMPILED.items():
+        spark.conf.set(key, value)
     return Lake(spark, config)
 
 
