@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from numpy.typing import ArrayLike
 
 from clv_spark.errors import ConfigError
-from clv_spark.models import bg_nbd, gamma_gamma
+from clv_spark.models import bg_nbd, gamma_gamma, mbg_nbd
 from clv_spark.models.fitting import FitResult, fit_model
 from clv_spark.models.model import Model
 
-__all__ = ["MODELS", "FitResult", "bg_nbd", "fit", "gamma_gamma"]
+__all__ = ["MODELS", "FitResult", "bg_nbd", "fit", "gamma_gamma", "mbg_nbd"]
 
 MODELS: dict[str, Model] = {
     "bg_nbd": bg_nbd.MODEL,
+    "mbg_nbd": mbg_nbd.MODEL,
     "gamma_gamma": gamma_gamma.MODEL,
 }
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.models import MODELS, bg_nbd, fit, fitting, gamma_gamma, search
+from clv_spark.models import MODELS, bg_nbd, fit, fitting, gamma_gamma, mbg_nbd, search
 from clv_spark.models.arrays import merge_equal_rows
 
 
@@ -29,7 +29,7 @@ def spends(rows):
     }
 
 
-SHAPES = {"bg_nbd": patterns, "gamma_gamma": spends}
+SHAPES = {"bg_nbd": patterns, "gamma_gamma": spends, "mbg_nbd": patterns}
 any_rows = st.lists(
     st.tuples(st.integers(0, 20), st.floats(0, 1), st.integers(1, 60)), min_size=1, max_size=25
 )
@@ -53,7 +53,7 @@ def simulated(model, seed=1, size=300, dropout=(0.9, 2.5)):
 
 
 def test_registry_is_complete():
-    assert set(MODELS) == {"bg_nbd", "gamma_gamma"}
+    assert set(MODELS) == {"bg_nbd", "gamma_gamma", "mbg_nbd"}
     assert all(name == model.name for name, model in MODELS.items())
 
 
@@ -87,7 +87,8 @@ def test_gradient_is_that_of_finite_differences(model, rows, logs):
 @settings(max_examples=60, deadline=None)
 @given(any_rows)
 def test_fast_likelihood_is_the_plain_one(model, rows):
-    plain = {"bg_nbd": bg_nbd.log_likelihood, "gamma_gamma": gamma_gamma.log_likelihood}[model]
+    module = {"bg_nbd": bg_nbd, "gamma_gamma": gamma_gamma, "mbg_nbd": mbg_nbd}[model]
+    plain = module.log_likelihood
     spec = MODELS[model]
     columns = spec.read(SHAPES[model](rows))
     point = np.array([0.7, 3.0, 1.4, 2.0][: len(spec.parameters)])
@@ -325,5 +326,5 @@ def test_weights_of_the_wrong_shape_are_refused_in_words(weights, words):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match=r"no model 'nbd'; there are \['bg_nbd', 'gamma_gamma'\]"):
+    with pytest.raises(ConfigError, match=r"no model 'nbd'; there are \['bg_nbd', .*'mbg_nbd'"):
         fit("nbd", {})
