@@ -237,8 +237,8 @@ def _starts(columns: Columns, weights: Floats) -> list[Floats]:
     # While somebody comes back it is known that they are alive, so x / t_x shows their p.
     bought = np.sum(weights * columns["x"])
     alive, seen = np.sum(weights * columns["t_x"]), np.sum(weights * columns["T"])
-    often = np.clip((bought + 1) / (alive + 2), 1e-4, 0.9)
-    seldom = np.clip((bought + 1) / (seen + 2), 1e-4, 0.9)
+    often = np.clip(bought / alive if alive > 0 else 0.5, 1e-4, 0.9)
+    seldom = np.clip(bought / seen if seen > 0 else 0.5, 1e-4, 0.9)
     age = max(seen / np.sum(weights), 1.0)
     return [
         np.array([often, 1 - often, 0.5, 0.5 * age]),
