@@ -20,7 +20,6 @@ from clv_spark.errors import InputError
 from clv_spark.kernels.segment_table import SegmentParameters, SegmentTable
 from clv_spark.models import bg_nbd, gamma_gamma
 from clv_spark.models.arrays import distinct
-from clv_spark.models.given_alive import forecast_given_alive
 
 __all__ = ["OUTPUT_COLUMNS", "ScoreSettings", "SegmentParameters", "score_batch"]
 
@@ -161,7 +160,7 @@ def _purchases(numbers: Numbers, segments: SegmentTable, settings: ScoreSettings
     chosen, inverse = distinct([segments.purchases_code()[known], x[known], T[known]])
     rows = known[chosen]
     few = {name: values[rows] for name, values in params.items()}
-    forecast = forecast_given_alive(few, [day / unit for day in days], rate, x[rows], T[rows])
+    forecast = bg_nbd.forecast_if_alive(few, [day / unit for day in days], rate, x[rows], T[rows])
 
     def for_all(given_alive: Floats | None) -> Floats:
         values = np.full(x.size, np.nan)

@@ -10,14 +10,29 @@ from collections.abc import Mapping
 from numpy.typing import ArrayLike
 
 from clv_spark.errors import ConfigError
-from clv_spark.models import bg_nbd, gamma_gamma
+from clv_spark.models import bg_bb, bg_nbd, gamma_gamma, mbg_nbd
 from clv_spark.models.fitting import FitResult, fit_model
-from clv_spark.models.model import Model
+from clv_spark.models.model import Model, PurchaseModel
 
-__all__ = ["MODELS", "FitResult", "bg_nbd", "fit", "gamma_gamma"]
+__all__ = [
+    "MODELS",
+    "PURCHASE_MODELS",
+    "FitResult",
+    "bg_bb",
+    "bg_nbd",
+    "fit",
+    "gamma_gamma",
+    "mbg_nbd",
+]
 
+# Models of purchases are known as modules, since their functions make the forecasts.
+PURCHASE_MODELS: dict[str, PurchaseModel] = {
+    "bg_nbd": bg_nbd,
+    "mbg_nbd": mbg_nbd,
+    "bg_bb": bg_bb,
+}
 MODELS: dict[str, Model] = {
-    "bg_nbd": bg_nbd.MODEL,
+    **{name: module.MODEL for name, module in PURCHASE_MODELS.items()},
     "gamma_gamma": gamma_gamma.MODEL,
 }
 
@@ -35,7 +50,7 @@ def fit(
 
     Args:
         model: A name in ``MODELS``.
-        data: Columns by the letters of the papers: x, t_x, T for bg_nbd; x, m_x and optionally
+        data: Columns by the letters of the papers: x, t_x, T for purchases; x, m_x and optionally
             log_m_x for gamma_gamma. Times in one unit, which becomes that of the parameters.
         weights: Customers behind each row; one each when left out.
         start: Parameters to start from, say those of an earlier fit.

@@ -10,49 +10,51 @@ purchase to today, t a future period; all in the time unit in which the model wa
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaln, expit, gammaln
+from scipy.special import expit
 
-from clv_spark.errors import InputError
+from clv_spark.models import given_alive
 from clv_spark.models.arrays import Floats, Parameters
-from clv_spark.models.bg_nbd_likelihood import (
-    MODEL,
-    PARAMETERS,
-    letters,
-    log_likelihood,
-    log_odds_of_loss,
-)
-from clv_spark.models.given_alive import NEGLIGIBLE, forecast_given_alive
+from clv_spark.models.bg_nbd_likelihood import MODEL, letters, log_likelihood, log_odds_of_loss
+from clv_spark.models.dropout_curves import Living
+from clv_spark.models.model import Forecast
 
 __all__ = [
     "MODEL",
     "discounted_expected_purchases",
     "expected_purchases",
     "expected_purchases_new",
+    "forecast_if_alive",
     "log_likelihood",
     "probability_active",
     "probability_alive",
+    "purchases_pmf",
     "purchases_pmf_new",
 ]
 
 
-def probability_alive(params: Parameters, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
-    """Probability that the customer is still a customer today.
+def probability_alive(
+    params: Parameters, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, t: ArrayLike = 0.0
+) -> Floats:
+    """Probability that the customer is still a customer t time units from today.
 
-    Always 1 for x = 0: the model lets customers leave only after a repeat purchase. Hardie's note
-    021, as the logistic function of log-odds, which neither over- nor underflows.
+    Today it is always 1 for x = 0: the model lets customers leave only after a repeat purchase.
+    Hardie's note 021, as the logistic function of log-odds, which neither over- nor underflows;
+    times the probability E[(1 + p t / (alpha + T))^-(r + x)] that a living customer stays.
 
     Example:
         >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
         >>> probability_alive(params, [2, 0], [30.43, 0], [38.86, 38.86]).round(6).tolist()
         [0.726579, 1.0]
+        >>> probability_alive(params, [2, 0], [30.43, 0], [38.86, 38.86], 39.0).round(4).tolist()
+        [0.5671, 0.9556]
     """
-    x, t_x, T = _doubles(x, t_x, T)
-    alive: Floats = expit(-log_odds_of_loss(params, x, t_x, T))
-    return alive
+    x, t_x, T, t = _doubles(x, t_x, T, t)
+    today: Floats = expit(-log_odds_of_loss(params, x, t_x, T))
+    return today * given_alive.staying_if_alive(_living(params, x, T), t)
 
 
 def expected_purchases(
@@ -68,7 +70,7 @@ def expected_purchases(
         [1.226028, 0.195098]
     """
     alive = probability_alive(params, x, t_x, T)
-    return alive * _expected_if_alive(params, t, x, T)
+    return alive * given_alive.expected_if_alive(_living(params, x, T), *_doubles(t))
 
 
 def expected_purchases_new(params: Parameters, t: ArrayLike) -> Floats:
@@ -81,7 +83,7 @@ def expected_purchases_new(params: Parameters, t: ArrayLike) -> Floats:
         >>> expected_purchases_new(params, [0.0, 52.0]).round(3).tolist()
         [0.0, 1.446]
     """
-    return _expected_if_alive(params, t, 0.0, 0.0)
+    return given_alive.expected_if_alive(_living(params, 0.0, 0.0), *_doubles(t))
 
 
 def probability_active(
@@ -97,34 +99,44 @@ def probability_active(
         >>> float(probability_active(params, 39, 0, 0, 38.86).round(6))
         0.144551
     """
-    r, alpha, _, _ = letters(params)
-    t, x, T = _doubles(t, x, T)
-    some = -np.expm1(-(r + x) * np.log1p(t / (alpha + T)))
+    some = given_alive.some_if_alive(_living(params, x, T), *_doubles(t))
     return probability_alive(params, x, t_x, T) * some
+
+
+def purchases_pmf(
+    params: Parameters,
+    t: ArrayLike,
+    n: ArrayLike,
+    x: ArrayLike,
+    t_x: ArrayLike,
+    T: ArrayLike,
+) -> Floats:
+    """Probability of exactly n purchases in the next t time units, given the past.
+
+    A living customer is a new one with r + x, alpha + T, a, b + x; who has left buys nothing.
+
+    Example:
+        >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+        >>> purchases_pmf(params, 39.0, [0, 1], 2, 30.43, 38.86).round(6).tolist()
+        [0.445373, 0.239319]
+    """
+    alive = probability_alive(params, x, t_x, T)
+    t, n = _doubles(t, n)
+    lost = np.where(n == 0, 1 - alive, 0.0)
+    return alive * given_alive.pmf_if_alive(_living(params, x, T), t, n) + lost
 
 
 def purchases_pmf_new(params: Parameters, t: ArrayLike, n: ArrayLike) -> Floats:
     """Probability that a new customer makes exactly n repeat purchases in t time units.
 
-    Hardie's note 029 / [1] eq. 8; the finite sum in it is one minus the NBD's upper tail, which is
-    a regularised incomplete beta function.
+    Hardie's note 029 / [1] eq. 8.
 
     Example:
         >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
         >>> purchases_pmf_new(params, 39.0, [0, 1]).round(6).tolist()
         [0.573786, 0.199395]
     """
-    r, alpha, a, b = letters(params)
-    t, n = np.broadcast_arrays(*_doubles(t, n))
-    repeats = np.maximum(n, 1.0)
-    log_count = gammaln(r + n) - gammaln(r) - gammaln(n + 1) - r * np.log1p(t / alpha)
-    # 0 * log(0) is 0 here: no time and no purchase has probability one.
-    log_time = np.where(n > 0, n * np.log(np.where(t > 0, t, 1.0) / (alpha + t)), 0.0)
-    stays = np.where((n > 0) & (t <= 0), 0.0, np.exp(log_count + log_time))
-    stays = stays * np.exp(betaln(a, b + n) - betaln(a, b))
-    leaves = np.exp(betaln(a + 1, b + repeats - 1) - betaln(a, b))
-    leaves = np.where(n > 0, leaves * betainc(repeats, r, t / (alpha + t)), 0.0)
-    return cast(Floats, stays + leaves)
+    return given_alive.pmf_if_alive(_living(params, 0.0, 0.0), *_doubles(t, n))
 
 
 def discounted_expected_purchases(
@@ -156,38 +168,35 @@ def discounted_expected_purchases(
         >>> float(discounted_expected_purchases(params, 0.00183, 52.0, 2, 30.43, 38.86).round(4))
         1.4919
     """
-    if not (discount_rate >= 0 and horizon >= 0):
-        raise InputError(f"discount_rate {discount_rate} and horizon {horizon} must be >= 0.")
-    if np.isinf(horizon) and discount_rate == 0:
-        raise InputError("Value without horizon is infinite without a discount rate above zero.")
-    alive = probability_alive(params, x, t_x, T)
-    columns = np.broadcast_arrays(*_doubles(x, T, *letters(params)), alive)[:-1]
-    x_flat, T_flat, *shapes = (np.ravel(column) for column in columns)
-    flat = dict(zip(PARAMETERS, shapes, strict=True))
-    endless = horizon * discount_rate > NEGLIGIBLE
-    times = [] if endless else _in_two_steps(float(horizon))
-    forecast = forecast_given_alive(flat, times, discount_rate, x_flat, T_flat)
-    values = forecast.residual if forecast.residual is not None and endless else None
-    values = forecast.discounted[-1] if values is None else values
-    return alive * values.reshape(columns[0].shape)
+    given = given_alive.discounted_if_alive(_living(params, x, T), discount_rate, horizon)
+    return probability_alive(params, x, t_x, T) * given
 
 
-def _expected_if_alive(params: Parameters, t: ArrayLike, x: ArrayLike, T: ArrayLike) -> Floats:
-    columns = np.broadcast_arrays(*_doubles(t, x, T, *letters(params)))
-    t_flat, x_flat, T_flat, *shapes = (np.ravel(column) for column in columns)
-    expected = np.zeros(t_flat.size)
-    for time in np.unique(t_flat).tolist():
-        rows = t_flat == time
-        flat = {name: v[rows] for name, v in zip(PARAMETERS, shapes, strict=True)}
-        steps = _in_two_steps(time)
-        forecast = forecast_given_alive(flat, steps, 0.0, x_flat[rows], T_flat[rows])
-        expected[rows] = forecast.expected[-1]
-    return expected.reshape(columns[0].shape)
+def forecast_if_alive(
+    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+) -> Forecast:
+    """What customers will buy who are alive today.
+
+    Args:
+        params: r, alpha, a, b; each a float or one value per customer.
+        times: Ascending horizons in the time unit of alpha.
+        discount_rate: Continuous rate per time unit; not negative.
+        x: Repeat purchases, one-dimensional.
+        T: Time from first purchase to today, one-dimensional.
+
+    Example:
+        >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+        >>> forecast = forecast_if_alive(params, [39.0], 0.0, np.zeros(1), np.array([38.86]))
+        >>> forecast.expected.round(6).tolist(), forecast.none.round(6).tolist()
+        ([[0.195098]], [[0.855449]])
+    """
+    return given_alive.forecast(_living(params, x, T), times, discount_rate)
 
 
-def _in_two_steps(time: float) -> list[float]:
-    # Purchases come thick at first and thin later; two panels keep long periods accurate.
-    return [time / 10, time]
+def _living(params: Parameters, x: ArrayLike, T: ArrayLike) -> Living:
+    r, alpha, a, b = letters(params)
+    x, T = _doubles(x, T)
+    return Living(k=r + x, A=alpha + T, a=a, b=b + x)
 
 
 def _doubles(*values: ArrayLike) -> tuple[Floats, ...]:

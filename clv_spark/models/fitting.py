@@ -1,8 +1,7 @@
 """Maximum likelihood for any model of the registry, and an honest word on how well it went.
 
-The search runs over the logarithms of the parameters in the units of the data. A quasi-Newton
-method comes near, Newton steps finish, and the gradient alone decides whether it is a maximum:
-optimisers also stop where the ground is merely flat.
+The search runs over the logarithms of the parameters in the units of the data, and the gradient
+alone decides whether it ended in a maximum: optimisers also stop where the ground is merely flat.
 """
 
 from __future__ import annotations
@@ -13,28 +12,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from clv_spark.errors import InputError
 from clv_spark.models.arrays import Columns, Floats, merge_equal_rows, read_weights
-from clv_spark.models.model import Evaluate, Model
+from clv_spark.models.model import Model
+from clv_spark.models.search import Function, Optimum, at_limit, length, search
+from clv_spark.models.transform import coordinates_of
+from clv_spark.models.uncertainty import Matrix, as_matrix, natural_covariance, standard_errors
 
-Status = Literal["ok", "not_identified", "failed"]
+Status = Literal["ok", "degenerate", "not_identified", "failed"]
 
-# Newton steps go on down to the first; what is above the second is not a maximum. Per customer,
-# by the logarithms of parameters.
-TARGET_GRADIENT = 1e-10
+# What is above this is not a maximum. Per customer, by the logarithms of parameters.
 ACCEPTED_GRADIENT = 1e-6
 # Above this the data leave some combination of parameters open: it may be moved by a large factor
 # and explains them equally well.
 LARGEST_CONDITION = 1e8
+# A coordinate this uncertain, in logarithms, that has run far out is as good as infinite.
+FLAT_ERROR = 2.0
 # Larger data are first fitted on coarse patterns, which brings the start within a few percent.
 COARSEN_ABOVE = 50_000
-QUASI_NEWTON_STEPS, NEWTON_STEPS = 200, 60
-# Where quasi-Newton steps hand over, and how far a step may go in the logarithm of a parameter.
-NEAR_GRADIENT, LARGEST_STEP = 1e-4, 2.0
-# Enough to come back from a step too far; who still wants out has no maximum inside.
-STEPS_AT_LIMIT = 5
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,15 @@ class FitResult:
             logarithms of the parameters; zero at a maximum.
         condition_number: Largest over smallest eigenvalue of minus the Hessian of the same;
             infinite where the likelihood does not fall off in every direction.
-        status: "ok"; "not_identified": the data do not determine the parameters; "failed": the
-            search did not end in a maximum.
+        status: "ok"; "degenerate": the likelihood grows towards a limit in which customers do not
+            differ, or nobody leaves; "not_identified": the data do not determine the parameters
+            for another reason; "failed": the search did not end in a maximum.
         message: What was found and what it means, in words.
+        bounds_touched: Parameters that ran to a limit of the search.
+        covariance: Of the parameters, in their order, from the observed information; empty unless
+            status is "ok", as are the next two.
+        log_covariance: The same of the logarithms of the parameters.
+        standard_errors: Roots of the diagonal of ``covariance``, by name.
     """
 
     parameters: dict[str, float]
@@ -61,6 +64,10 @@ class FitResult:
     condition_number: float
     status: Status
     message: str
+    bounds_touched: tuple[str, ...]
+    covariance: Matrix
+    log_covariance: Matrix
+    standard_errors: dict[str, float]
 
 
 def fit_model(
@@ -75,30 +82,51 @@ def fit_model(
     Example:
         >>> from clv_spark.models.gamma_gamma import MODEL
         >>> fit_model(MODEL, {"x": [1, 2, 3, 2], "m_x": [5.0, 5.0, 5.0, 5.0]}).status
-        'not_identified'
+        'degenerate'
     """
     columns = model.read(data)
     columns, counts = merge_equal_rows(columns, read_weights(weights, columns["x"].size))
     starts = model.starts(columns, counts)
     if start is not None:
         starts = [_read_start(model, start), *starts[:1]]
+    starts = [np.log(point) for point in starts]
     low, high = (np.log(bound) for bound in model.box(columns, counts))
-    iterations = 0
+    iterations, hessian = 0, None
     if model.coarsen is not None and counts.size > COARSEN_ABOVE and start is None:
         coarse, coarse_counts = merge_equal_rows(model.coarsen(columns), counts)
-        rough = _search(model.likelihood(coarse, coarse_counts), starts, low, high)
-        starts, iterations = [np.exp(rough.point)], rough.iterations
-    best = _search(model.likelihood(columns, counts), starts, low, high)
-    return _judge(model, columns, best, low, high, float(np.sum(counts)), iterations)
+        rough = search(log_scale(model, coarse, coarse_counts), starts, low, high)
+        starts, iterations, hessian = [rough.point], rough.iterations, rough.hessian
+    best = search(log_scale(model, columns, counts), starts, low, high, hessian)
+    return _result(model, columns, best, low, high, float(np.sum(counts)), iterations)
 
 
-@dataclass(frozen=True)
-class _Optimum:
-    point: Floats
-    value: float
-    gradient: Floats
-    eigenvalues: Floats
-    iterations: int
+def log_scale(model: Model, columns: Columns, counts: Floats) -> Function:
+    """The mean log-likelihood per customer as a function of the logarithms of parameters.
+
+    Example:
+        >>> from clv_spark.models.gamma_gamma import MODEL
+        >>> columns = MODEL.read({"x": [1], "m_x": [30.0]})
+        >>> value, gradient = log_scale(MODEL, columns, np.ones(1))(np.log([6.25, 3.74, 15.44]))
+        >>> round(value, 4), gradient.shape
+        (-3.9485, (3,))
+    """
+    evaluate = model.likelihood(columns, counts)
+
+    def function(point: Floats) -> tuple[float, Floats]:
+        return evaluate(np.exp(point))
+
+    return function
+
+
+def condition_of(hessian: Floats) -> float:
+    """Largest over smallest eigenvalue; infinite unless all are positive.
+
+    Example:
+        >>> condition_of(np.diag([1.0, 4.0])), condition_of(np.diag([-1.0, 4.0]))
+        (4.0, inf)
+    """
+    eigenvalues = np.linalg.eigvalsh(hessian)
+    return float(eigenvalues[-1] / eigenvalues[0]) if eigenvalues[0] > 0 else math.inf
 
 
 def _read_start(model: Model, start: Mapping[str, float]) -> Floats:
@@ -108,115 +136,10 @@ def _read_start(model: Model, start: Mapping[str, float]) -> Floats:
     return values
 
 
-def _search(evaluate: Evaluate, starts: list[Floats], low: Floats, high: Floats) -> _Optimum:
-    def negative(point: Floats) -> tuple[float, Floats]:
-        value, gradient = evaluate(np.exp(point))
-        return -value, -gradient
-
-    runs = [_approach(negative, np.clip(np.log(s), low, high), low, high) for s in starts]
-    # The first of equals, so that the choice does not hang on the last digit.
-    best = min(runs, key=lambda run: round(run[1], 10))
-    point, steps = _polish(negative, best[0], low, high)
-    value, gradient = negative(point)
-    eigenvalues = np.asarray(np.linalg.eigvalsh(_hessian(negative, point)), dtype=np.float64)
-    return _Optimum(point, -value, gradient, eigenvalues, sum(run[2] for run in runs) + steps)
-
-
-def _approach(
-    negative: Evaluate, start: Floats, low: Floats, high: Floats
-) -> tuple[Floats, float, int]:
-    """Comes near the maximum by the method of Broyden, Fletcher, Goldfarb and Shanno.
-
-    Written out, since scipy's calls a threaded BLAS for matrices of four by four: on a busy machine
-    that made a fit twenty times slower, and its last digits would be the library's.
-    """
-    point = start
-    value, gradient = negative(point)
-    inverse = np.eye(point.size)
-    steps_at_limit = 0
-    for iteration in range(QUASI_NEWTON_STEPS):
-        # At a limit with the way up leading out, that parameter stays where it is.
-        held = ((point <= low) & (gradient > 0)) | ((point >= high) & (gradient < 0))
-        free = np.where(held, 0.0, gradient)
-        steps_at_limit += int(np.any(held))
-        if _length(free) <= NEAR_GRADIENT or steps_at_limit > STEPS_AT_LIMIT:
-            return point, value, iteration
-        step = np.where(held, 0.0, -np.sum(inverse * free, axis=1))
-        if np.sum(step * free) >= 0:
-            inverse, step = np.eye(point.size), -free
-        step *= min(1.0, LARGEST_STEP / np.max(np.abs(step)))
-        for _ in range(30):
-            trial = np.clip(point + step, low, high)
-            trial_value, trial_gradient = negative(trial)
-            if trial_value < value + 1e-4 * np.sum((trial - point) * free):
-                break
-            step = step / 3
-        else:
-            return point, value, iteration
-        inverse = _updated(inverse, trial - point, trial_gradient - gradient)
-        point, value, gradient = trial, trial_value, trial_gradient
-    return point, value, QUASI_NEWTON_STEPS
-
-
-def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
-    """The inverse Hessian after a step that changed the gradient so and so."""
-    curvature = float(np.sum(step * change))
-    if curvature <= 1e-14:
-        return inverse
-    moved = np.sum(inverse * change, axis=1)
-    cross = np.multiply.outer(step, moved)
-    spread = (1 + float(np.sum(change * moved)) / curvature) * np.multiply.outer(step, step)
-    updated: Floats = inverse + (spread - cross - cross.T) / curvature
-    return updated
-
-
-def _polish(negative: Evaluate, start: Floats, low: Floats, high: Floats) -> tuple[Floats, int]:
-    """Newton steps until the gradient is as good as zero or a step no longer helps."""
-    point = start
-    value, gradient = negative(point)
-    for step_number in range(NEWTON_STEPS):
-        if _length(gradient) <= TARGET_GRADIENT or _at_limit(point, low, high).any():
-            return point, step_number
-        eigenvalues, vectors = np.linalg.eigh(_hessian(negative, point))
-        # Off the maximum the Hessian may have the wrong sign; its size still sets the step's.
-        sizes = np.maximum(np.abs(eigenvalues), 1e-12)
-        along = np.sum(vectors * gradient[:, np.newaxis], axis=0) / sizes
-        step = -np.sum(vectors * along, axis=1)
-        step *= min(1.0, LARGEST_STEP / max(np.max(np.abs(step)), 1e-300))
-        for _ in range(12):
-            trial = np.clip(point + step, low, high)
-            trial_value, trial_gradient = negative(trial)
-            if trial_value < value or _length(trial_gradient) < _length(gradient):
-                break
-            step = step / 4
-        else:
-            return point, step_number
-        point, value, gradient = trial, trial_value, trial_gradient
-    return point, NEWTON_STEPS
-
-
-def _hessian(negative: Evaluate, point: Floats, width: float = 1e-4) -> Floats:
-    rows = []
-    for index in range(point.size):
-        shift = np.zeros(point.size)
-        shift[index] = width
-        rows.append((negative(point + shift)[1] - negative(point - shift)[1]) / (2 * width))
-    hessian = np.array(rows)
-    return (hessian + hessian.T) / 2
-
-
-def _length(vector: Floats) -> float:
-    return float(np.sqrt(np.sum(vector * vector)))
-
-
-def _at_limit(point: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
-    return (point <= low + 1e-3) | (point >= high - 1e-3)
-
-
-def _judge(
+def _result(
     model: Model,
     columns: Columns,
-    best: _Optimum,
+    best: Optimum,
     low: Floats,
     high: Floats,
     customers: float,
@@ -224,46 +147,78 @@ def _judge(
 ) -> FitResult:
     values = np.exp(best.point)
     parameters = dict(zip(model.parameters, values.tolist(), strict=True))
-    smallest, largest = float(best.eigenvalues[0]), float(best.eigenvalues[-1])
-    condition = largest / smallest if smallest > 0 else math.inf
-    gradient_norm = _length(best.gradient)
-    at_limit = _at_limit(best.point, low, high)
-    stuck = [
-        f"{name} = {value:.3g}"
-        for name, value, is_at in zip(model.parameters, values, at_limit, strict=True)
+    touched = tuple(
+        name
+        for name, is_at in zip(model.parameters, at_limit(best.point, low, high), strict=True)
         if is_at
-    ]
+    )
+    condition = condition_of(best.hessian)
+    covariance: Floats | None = None
+    if math.isfinite(condition):
+        covariance = np.linalg.inv(customers * best.hessian).astype(np.float64)
     caveat = model.caveat(columns, parameters)
-    status: Status
-    if caveat:
-        status, message = "not_identified", f"Not identified: {caveat}."
-    elif stuck:
-        status = "not_identified"
-        message = (
-            f"Not identified: {', '.join(stuck)} ran to the limit of the search, which means that "
-            "customers in these data do not differ enough, or buy too rarely, to tell."
-        )
-    elif gradient_norm > ACCEPTED_GRADIENT or not math.isfinite(best.value):
-        status = "failed"
-        message = (
-            f"No maximum found: the gradient is {gradient_norm:.1e} after {best.iterations} "
-            f"iterations, at most {ACCEPTED_GRADIENT:.0e} is accepted."
-        )
-    elif condition > LARGEST_CONDITION:
-        status = "not_identified"
-        message = (
-            f"Not identified: the condition number is {condition:.1e}, above "
-            f"{LARGEST_CONDITION:.0e}; very different parameters explain the data equally well."
-        )
-    else:
-        status = "ok"
-        message = f"Converged: gradient {gradient_norm:.1e}, condition number {condition:.1e}."
+    status, message = _judge(model, best, covariance, touched, condition, caveat)
+    log_covariance = as_matrix(covariance) if covariance is not None and status == "ok" else ()
     return FitResult(
         parameters=parameters,
         log_likelihood=best.value * customers,
         iterations=earlier_iterations + best.iterations,
-        gradient_norm=gradient_norm,
+        gradient_norm=length(best.gradient),
         condition_number=condition,
         status=status,
         message=message,
+        bounds_touched=touched,
+        covariance=natural_covariance(parameters, log_covariance),
+        log_covariance=log_covariance,
+        standard_errors=standard_errors(parameters, log_covariance),
     )
+
+
+def _judge(
+    model: Model,
+    best: Optimum,
+    covariance: Floats | None,
+    touched: tuple[str, ...],
+    condition: float,
+    caveat: str,
+) -> tuple[Status, str]:
+    if caveat:
+        return "not_identified", f"Not identified: {caveat}."
+    ridges = _ridges(model, best.point, covariance, bool(touched))
+    if ridges:
+        return "degenerate", f"Degenerate: {', and '.join(ridges)}."
+    if touched:
+        values = dict(zip(model.parameters, np.exp(best.point), strict=True))
+        return "not_identified", (
+            f"Not identified: {', '.join(f'{name} = {values[name]:.3g}' for name in touched)} ran "
+            "to the limit of the search, which means that customers in these data do not differ "
+            "enough, or buy too rarely, to tell."
+        )
+    gradient_norm = length(best.gradient)
+    if not math.isfinite(best.value) or gradient_norm > ACCEPTED_GRADIENT:
+        return "failed", (
+            f"No maximum found: the gradient is {gradient_norm:.1e} after {best.iterations} "
+            f"iterations, at most {ACCEPTED_GRADIENT:.0e} is accepted."
+        )
+    if condition > LARGEST_CONDITION:
+        return "not_identified", (
+            f"Not identified: the condition number is {condition:.1e}, above "
+            f"{LARGEST_CONDITION:.0e}; very different parameters explain the data equally well."
+        )
+    return "ok", f"Converged: gradient {gradient_norm:.1e}, condition number {condition:.1e}."
+
+
+def _ridges(model: Model, point: Floats, covariance: Floats | None, touched: bool) -> list[str]:
+    """In words, the ways to infinity on which a search got far without finding solid ground."""
+    coordinates = coordinates_of(model.parameters)
+    here = coordinates.forward(np.exp(point))
+    flat = np.ones(here.size, dtype=bool)
+    if covariance is not None and not touched:
+        to_coordinates = np.linalg.inv(coordinates.jacobian(here))
+        variances = np.diag(to_coordinates @ covariance @ to_coordinates.T)
+        flat = variances > FLAT_ERROR**2
+    return [
+        ridge.words
+        for ridge in coordinates.ridges
+        if flat[ridge.coordinate] and ridge.sign * (here[ridge.coordinate] - ridge.beyond) > 0
+    ]

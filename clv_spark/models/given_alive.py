@@ -1,202 +1,199 @@
-"""What a customer who is still alive will buy: expected purchases, plain and discounted.
+"""What a customer of the BG family who is still alive will do.
 
-In the BG/NBD a living customer buys at a Gamma(r + x, alpha + T) distributed rate and drops out
-after each purchase with a Beta(a, b + x) distributed probability p. The density of purchases s
-time units ahead is then, with k = r + x and A = alpha + T,
-
-    rate(s) = E_p[k / A (1 + p s / A)^-(k + 1)]
-            = k / A (1 + s / A)^-a E_p[(1 - p s / (A + s))^-(a + b - r - 1)]
-
-(the second line is Pfaff's transformation of Gauss's hypergeometric function), and everything
-here is an integral of it. The published closed forms (Fader, Hardie and Lee 2005, eqs. 9 and 10)
-are 0/0 at a = 1, and ``scipy.special.hyp2f1`` returns inf or nan for heavy buyers; averages of
-positive terms have neither trouble.
+In the BG/NBD and in the MBG/NBD a customer who is alive at T buys at a Gamma(k, A) distributed rate
+and drops out after each purchase with a Beta(a, b) distributed probability; the two models differ
+in b alone. All of their forecasts are here, each times P(alive) in the models' own files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import betainc, betaln, gammaln
 
-from clv_spark.models.arrays import Floats, Integers, Parameters, distinct
-from clv_spark.models.quadrature import beta_rule, legendre_rule
+from clv_spark.errors import InputError
+from clv_spark.models.arrays import Floats, Integers
+from clv_spark.models.dropout_curves import Curves, Living, curves
+from clv_spark.models.model import Forecast
+from clv_spark.models.quadrature import legendre_rule
 
 # Beyond this many units of 1 / discount rate the weight e^-25 = 1e-11 is negligible.
 NEGLIGIBLE = 25.0
-# Points per panel of log(1 + s / A), in which the rate is smooth: the panel that starts at zero, a
-# later one, a later one whose end is more than ten times its start, and the one to infinity.
-FIRST_POINTS, NEXT_POINTS, WIDE_POINTS, TAIL_POINTS = 16, 8, 16, 20
-# Pfaff's form converges fast for small exponents only; measured, see the accuracy tests.
-LARGEST_EXPONENT = 8.0
-# Rows are worked through in blocks of this many doubles, so that a block stays in the cache.
-BLOCK = 32_768
+# Points of an integral over a panel of y, in which the rate is smooth, by the width of the panel.
+WIDTHS = (0.1, 0.4, 1.0, 2.0, 4.0, 8.0)
+POINTS = (4, 5, 6, 8, 12, 24, 64)
+# The panel to infinity, over which the discount falls from one to nothing.
+TAIL_POINTS = 18
+# Customers worked through at a time, so that the arrays of all their points stay in the cache.
+BLOCK = 1024
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """Expected purchases of customers who are alive, one column per horizon.
+def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Forecast:
+    """Forecasts the purchases of customers under the condition that they are alive.
 
-    Attributes:
-        expected: Purchases up to each time; shape (times, customers).
-        discounted: The same, each purchase weighed by exp(-discount_rate s) at its time s.
-        residual: Discounted purchases without horizon; None when the discount rate is zero.
-    """
+    The relative error is below 1e-8 for ordinary parameters and horizons of years. A customer's
+    values do not depend, to the last bit, on who else is in the arrays.
 
-    expected: Floats
-    discounted: Floats
-    residual: Floats | None
-
-
-def forecast_given_alive(
-    params: Parameters,
-    times: Sequence[float],
-    discount_rate: float,
-    x: Floats,
-    T: Floats,
-) -> Forecast:
-    """Forecasts the purchases of customers under the condition that they are still alive.
-
-    The relative error is below 1e-8 for ordinary parameters and horizons of years; it grows to 1e-6
-    for a new customer a century ahead. A customer's values do not depend, to
-    the last bit, on who else is in the arrays.
+    A purchase at s and a later one at u have the joint density lambda^2 (1 - p) e^(-lambda p u),
+    whatever s is. So E[D^2] is the discounted expectation at twice the rate plus the integral over
+    u of k (k + 1) / A^2 again(u / A), weighed by 2 e^(-delta u) (1 - e^(-delta u)) / delta.
 
     Args:
-        params: r, alpha, a, b; each a float or one value per customer.
-        times: Ascending horizons in the time unit of alpha; zero is allowed.
+        living: k, A, a, b of each customer.
+        times: Ascending horizons in the time unit of A; zero is allowed.
         discount_rate: Continuous discount rate per time unit; not negative.
-        x: Repeat purchases, one-dimensional.
-        T: Age in time units, one-dimensional.
 
     Example:
-        >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
-        >>> x, T = np.zeros(2), np.array([0.0, 38.86])
-        >>> forecast_given_alive(params, [52.0], 0.0, x, T).expected.round(4).tolist()
-        [[1.4461, 0.2521]]
+        >>> one = np.ones(1)
+        >>> living = Living(k=0.243 * one, A=4.414 * one, a=0.793 * one, b=2.426 * one)
+        >>> forecast(living, [52.0], 0.0).expected.round(4).tolist()
+        [[1.4461]]
     """
-    r, alpha, a, b = (np.broadcast_to(params[name], x.shape) for name in ("r", "alpha", "a", "b"))
-    chosen, inverse = distinct([r, alpha, a, b, x, T])
-    customers = _Customers(*(np.ascontiguousarray(v[chosen]) for v in (r, alpha, a, b, x, T)))
-    panels = _panels(times, discount_rate)
-    sums = np.zeros((len(panels), 2, chosen.size))
-    for size, pfaff, rows in _groups(customers, times, discount_rate):
-        sums[:, :, rows] = _integrals(customers.take(rows), panels, discount_rate, size, pfaff)
-    sums = sums[:, :, inverse]
-    steps = np.cumsum(sums[: len(times)], axis=0)
-    residual = None
-    if discount_rate > 0:
-        last = steps[-1, 1] if len(times) else np.zeros(x.size)
-        residual = last + sums[-1, 1]
-    return Forecast(expected=steps[:, 0], discounted=steps[:, 1], residual=residual)
+    living, _, _ = _flat(living, np.zeros(()))
+    shape = (len(times), living.k.size)
+    expected, discounted, square = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    residual = np.zeros(living.k.size) if discount_rate > 0 else None
+    last = times[-1] if times else 0.0
+    end = max(last, NEGLIGIBLE / discount_rate) if discount_rate > 0 else last or 1.0
+    for part in curves(living, end, BLOCK):
+        k, A = living.k[part.rows], living.A[part.rows]
+        sums = np.zeros((3, part.rows.size))
+        start = 0.0
+        for row, time in enumerate(times):
+            sums = sums + _panel_sums(part, k, A, start, time, discount_rate)
+            expected[row, part.rows], discounted[row, part.rows], square[row, part.rows] = sums
+            start = time
+        if residual is not None:
+            residual[part.rows] = sums[1] + _tail(part, k, A, start, end, discount_rate)
+    steps = np.array(times, dtype=np.float64)[:, np.newaxis]
+    none = np.exp(-living.k * np.log1p(steps / living.A))
+    return Forecast(expected, none, discounted, square, residual)
 
 
-@dataclass(frozen=True)
-class _Customers:
-    r: Floats
-    alpha: Floats
-    a: Floats
-    b: Floats
-    x: Floats
-    T: Floats
-
-    def take(self, rows: Integers) -> _Customers:
-        columns = (self.r, self.alpha, self.a, self.b, self.x, self.T)
-        return _Customers(*(column[rows] for column in columns))
+def expected_if_alive(living: Living, t: Floats) -> Floats:
+    """Expected purchases in the next t time units; any shapes that broadcast."""
+    flat, periods, shape = _flat(living, t)
+    expected = np.zeros(periods.size)
+    for time in np.unique(periods[periods > 0]).tolist():
+        rows = np.flatnonzero(periods == time)
+        expected[rows] = forecast(_take(flat, rows), [time], 0.0).expected[0]
+    return expected.reshape(shape)
 
 
-@dataclass(frozen=True)
-class _Panel:
-    start: float
-    end: float
-    points: int
+def discounted_if_alive(living: Living, discount_rate: float, horizon: float) -> Floats:
+    """Expected purchases up to the horizon, each weighed by exp(-discount_rate s).
+
+    Raises:
+        InputError: Negative rate or horizon, or no horizon and no discount.
+    """
+    if not (discount_rate >= 0 and horizon >= 0):
+        raise InputError(f"discount_rate {discount_rate} and horizon {horizon} must be >= 0.")
+    if np.isinf(horizon) and discount_rate == 0:
+        raise InputError("Value without horizon is infinite without a discount rate above zero.")
+    flat, _, shape = _flat(living, np.zeros(()))
+    within_reach = horizon * discount_rate <= NEGLIGIBLE
+    # Without horizon: up to where the discount begins to bite, and the rest as the tail.
+    ahead = forecast(flat, [horizon if within_reach else 1 / discount_rate], discount_rate)
+    values = ahead.discounted[0] if within_reach else ahead.residual
+    return np.reshape(cast(Floats, values), shape)
 
 
-def _panels(times: Sequence[float], discount_rate: float) -> list[_Panel]:
-    # The number of points must not depend on the rows of a batch, so it follows from times alone.
-    panels = []
-    start = 0.0
-    for end in times:
-        points = FIRST_POINTS if start == 0 else NEXT_POINTS if end <= 10 * start else WIDE_POINTS
-        panels.append(_Panel(start, end, points))
-        start = end
-    if discount_rate > 0:
-        end = max(start, NEGLIGIBLE / discount_rate)
-        panels.append(_Panel(start, end, TAIL_POINTS))
-    return panels
+def staying_if_alive(living: Living, t: Floats) -> Floats:
+    """Probability of still being alive t time units ahead; any shapes that broadcast."""
+    flat, periods, shape = _flat(living, t)
+    staying = np.ones(periods.size)
+    for time in np.unique(periods[periods > 0]).tolist():
+        chosen = np.flatnonzero(periods == time)
+        for part in curves(_take(flat, chosen), time, BLOCK):
+            y = np.log1p(time / part.scale)[np.newaxis]
+            logarithm = part.at(part.log_fade, y) + part.at(part.log_stay_by_fade, y)
+            staying[chosen[part.rows]] = np.exp(np.minimum(logarithm[0], 0.0))
+    return staying.reshape(shape)
 
 
-def _groups(
-    customers: _Customers, times: Sequence[float], discount_rate: float
-) -> Iterator[tuple[int, bool, Integers]]:
-    """Splits rows by the number of points their Beta average needs; by what is theirs alone."""
-    A = customers.alpha + customers.T
-    # The further ahead one looks compared with the past, the more the smallest p matter.
-    reach = (5 / discount_rate if discount_rate > 0 else max(times, default=0.0)) / A
-    pfaff = np.abs(customers.a + customers.b - customers.r - 1) <= LARGEST_EXPONENT
-    x = customers.x
-    by_x = np.select([x < 1, x < 4, x < 8, x < 16], [256, 128, 64, 32], 16)
-    near = np.where(x < 1, by_x // 4, np.maximum(by_x // 2, 16))
-    direct = np.where(customers.a < 4, 256, 128)
-    sizes = np.where(
-        pfaff,
-        np.where(reach <= 100, near, by_x),
-        np.where(reach <= 100, direct // 2, direct),
-    )
-    for size in np.unique(sizes).tolist():
-        for form in (True, False):
-            rows = np.flatnonzero((sizes == size) & (pfaff == form))
-            step = BLOCK // size
-            for first in range(0, rows.size, step):
-                yield size, form, rows[first : first + step]
+def pmf_if_alive(living: Living, t: Floats, n: Floats) -> Floats:
+    """Probability of exactly n purchases in the next t time units.
+
+    Hardie's note 029 / Fader, Hardie and Lee (2005) eq. 8 with k, A for r, alpha; the finite sum in
+    it is the NBD's upper tail, which is a regularised incomplete beta function.
+    """
+    k, A, a, b = living.k, living.A, living.a, living.b
+    some = n > 0
+    repeats = np.maximum(n, 1.0)
+    passed = t > 0
+    # 0 * log(0) is 0 here: no time and no purchase has probability one.
+    log_time = np.where(some, n * np.log(np.where(passed, t, 1.0) / (A + t)), 0.0)
+    log_count = gammaln(k + n) - gammaln(k) - gammaln(n + 1) - k * np.log1p(t / A)
+    stays = np.exp(log_count + log_time + betaln(a, b + n) - betaln(a, b))
+    stays = np.where(some & ~passed, 0.0, stays)
+    leaves = np.exp(betaln(a + 1, b + repeats - 1) - betaln(a, b))
+    leaves = np.where(some, leaves * betainc(repeats, k, t / (A + t)), 0.0)
+    return cast(Floats, stays + leaves)
 
 
-def _integrals(
-    customers: _Customers, panels: list[_Panel], discount_rate: float, size: int, pfaff: bool
+def some_if_alive(living: Living, t: Floats) -> Floats:
+    """Probability of at least one purchase in the next t time units.
+
+    The first comes before any chance to leave, so the dropout does not matter.
+    """
+    return cast(Floats, -np.expm1(-living.k * np.log1p(t / living.A)))
+
+
+def _flat(living: Living, t: Floats) -> tuple[Living, Floats, tuple[int, ...]]:
+    columns = np.broadcast_arrays(living.k, living.A, living.a, living.b, t)
+    k, A, a, b, periods = (np.ravel(column) for column in columns)
+    return Living(k, A, a, b), periods, columns[0].shape
+
+
+def _take(living: Living, rows: Integers) -> Living:
+    return Living(living.k[rows], living.A[rows], living.a[rows], living.b[rows])
+
+
+def _panel_sums(
+    part: Curves, k: Floats, A: Floats, start: float, end: float, discount_rate: float
 ) -> Floats:
-    A, k = customers.alpha + customers.T, customers.r + customers.x
-    p, log_weights = _rules(customers, size)
-    exponent = customers.a + customers.b - customers.r - 1 if pfaff else k + 1
-    sums = np.zeros((len(panels), 2, A.size))
-    term = np.empty_like(p)
-    for number, panel in enumerate(panels):
-        low = np.log1p(panel.start / A)
-        width = np.log1p(panel.end / A) - low
-        for point, weight in zip(*legendre_rule(panel.points), strict=True):
-            y = low + width * point
-            tau = np.expm1(y)
-            # The logarithm of the weight joins the exponent: no overflow before the product.
-            np.multiply(p, -tau / (1 + tau) if pfaff else tau, out=term)
-            np.log1p(term, out=term)
-            np.multiply(term, exponent, out=term)
-            np.subtract(log_weights, term, out=term)
-            if pfaff:
-                np.subtract(term, customers.a * y, out=term)
-            np.exp(term, out=term)
-            # ds = A e^y dy, and the rate's factor 1 / A cancels.
-            purchases = _halving_sum(term) * (k * np.exp(y) * width * weight)
-            sums[number, 0] += purchases
-            sums[number, 1] += purchases * np.exp(-discount_rate * A * tau)
-    return sums
+    """E of purchases, of D, and of D^2 over (start, end]; one row each."""
+    width = math.log1p(end / part.shortest_scale) - math.log1p(start / part.shortest_scale)
+    points = POINTS[bisect_left(WIDTHS, width)]
+    y, purchases = _purchases(part, k, A, start, end, points)
+    s = part.scale * np.expm1(y)
+    lost = -np.expm1(-discount_rate * s)
+    kept = 1 - lost
+    # The discount summed over all times of a first purchase before the second.
+    lead = lost / discount_rate if discount_rate > 0 else s
+    pairs = 2 * (k + 1) / A * part.at(part.again_by_fade, y) * lead
+    discounted = purchases * kept
+    return np.stack([_sum(purchases), _sum(discounted), _sum(discounted * (kept + pairs))])
 
 
-def _rules(customers: _Customers, size: int) -> tuple[Floats, Floats]:
-    chosen, inverse = distinct([customers.a, customers.b, customers.x])
-    shapes = zip(
-        customers.a[chosen].tolist(), (customers.b + customers.x)[chosen].tolist(), strict=True
-    )
-    rules = [beta_rule(a, b, size) for a, b in shapes]
-    points = np.stack([rule[0] for rule in rules], axis=1)[:, inverse]
-    log_weights = np.stack([rule[1] for rule in rules], axis=1)[:, inverse]
-    return np.ascontiguousarray(points), np.ascontiguousarray(log_weights)
+def _tail(
+    part: Curves, k: Floats, A: Floats, start: float, end: float, discount_rate: float
+) -> Floats:
+    y, purchases = _purchases(part, k, A, start, end, TAIL_POINTS)
+    return _sum(purchases * np.exp(-discount_rate * part.scale * np.expm1(y)))
 
 
-def _halving_sum(term: NDArray[np.float64]) -> Floats:
-    """Adds up a power of two of rows, always in the same order; the input is used up."""
-    size = term.shape[0]
-    while size > 1:
-        size //= 2
-        np.add(term[:size], term[size : 2 * size], out=term[:size])
-    total: Floats = term[0].copy()
+def _purchases(
+    part: Curves, k: Floats, A: Floats, start: float, end: float, points: int
+) -> tuple[Floats, Floats]:
+    """Points y of a panel and the expected purchases for which each stands."""
+    low = np.log1p(start / part.scale)
+    width = np.log1p(end / part.scale) - low
+    places, weights = legendre_rule(points)
+    y = low + np.multiply.outer(places, width)
+    # ds = B e^y dy, and the rate is k / A fade.
+    purchases = np.exp(part.at(part.log_fade, y) + y)
+    purchases *= np.multiply.outer(weights, width * k * part.scale / A)
+    return y, purchases
+
+
+def _sum(terms: Floats) -> Floats:
+    # Row by row: numpy adds up a single column in another order than many.
+    total = np.zeros(terms.shape[1])
+    for row in terms:
+        total += row
     return total

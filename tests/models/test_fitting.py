@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.models import MODELS, bg_nbd, fit, fitting, gamma_gamma
+from clv_spark.models import MODELS, bg_nbd, fit, fitting, gamma_gamma, mbg_nbd, search
 from clv_spark.models.arrays import merge_equal_rows
 
 
@@ -29,13 +29,13 @@ def spends(rows):
     }
 
 
-SHAPES = {"bg_nbd": patterns, "gamma_gamma": spends}
+SHAPES = {"bg_nbd": patterns, "gamma_gamma": spends, "mbg_nbd": patterns}
 any_rows = st.lists(
     st.tuples(st.integers(0, 20), st.floats(0, 1), st.integers(1, 60)), min_size=1, max_size=25
 )
 
 
-def simulated(model, seed=1, size=300):
+def simulated(model, seed=1, size=300, dropout=(0.9, 2.5)):
     random = np.random.default_rng(seed)
     if model == "gamma_gamma":
         x = random.geometric(0.3, size).astype(float)
@@ -44,7 +44,7 @@ def simulated(model, seed=1, size=300):
     x, t_x = np.zeros(size), np.zeros(size)
     T = random.integers(100, 280, size) / 7
     for row in range(size):
-        now, buy_rate, leave = 0.0, random.gamma(0.5, 1 / 4.0), random.beta(0.9, 2.5)
+        now, buy_rate, leave = 0.0, random.gamma(0.5, 1 / 4.0), random.beta(*dropout)
         while (now := now + random.exponential(1 / buy_rate)) < T[row]:
             x[row], t_x[row] = x[row] + 1, now
             if random.random() < leave:
@@ -53,7 +53,7 @@ def simulated(model, seed=1, size=300):
 
 
 def test_registry_is_complete():
-    assert set(MODELS) == {"bg_nbd", "gamma_gamma"}
+    assert set(MODELS) == {"bg_nbd", "gamma_gamma", "mbg_nbd"}
     assert all(name == model.name for name, model in MODELS.items())
 
 
@@ -87,7 +87,8 @@ def test_gradient_is_that_of_finite_differences(model, rows, logs):
 @settings(max_examples=60, deadline=None)
 @given(any_rows)
 def test_fast_likelihood_is_the_plain_one(model, rows):
-    plain = {"bg_nbd": bg_nbd.log_likelihood, "gamma_gamma": gamma_gamma.log_likelihood}[model]
+    module = {"bg_nbd": bg_nbd, "gamma_gamma": gamma_gamma, "mbg_nbd": mbg_nbd}[model]
+    plain = module.log_likelihood
     spec = MODELS[model]
     columns = spec.read(SHAPES[model](rows))
     point = np.array([0.7, 3.0, 1.4, 2.0][: len(spec.parameters)])
@@ -102,7 +103,7 @@ def test_fast_likelihood_is_the_plain_one(model, rows):
 def test_degenerate_data_get_a_status_and_any_order_the_same_bytes(model, rows, random):
     data = SHAPES[model](rows)
     result = fit(model, data)
-    assert result.status in ("ok", "not_identified", "failed")
+    assert result.status in ("ok", "degenerate", "not_identified", "failed")
     assert result.message
     order = list(range(len(rows)))
     random.shuffle(order)
@@ -212,28 +213,56 @@ def no_repeats(size):
 
 
 @pytest.mark.parametrize(
+    "data", [no_repeats(50), {"x": [0.0], "t_x": [0.0], "T": [0.0]}], ids=["one-timers", "today"]
+)
+def test_one_time_buyers_alone_are_not_identified(data):
+    result = fit("bg_nbd", data)
+    assert result.status == "not_identified"
+    assert "no customer bought a second time" in result.message
+    assert result.iterations < 10
+
+
+ALIKE = "customers do not differ in how often they buy"
+SAME_SPEND = "customers do not differ in what they spend"
+
+
+def without_dropout(size, r):
+    random = np.random.default_rng(5)
+    T = np.full(size, 50.0)
+    x = random.poisson(random.gamma(r, 1 / (5.0 * r), size) * T).astype(float)
+    t_x = np.where(x > 0, T * random.random(size) ** (1 / np.maximum(x, 1)), 0.0)
+    return {"x": x, "t_x": t_x, "T": T}
+
+
+@pytest.mark.parametrize(
     ("model", "data", "words"),
     [
-        ("bg_nbd", no_repeats(50), "no customer bought a second time"),
-        ("bg_nbd", {"x": [3.0] * 9, "t_x": [9.0] * 9, "T": [9.0] * 9}, "limit of the search"),
-        ("bg_nbd", {"x": [0.0], "t_x": [0.0], "T": [0.0]}, "no customer bought a second time"),
-        ("gamma_gamma", {"x": [1, 2, 3], "m_x": [5.0, 5.0, 5.0]}, "limit of the search"),
-        ("gamma_gamma", {"x": [2.0], "m_x": [7.0]}, "limit of the search"),
+        ("bg_nbd", without_dropout(50, 1.0), "no dropout visible"),
+        ("bg_nbd", without_dropout(4000, 1.0), "no dropout visible"),
+        ("bg_nbd", without_dropout(2000, 1e6), ALIKE),
+        ("bg_nbd", {"x": [3.0] * 9, "t_x": [9.0] * 9, "T": [9.0] * 9}, ALIKE),
+        ("bg_nbd", {"x": [3.0] * 900, "t_x": [5.0] * 900, "T": [9.0] * 900}, ALIKE),
+        ("bg_nbd", {"x": [0, 1, 2] * 9, "t_x": [0.0] * 27, "T": [0.0] * 27}, ALIKE),
+        ("gamma_gamma", {"x": [1, 2, 3], "m_x": [5.0, 5.0, 5.0]}, SAME_SPEND),
+        ("gamma_gamma", {"x": [2.0], "m_x": [7.0]}, SAME_SPEND),
     ],
 )
-def test_data_that_tell_too_little_are_not_identified(model, data, words):
-    result = fit(model, data)
-    assert result.status == "not_identified"
+def test_a_ridge_is_degenerate_named_and_soon_over(model, data, words):
+    with np.errstate(all="raise", under="ignore"):
+        result = fit(model, data)
+    assert result.status == "degenerate"
     assert words in result.message
+    assert result.iterations < 100
+    assert result.bounds_touched
+    assert set(result.bounds_touched) <= set(MODELS[model].parameters)
+    assert result.covariance == result.log_covariance == ()
+    assert result.standard_errors == {}
 
 
-def test_customers_who_never_leave_are_not_identified():
-    random = np.random.default_rng(5)
-    T = np.full(400, 50.0)
-    x = random.poisson(random.gamma(1.0, 1 / 5.0, 400) * T).astype(float)
-    t_x = np.where(x > 0, T * random.random(400) ** (1 / np.maximum(x, 1)), 0.0)
-    result = fit("bg_nbd", {"x": x, "t_x": t_x, "T": T})
-    assert result.status == "not_identified"
+def test_equal_readiness_to_leave_is_degenerate_though_no_bound_is_touched():
+    result = fit("bg_nbd", simulated("bg_nbd", seed=3, size=800, dropout=(400.0, 1600.0)))
+    assert result.status == "degenerate"
+    assert "customers do not differ in how readily they leave" in result.message
 
 
 def test_an_infinite_mean_spend_is_not_identified():
@@ -247,7 +276,7 @@ def test_an_infinite_mean_spend_is_not_identified():
 
 
 def test_a_search_that_ends_early_is_failed(monkeypatch, cdnow):
-    monkeypatch.setattr(fitting, "NEWTON_STEPS", 0)
+    monkeypatch.setattr(search, "NEWTON_STEPS", 0)
     monkeypatch.setattr(fitting, "ACCEPTED_GRADIENT", 1e-30)
     result = fit("bg_nbd", cdnow.purchases())
     assert result.status == "failed"
@@ -297,5 +326,5 @@ def test_weights_of_the_wrong_shape_are_refused_in_words(weights, words):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match=r"no model 'nbd'; there are \['bg_nbd', 'gamma_gamma'\]"):
+    with pytest.raises(ConfigError, match=r"no model 'nbd'; there are \['bg_nbd', .*'mbg_nbd'"):
         fit("nbd", {})

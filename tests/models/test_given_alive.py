@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import beta, betaln, expit, hyp2f1
-from scipy.stats import beta as beta_distribution
+from scipy.special import betaln, expit, hyp2f1
 
 from clv_spark.errors import InputError
-from clv_spark.models import bg_nbd
-from clv_spark.models.given_alive import forecast_given_alive
+from clv_spark.models import bg_nbd, mbg_nbd
+from clv_spark.models.bg_nbd import forecast_if_alive
 from clv_spark.models.quadrature import beta_rule
 
 NAMES = ("r", "alpha", "a", "b")
@@ -55,7 +54,10 @@ def test_every_forecast_agrees_with_brute_force_to_1e_8(values):
     params = dict(zip(NAMES, values, strict=True))
     x = np.array([float(x) for x, _ in HISTORIES])
     T = np.array([T for _, T in HISTORIES])
-    forecast = forecast_given_alive(params, TIMES, DELTA, x, T)
+    forecast = forecast_if_alive(params, TIMES, DELTA, x, T)
+    k, A = values[0] + x, values[1] + T
+    nothing = np.exp(-k * np.log1p(np.array(TIMES)[:, np.newaxis] / A))
+    assert forecast.none == pytest.approx(nothing, rel=1e-12)
     for row, (count, age) in enumerate(HISTORIES):
         for column, time in ((0, TIMES[0]), (2, TIMES[2])):
             plain = by_trapezoids(params, count, age, 0.0, time)
@@ -88,15 +90,51 @@ def test_heavy_buyers_get_numbers_where_hyp2f1_gives_none():
     assert np.all(np.diff(endless) > 0)
 
 
-def test_beta_average_is_right_for_shapes_in_the_thousands():
-    points, log_weights = beta_rule(0.8, 5000.0, 32)
-    weights = np.exp(log_weights)
-    distribution = beta_distribution(0.8, 5000.0)
+@pytest.mark.parametrize(
+    ("a", "b"), [(0.8, 5000.0), (0.5, 0.5), (3.0, 0.2), (0.01, 0.02), (1e5, 3e5), (1e-5, 2.0)]
+)
+def test_beta_average_of_powers_is_the_closed_form(a, b):
+    rule = beta_rule(a, b, 10.0)
+    weights = np.exp(rule.log_weights)
     assert np.sum(weights) == pytest.approx(1, rel=1e-12)
+    assert np.allclose(rule.p + rule.complement, 1, rtol=1e-15)
     for power in (1, 2, 5):
-        expected = beta(0.8 + power, 5000.0) / beta(0.8, 5000.0)
-        assert np.sum(weights * points**power) == pytest.approx(expected, rel=1e-9)
-    assert distribution.mean() == pytest.approx(np.sum(weights * points))
+        expected = math.prod((a + i) / (a + b + i) for i in range(power))
+        assert np.sum(weights * rule.p**power) == pytest.approx(expected, rel=1e-10)
+
+
+def by_two_integrals(k, A, a, b, delta, end):
+    """E[D^2] by brute force over both times: E[D at 2 delta] + 2 int int of the pair density."""
+    points, shares = np.polynomial.legendre.leggauss(40)
+    odds = np.arange(-40 / a - 10, 60 / b + 10, 0.1)
+    p, stays = expit(odds), expit(-odds)
+    weights = np.exp(-betaln(a, b) + a * np.log(p) - b * np.logaddexp(0, odds)) * 0.1
+    y = np.log1p(end / A) * (points + 1) / 2
+    s = A * np.expm1(y)
+    ds = shares * np.log1p(end / A) / 2 * A * np.exp(y)
+    single = k / A * np.sum(weights * np.exp(-(k + 1) * np.log1p(np.outer(s, p) / A)), axis=1)
+    total = np.sum(ds * single * np.exp(-2 * delta * s))
+    for first, share in zip(s, ds, strict=True):
+        u = (end - first) * (points + 1) / 2
+        du = shares * (end - first) / 2
+        # Alive and buying at the first time, staying, alive and buying u later.
+        pair = np.exp(-(k + 2) * np.log1p(np.outer(first + u, p) / A)) @ (weights * stays)
+        density = k * (k + 1) / A**2 * pair
+        total += 2 * share * np.sum(du * density * np.exp(-delta * (2 * first + u)))
+    return total
+
+
+@pytest.mark.parametrize(("model", "more"), [(bg_nbd, 0), (mbg_nbd, 1)])
+@pytest.mark.parametrize("delta", [0.0, 0.01])
+def test_second_moment_agrees_with_a_double_integral_recomputed(model, more, delta):
+    params = dict(zip(NAMES, (0.5, 5.0, 0.9, 1.6), strict=True))
+    x, T = np.array([0.0, 4.0]), np.array([3.0, 30.0])
+    forecast = model.forecast_if_alive(params, [10.0, 52.0], delta, x, T)
+    for row in range(2):
+        shapes = (0.5 + x[row], 5.0 + T[row], 0.9, 1.6 + x[row] + more)
+        for column, end in ((0, 10.0), (1, 52.0)):
+            expected = by_two_integrals(*shapes, delta, end)
+            assert forecast.discounted_square[column, row] == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize(("t", "rel"), [(0.0, 0), (0.1, 1e-8), (260.0, 1e-8), (5200.0, 1e-6)])
@@ -108,15 +146,9 @@ def test_any_period_is_forecast_to_1e_8_and_a_century_to_1e_6(t, rel):
     assert values == pytest.approx(alive * expected, rel=rel)
 
 
-@pytest.mark.parametrize(("a", "b"), [(0.5, 0.5), (1.0, 1.0), (0.25, 1.75), (3.0, 0.2)])
-def test_beta_average_is_right_where_the_recurrence_is_zero_by_zero(a, b):
-    points, log_weights = beta_rule(a, b, 8)
-    assert np.sum(np.exp(log_weights) * points**9) == pytest.approx(beta(a + 9, b) / beta(a, b))
-
-
 def test_without_discount_discounted_purchases_are_the_plain_ones():
     x, T = np.array([0.0, 3.0]), np.array([10.0, 20.0])
-    forecast = forecast_given_alive(CDNOW, TIMES, 0.0, x, T)
+    forecast = forecast_if_alive(CDNOW, TIMES, 0.0, x, T)
     assert np.array_equal(forecast.expected, forecast.discounted)
     assert forecast.residual is None
 
@@ -160,24 +192,26 @@ customers = st.lists(
 @given(customers, st.randoms(use_true_random=False))
 def test_values_are_bit_equal_alone_in_any_company_and_in_any_order(rows, random):
     x, T = rows
-    together = forecast_given_alive(CDNOW, TIMES, DELTA, x, T)
+    together = forecast_if_alive(CDNOW, TIMES, DELTA, x, T)
     order = list(range(x.size))
     random.shuffle(order)
-    shuffled = forecast_given_alive(CDNOW, TIMES, DELTA, x[order], T[order])
+    shuffled = forecast_if_alive(CDNOW, TIMES, DELTA, x[order], T[order])
     assert np.array_equal(shuffled.expected, together.expected[:, order])
     assert np.array_equal(shuffled.residual, together.residual[order])
     for row in range(x.size):
-        alone = forecast_given_alive(CDNOW, TIMES, DELTA, x[row : row + 1], T[row : row + 1])
+        alone = forecast_if_alive(CDNOW, TIMES, DELTA, x[row : row + 1], T[row : row + 1])
         assert np.array_equal(alone.expected[:, 0], together.expected[:, row])
         assert np.array_equal(alone.discounted[:, 0], together.discounted[:, row])
+        square = together.discounted_square[:, row]
+        assert np.array_equal(alone.discounted_square[:, 0], square)
         assert alone.residual[0] == together.residual[row]
 
 
 def test_values_are_bit_equal_across_the_borders_of_blocks():
-    x, T = (grid.ravel() for grid in np.meshgrid(np.arange(3.0), np.arange(1.0, 700.0)))
-    together = forecast_given_alive(CDNOW, TIMES, DELTA, x, T)
+    x, T = (grid.ravel() for grid in np.meshgrid(np.arange(3.0), np.arange(1.0, 1400.0)))
+    together = forecast_if_alive(CDNOW, TIMES, DELTA, x, T)
     for part in np.array_split(np.arange(x.size), 7):
-        alone = forecast_given_alive(CDNOW, TIMES, DELTA, x[part], T[part])
+        alone = forecast_if_alive(CDNOW, TIMES, DELTA, x[part], T[part])
         assert np.array_equal(alone.residual, together.residual[part])
 
 

@@ -1,0 +1,172 @@
+"""What a BG/BB customer who is still alive will buy, opportunity by opportunity.
+
+Given that the customer is alive at opportunity n, the chance of buying is Beta(alpha + x,
+beta + n - x) distributed, the chance of leaving Beta(gamma, delta + n), and the two are
+independent. Whether a purchase is made s opportunities ahead has the probability
+
+    E[p] S(s),    S(s) = E[(1 - theta)^s] = B(gamma, delta + n + s) / B(gamma, delta + n),
+
+and everything here is a sum of such terms, all of them positive. Sums over S depend on n only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clv_spark.models.arrays import Floats, Parameters, distinct
+from clv_spark.models.model import Forecast
+
+# Customers in a block, so that its few columns stay in the cache.
+CUSTOMERS = 2048
+# Partial fractions until the rest is below 1e-13 of the whole, or as many as one can wait for.
+LARGEST_EXPONENT, MOST_FRACTIONS = 24.0, 40_000
+
+
+def forecast_if_alive(
+    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+) -> Forecast:
+    """Forecasts the purchases of customers under the condition that they are alive at T.
+
+    Times are rounded down to whole opportunities, since only those in (T, T + time] count. The
+    effort grows with the number of opportunities ahead. A customer's values do not depend, to the
+    last bit, on who else is in the arrays.
+
+    Args:
+        params: alpha, beta, gamma, delta; each a float or one value per customer.
+        times: Ascending numbers of opportunities ahead; zero is allowed.
+        discount_rate: Continuous discount rate per opportunity; not negative.
+        x: Purchases so far, one-dimensional.
+        T: Opportunities so far, one-dimensional.
+
+    Example:
+        >>> params = {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}
+        >>> forecast = forecast_if_alive(params, [1, 5], 0.1, np.array([6.0]), np.array([6.0]))
+        >>> forecast.expected.round(4).tolist(), forecast.none.round(4).tolist()
+        ([[0.8427], [3.7521]], [[0.1573], [0.0768]])
+    """
+    names = ("alpha", "beta", "gamma", "delta")
+    alpha, beta, gamma, delta = (np.broadcast_to(params[name], x.shape) for name in names)
+    ends = [int(np.floor(time)) for time in times]
+    n = np.floor(T)
+    chosen, inverse = distinct([gamma, delta, n])
+    sums = _survival_sums(gamma[chosen], delta[chosen] + n[chosen], ends, discount_rate)
+    buys, stays = alpha + x, beta + n - x
+    pairs, places = distinct([buys, stays, gamma, delta, n])
+    histories = (buys[pairs], stays[pairs], gamma[pairs], delta[pairs] + n[pairs])
+    some = _probability_of_some(*histories, ends)[:, places]
+    mean = buys / (buys + stays)
+    square = mean * (buys + 1) / (buys + stays + 1)
+    return Forecast(
+        expected=mean * sums.plain[:, inverse],
+        none=np.maximum(1 - some, 0.0),
+        discounted=mean * sums.discounted[:, inverse],
+        discounted_square=mean * sums.squares[:, inverse] + 2 * square * sums.pairs[:, inverse],
+        residual=None if sums.endless is None else mean * sums.endless[inverse],
+    )
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of S(s) up to each end: plain, weighed by w_s, by w_s^2, and over pairs of purchases."""
+
+    plain: Floats
+    discounted: Floats
+    squares: Floats
+    pairs: Floats
+    endless: Floats | None
+
+
+def _survival_sums(leave: Floats, stay: Floats, ends: list[int], discount_rate: float) -> _Sums:
+    sums = np.zeros((4, len(ends), leave.size))
+    plain, discounted, squares, pairs = totals = np.zeros((4, leave.size))
+    both, survival, term, factor = leave + stay, np.ones(leave.size), *np.empty((2, leave.size))
+    earlier = 0.0
+    for s, places in _steps(ends):
+        np.add(stay, s, out=term)
+        term /= np.add(both, s, out=factor)
+        survival *= term
+        weight = float(np.exp(-discount_rate * (s + 1)))
+        plain += survival
+        np.multiply(survival, weight, out=term)
+        discounted += term
+        squares += np.multiply(term, weight, out=factor)
+        # A pair is the purchase at s with each earlier one, whose weights add up to this.
+        pairs += np.multiply(term, earlier, out=term)
+        earlier += weight
+        for place in places:
+            sums[:, place] = totals
+    endless = None
+    if discount_rate > 0:
+        last = ends[-1] if ends else 0
+        endless = residual_opportunities(leave, stay + last, discount_rate)
+        endless = discounted + survival * np.exp(-discount_rate * last) * endless
+    return _Sums(sums[0], sums[1], sums[2], sums[3], endless)
+
+
+def _probability_of_some(
+    buys: Floats, stays: Floats, leave: Floats, stay: Floats, ends: list[int]
+) -> Floats:
+    """Probability of at least one purchase: the sum over the opportunity of the first one."""
+    some = np.zeros((len(ends), buys.size))
+    for start in range(0, buys.size, CUSTOMERS):
+        rows = slice(start, start + CUSTOMERS)
+        p, q, on = buys[rows], stays[rows], stay[rows]
+        chances, both = p + q, leave[rows] + on
+        silent, total, first, factor = np.ones(p.size), np.zeros(p.size), *np.empty((2, p.size))
+        for s, places in _steps(ends):
+            # Alive and silent so far, times the chance to stay alive, over those to buy or not.
+            np.add(on, s, out=first)
+            first /= np.add(both, s, out=factor)
+            first /= np.add(chances, s, out=factor)
+            first *= silent
+            total += first
+            np.multiply(first, np.add(q, s, out=factor), out=silent)
+            for place in places:
+                some[place, rows] = p * total
+    return some
+
+
+def _steps(ends: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """Counts opportunities up to the last end, and tells which horizons end after each."""
+    places: dict[int, list[int]] = {}
+    for place, end in enumerate(ends):
+        places.setdefault(end - 1, []).append(place)
+    for s in range(max(ends, default=0)):
+        yield s, places.get(s, [])
+
+
+def residual_opportunities(leave: Floats, stay: Floats, discount_rate: float) -> Floats:
+    """Discounted opportunities a living customer will still have, E[sum of e^(-rate s) S(s)].
+
+    It is e^(-rate) (delta + n) / (gamma + delta + n) times the Gauss function
+    2F1(1, delta + n + 1; gamma + delta + n + 1; e^(-rate)) of Fader, Hardie and Shang (2010),
+    eq. 14. Written as E[(1 - theta) / (d + theta)], d = e^rate - 1, it is a continued fraction of
+    positive terms only.
+
+    Args:
+        leave: gamma, one-dimensional.
+        stay: delta + n.
+        discount_rate: Above zero.
+
+    Example:
+        >>> residual_opportunities(np.array([1.0]), np.array([1.0]), np.log(2.0)).round(4).tolist()
+        [0.3863]
+    """
+    share = float(-np.expm1(-discount_rate))
+    z = np.exp(-discount_rate) / share
+    # With z = 1 / d it is z stay / (leave + stay) 2F1(1, b; c; -z), and by Gauss
+    # 2F1(1, b; c; -z) = 1 / (1 + k1 z / (1 + k2 z / (1 + ...))).
+    b, c = leave, leave + stay + 1
+    count = int(min(MOST_FRACTIONS, 4 + LARGEST_EXPONENT / (4 * np.sqrt(share))))
+    # Far out all k are 1/4, and so the rest is known.
+    rest = np.full(leave.size, (np.sqrt(1 + z) - 1) / 2)
+    for m in range(count, 0, -1):
+        even = m * (c - b + m - 1) / ((c + 2 * m - 2) * (c + 2 * m - 1))
+        # At m = 1 a factor (c - 1) / (c - 1) drops out.
+        odd = (b + m - 1) / (c + 2 * m - 2) * ((c + m - 2) / (c + 2 * m - 3) if m > 1 else 1.0)
+        rest = odd * z / (1 + even * z / (1 + rest))
+    opportunities: Floats = z * stay / (leave + stay) / (1 + rest)
+    return opportunities
