@@ -205,10 +205,10 @@ def test_degenerate_data_give_a_status_and_no_warning(data):
     assert all(math.isfinite(value) for value in result.parameters.values())
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(deadline=None, derandomize=True, max_examples=30)
 @given(
     values=st.tuples(shapes, shapes, shapes, shapes),
-    n=st.integers(0, 2000),
+    n=st.integers(0, 1000),
     last=st.floats(0, 1),
     count=st.floats(0, 1),
     ahead=st.sampled_from([0, 1, 7, 100]),
