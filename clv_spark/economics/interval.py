@@ -243,8 +243,9 @@ def _parts(distribution: ValueDistribution) -> list[tuple[Floats, Floats, Floats
 def _quantile(distribution: ValueDistribution, level: float) -> Floats:
     active = distribution.active
     inner = (level - (1 - active)) / np.where(active > 0, active, 1.0)
-    unknown = active + distribution.unit + distribution.stays + distribution.stay_shape
-    amount = np.array(0.0 * unknown)
+    # NaN where anything is unknown.
+    first, second = distribution.stay_shape, distribution.spend_shape
+    amount = np.array(0.0 * (active + distribution.unit + distribution.stays + first + second))
     positive = (inner > SMALLEST_LEVEL) & ~np.isnan(amount)
     for count in (1, 2):
         rows = positive & ((distribution.stays < 1) == (count == 2))

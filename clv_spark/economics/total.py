@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammainc
 
 from clv_spark.errors import InputError
-from clv_spark.models.arrays import Floats, distinct
+from clv_spark.models.arrays import Floats, Integers, distinct
 from clv_spark.models.gamma_gamma import PARAMETERS
 from clv_spark.models.model import PurchaseModel
 
@@ -152,10 +152,12 @@ def total_draws(
     if not np.all(np.asarray(spend_draws["q"]) > 1):
         raise InputError("With q <= 1 the expected spend is infinite; every draw needs q > 1.")
     count = next(iter(sizes.values()))
+    # Given alive only x and T matter, and few pairs of them differ.
+    pairs = distinct([patterns["x"], patterns["T"]])
     mean, variance = np.empty(count), np.empty(count)
     for draw in range(count):
         purchases = {name: float(values[draw]) for name, values in purchase_draws.items()}
-        moments = _purchases(model, patterns, purchases, horizon, discount_rate)
+        moments = _purchases(model, patterns, pairs, purchases, horizon, discount_rate)
         p, q, gamma = (float(spend_draws[name][draw]) for name in PARAMETERS)
         mean[draw], variance[draw] = _moments(patterns, moments, p, q, gamma)
     return TotalDraws(mean, variance)
@@ -199,6 +201,7 @@ def total_interval(parts: Sequence[TotalDraws], level: float = 0.8) -> TotalInte
 def _purchases(
     model: PurchaseModel,
     patterns: Mapping[str, Floats],
+    pairs: tuple[Integers, Integers],
     params: Mapping[str, float],
     horizon: float,
     discount_rate: float,
@@ -206,11 +209,14 @@ def _purchases(
     """E[D], E[D^2] and the expected sum of squared discounts of each pattern, dead or alive."""
     x, t_x, T = patterns["x"], patterns["t_x"], patterns["T"]
     alive = model.probability_alive(params, x, t_x, T)
-    forecast = model.forecast_if_alive(params, [horizon], discount_rate, x, T)
+    chosen, inverse = pairs
+    forecast = model.forecast_if_alive(params, [horizon], discount_rate, x[chosen], T[chosen])
     expected, discounted = forecast.expected[0], forecast.discounted[0]
     # By Cauchy and Schwarz no less than this; discounts differ little within a horizon.
     squares = discounted**2 / np.where(expected > 0, expected, 1.0)
-    return alive * discounted, alive * forecast.discounted_square[0], alive * squares
+    columns = (discounted, forecast.discounted_square[0], squares)
+    first, second, third = (alive * column[inverse] for column in columns)
+    return first, second, third
 
 
 def _moments(

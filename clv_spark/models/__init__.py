@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from numpy.typing import ArrayLike
 
 from clv_spark.errors import ConfigError
-from clv_spark.models import bg_bb, bg_nbd, gamma_gamma, mbg_nbd
+from clv_spark.models import bg_bb, bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd
 from clv_spark.models.fitting import FitResult, fit_model
 from clv_spark.models.model import Model, PurchaseModel
 
@@ -23,12 +23,14 @@ __all__ = [
     "fit",
     "gamma_gamma",
     "mbg_nbd",
+    "pareto_nbd",
 ]
 
 # Models of purchases are known as modules, since their functions make the forecasts.
 PURCHASE_MODELS: dict[str, PurchaseModel] = {
     "bg_nbd": bg_nbd,
     "mbg_nbd": mbg_nbd,
+    "pareto_nbd": pareto_nbd,
     "bg_bb": bg_bb,
 }
 MODELS: dict[str, Model] = {

@@ -36,6 +36,8 @@ from clv_spark.models.model import Evaluate, Model
 PARAMETERS = ("alpha", "beta", "gamma", "delta")
 # Beyond these a distribution over customers is a single point, or not there at all.
 SHAPE_LIMITS = (1e-5, 1e5)
+# Of so many rounded opportunities a first fit of large data is made; it ends near the final one.
+COARSE_STEPS = 156
 # Doubles in one table of sums: 32 MB.
 BLOCK = 4_194_304
 
@@ -258,6 +260,19 @@ def _caveat(columns: Columns, params: Mapping[str, float]) -> str:
     return ""
 
 
+def _coarsen(columns: Columns) -> Columns:
+    # Opportunities stay whole numbers, and there still is one for every purchase.
+    width = np.ceil(np.max(columns["T"]) / COARSE_STEPS)
+    if width <= 1:
+        return columns
+    t_x = np.maximum(np.round(columns["t_x"] / width) * width, columns["x"])
+    return {
+        "x": columns["x"],
+        "t_x": t_x,
+        "T": np.maximum(np.round(columns["T"] / width) * width, t_x),
+    }
+
+
 MODEL = Model(
     name="bg_bb",
     parameters=PARAMETERS,
@@ -266,4 +281,5 @@ MODEL = Model(
     starts=_starts,
     box=_box,
     caveat=_caveat,
+    coarsen=_coarsen,
 )

@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import digamma, expit, gammaln
+from scipy.special import digamma, gammaln
 
 from clv_spark.models.arrays import Columns, Floats, Parameters, read_columns, require
 from clv_spark.models.model import Evaluate, Model
@@ -18,8 +18,11 @@ from clv_spark.models.model import Evaluate, Model
 PARAMETERS = ("r", "alpha", "a", "b")
 # Beyond these a distribution over customers is a single point, or not there at all.
 SHAPE_LIMITS = (1e-5, 1e5)
-# Three years in weeks: patterns this coarse start a fit within a few percent of its end.
-COARSE_STEPS = 156
+# Three years in steps of three weeks: so coarse, patterns start a fit within a few percent of its
+# end, and are few.
+COARSE_STEPS = 52
+# Rows are worked through in blocks of this many, so that a block stays in the cache.
+BLOCK = 8_192
 
 
 def log_likelihood(params: Parameters, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
@@ -86,46 +89,55 @@ def _read(data: Mapping[str, ArrayLike]) -> Columns:
 
 def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
     x, t_x, T = columns["x"], columns["t_x"], columns["T"]
-    total = np.sum(weights)
-    shares = weights / total
-    # What depends on x alone is worked out once per distinct x.
-    counts, inverse = np.unique(x, return_inverse=True)
-    count_shares = np.bincount(inverse, weights=shares)
+    shares = weights / np.sum(weights)
+    # Millions of patterns share a few counts and a few days: what depends on one of x, t_x and T
+    # alone is worked out once per distinct value.
+    counts, by_x = np.unique(x, return_inverse=True)
+    ages, by_age = np.unique(T, return_inverse=True)
+    count_shares = np.bincount(by_x, weights=shares)
+    age_shares = np.bincount(by_age, weights=shares)
+    age_purchases = np.bincount(by_age, weights=shares * x)
     repeat = x > 0
-    x1, t1, T1, w1 = x[repeat], t_x[repeat], T[repeat], shares[repeat]
-    T0, w0 = T[~repeat], shares[~repeat]
+    recencies, by_recency = np.unique(t_x[repeat], return_inverse=True)
+    rows = (x[repeat], shares[repeat], by_x[repeat], by_age[repeat], by_recency)
+    blocks = [
+        tuple(column[first : first + BLOCK] for column in rows)
+        for first in range(0, rows[0].size, BLOCK)
+    ]
 
     def evaluate(point: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = point
+        log_age, log_recency = np.log(alpha + ages), np.log(alpha + recencies)
+        per_age, per_recency = 1 / (alpha + ages), 1 / (alpha + recencies)
+        # Without a repeat purchase there was no chance to leave, and b + x - 1 may be negative.
+        before = b + np.maximum(counts, 1.0) - 1
+        log_chance = np.log(a) - np.log(before)
+        odds_sum, by_r, by_alpha = 0.0, 0.0, 0.0
+        lost_by_count = np.zeros(counts.size)
+        for x1, w1, at_x, at_age, at_recency in blocks:
+            since = log_age[at_age] - log_recency[at_recency]
+            k = r + x1
+            odds = k * since
+            odds += log_chance[at_x]
+            small = np.exp(-np.abs(odds))
+            lost = w1 * np.where(odds >= 0, 1.0, small) / (1 + small)
+            odds_sum += np.sum(w1 * (np.maximum(odds, 0.0) + np.log1p(small)))
+            by_r += np.sum(lost * since)
+            by_alpha += np.sum(lost * k * (per_age[at_age] - per_recency[at_recency]))
+            lost_by_count += np.bincount(at_x, weights=lost, minlength=counts.size)
+        lost_sum = np.sum(lost_by_count)
         by_count = gammaln(r + counts) - gammaln(r) + gammaln(b + counts) - gammaln(b)
         by_count += gammaln(a + b) - gammaln(a + b + counts)
-        log0, log1 = np.log(alpha + T0), np.log(alpha + T1)
-        log_t = np.log(alpha + t1)
-        odds = np.log(a) - np.log(b + x1 - 1) + (r + x1) * (log1 - log_t)
-        lost = w1 * expit(odds)
-        kept = w1 - lost
-        value = (
-            np.sum(count_shares * by_count)
-            + r * np.log(alpha)
-            - r * np.sum(w0 * log0)
-            + np.sum(w1 * (np.logaddexp(0.0, odds) - (r + x1) * log1))
-        )
+        exponents = r * age_shares + age_purchases
+        value = np.sum(count_shares * by_count) + r * np.log(alpha)
+        value += odds_sum - np.sum(exponents * log_age)
+        by_r += np.sum(count_shares * (digamma(r + counts) - digamma(r)))
+        by_r += np.log(alpha) - np.sum(age_shares * log_age)
+        by_alpha += r / alpha - np.sum(exponents * per_age)
         both = digamma(a + b) - digamma(a + b + counts)
-        by_r = (
-            np.sum(count_shares * (digamma(r + counts) - digamma(r)))
-            + np.log(alpha)
-            - np.sum(w0 * log0)
-            - np.sum(kept * log1)
-            - np.sum(lost * log_t)
-        )
-        by_alpha = (
-            r / alpha
-            - r * np.sum(w0 / (alpha + T0))
-            - np.sum((r + x1) * (kept / (alpha + T1) + lost / (alpha + t1)))
-        )
-        by_a = np.sum(count_shares * both) + np.sum(lost) / a
+        by_a = np.sum(count_shares * both) + lost_sum / a
         by_b = np.sum(count_shares * (both + digamma(b + counts) - digamma(b)))
-        by_b -= np.sum(lost / (b + x1 - 1))
+        by_b -= np.sum(lost_by_count / before)
         return float(value), np.array([by_r, by_alpha, by_a, by_b]) * point
 
     return evaluate

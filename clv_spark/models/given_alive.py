@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from scipy.special import betainc, betaln, gammaln
+from scipy.special import betainc, betaincc, betaln, gammaln
 
 from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Integers
@@ -124,15 +124,16 @@ def pmf_if_alive(living: Living, t: Floats, n: Floats) -> Floats:
     k, A, a, b = living.k, living.A, living.a, living.b
     some = n > 0
     repeats = np.maximum(n, 1.0)
-    passed = t > 0
     # 0 * log(0) is 0 here: no time and no purchase has probability one.
-    log_time = np.where(some, n * np.log(np.where(passed, t, 1.0) / (A + t)), 0.0)
+    log_ratio = np.where(t > 0, np.log(np.where(t > 0, t, 1.0) / (A + t)), -np.inf)
+    log_time = np.where(some, repeats * log_ratio, 0.0)
     log_count = gammaln(k + n) - gammaln(k) - gammaln(n + 1) - k * np.log1p(t / A)
     stays = np.exp(log_count + log_time + betaln(a, b + n) - betaln(a, b))
-    stays = np.where(some & ~passed, 0.0, stays)
     leaves = np.exp(betaln(a + 1, b + repeats - 1) - betaln(a, b))
-    leaves = np.where(some, leaves * betainc(repeats, k, t / (A + t)), 0.0)
-    return cast(Floats, stays + leaves)
+    # The same tail from either side, since a share near one has lost its last digits.
+    early = betainc(repeats, k, t / (A + t))
+    tail = np.where(t < A, early, betaincc(k, repeats, A / (A + t)))
+    return cast(Floats, stays + np.where(some, leaves * tail, 0.0))
 
 
 def some_if_alive(living: Living, t: Floats) -> Floats:

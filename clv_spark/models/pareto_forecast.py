@@ -9,6 +9,7 @@ the purchase rate times an integral that depends on the age alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,16 +18,21 @@ from scipy.special import expit, exprel, gammaln
 
 from clv_spark.models.arrays import Floats, Parameters, distinct
 from clv_spark.models.model import Forecast
-from clv_spark.models.pareto_nbd_likelihood import broadcast, log_silence
+from clv_spark.models.pareto_lapse import lapse_probability
+from clv_spark.models.pareto_nbd_likelihood import (
+    broadcast,
+    log_silence,
+    log_silence_given_lapse,
+)
 from clv_spark.models.quadrature import legendre_rule
 
 Flags: TypeAlias = NDArray[np.bool_]
 
 # Beyond e^-45 of its largest value an integrand is negligible.
 NEGLIGIBLE = 45.0
-# Points per stretch between two horizons, on the stretch to infinity, and for a count's probability
-# on either side of its peak; measured, see the accuracy tests.
-STRETCH_POINTS, TAIL_POINTS, COUNT_POINTS = 32, 64, 64
+# Points for an integral from one horizon to the next, the last may be infinity, and for the
+# probability of a count on either side of its peak; measured, see the accuracy tests.
+STRETCH_POINTS, COUNT_POINTS = 48, 64
 # Halvings that bring a bracket of any width met here below what matters.
 HALVINGS = 50
 
@@ -75,12 +81,14 @@ def forecast_given_alive(
         Discounted(*(part[ages] for part in parts))
         for parts in discounted_survival(s[rows], B[rows], times, discount_rate)
     ]
+    lapse = lapse_probability(k, s, A, B)
     square = k * (k + 1) / A**2
     shape = (len(times), x.size)
     expected, none, discounted, second = (np.empty(shape) for _ in range(4))
     for number, (time, part) in enumerate(zip(times, parts, strict=False)):
         expected[number] = expected_given_alive(k, s, A, B, time)
-        none[number] = np.exp(log_silence(k, s, A, B, np.full(x.size, time)))
+        ahead = np.full(x.size, float(time))
+        none[number] = np.exp(log_silence_given_lapse(lapse, k, s, A, B, ahead))
         discounted[number] = k / A * part.once
         second[number] = k / A * part.twice + 2 * square * part.pairs
     residual = (k / A * parts[-1].once)[inverse] if discount_rate > 0 else None
@@ -114,8 +122,8 @@ def discounted_survival(
     """Integrals of discounted survival up to each horizon, and at last without end if discounted.
 
     The endless one is Psi(1, 2 - s, rate B) times B, the confluent hypergeometric function of
-    Fader, Hardie and Lee (2005), JMR 42, eq. 2. ``scipy.special.hyperu`` gives inf or nan for small
-    rates and for large s, hence an integral over log(1 + u / B), in which survival is smooth.
+    Fader, Hardie and Lee (2005), JMR 42, eq. 2. ``scipy.special.hyperu`` overflows for shapes s
+    above ten and errs by 1e-6 now and then, hence an integral over log(1 + u / B).
 
     Args:
         s: Shape of the rate of leaving, one-dimensional.
@@ -133,21 +141,19 @@ def discounted_survival(
     if discount_rate > 0:
         end = np.minimum(end, np.log1p(NEGLIGIBLE / discount_rate / B))
     borders = [np.minimum(np.log1p(time / B), end) for time in (0.0, *times)]
-    points = [STRETCH_POINTS] * len(times)
     if discount_rate > 0:
         borders.append(end)
-        points.append(TAIL_POINTS)
     sums = np.zeros((3, s.size))
     results = []
-    for low, high, size in zip(borders[:-1], borders[1:], points, strict=True):
-        sums = sums + _stretch(s, B, low, high, discount_rate, size)
+    for low, high in pairwise(borders):
+        sums = sums + _stretch(s, B, low, high, discount_rate)
         results.append(Discounted(*sums))
     return results
 
 
-def _stretch(s: Floats, B: Floats, low: Floats, high: Floats, rate: float, size: int) -> Floats:
+def _stretch(s: Floats, B: Floats, low: Floats, high: Floats, rate: float) -> Floats:
     sums = np.zeros((3, s.size))
-    for point, weight in zip(*legendre_rule(size), strict=True):
+    for point, weight in zip(*legendre_rule(STRETCH_POINTS), strict=True):
         y = low + (high - low) * point
         u = B * np.expm1(y)
         # du = B e^y dy, and B joins at the end.

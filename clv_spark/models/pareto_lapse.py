@@ -12,6 +12,7 @@ for heavy buyers and whose difference of two values cancels; here every term is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -60,8 +61,9 @@ def lapse_probability(k: Floats, s: Floats, A: Floats, B: Floats) -> Floats:
         [0.75]
     """
     q = np.empty(k.size)
-    for rows, slow_leaving, points in _groups(k, s, A, B):
-        q[rows] = _one_group(k[rows], s[rows], A[rows], B[rows], slow_leaving, points)[0]
+    for rows, end, slow_leaving, points in _groups(k, s, A, B):
+        mine = (k[rows], s[rows], A[rows], B[rows])
+        q[rows] = _one_group(*mine, end, slow_leaving, points)[0]
     return q
 
 
@@ -74,9 +76,9 @@ def lapse_with_slopes(k: Floats, s: Floats, A: Floats, B: Floats) -> Lapse:
         [-0.1875]
     """
     sums = np.empty((5, k.size))
-    for rows, slow_leaving, points in _groups(k, s, A, B):
+    for rows, end, slow_leaving, points in _groups(k, s, A, B):
         mine = (k[rows], s[rows], A[rows], B[rows])
-        q, by_k, by_s, by_ratio = _one_group(*mine, slow_leaving, points, slopes=True)
+        q, by_k, by_s, by_ratio = _one_group(*mine, end, slow_leaving, points, slopes=True)
         small, large = (mine[2], mine[3]) if slow_leaving else (mine[3], mine[2])
         by_small, by_large = by_ratio / large, -by_ratio * small / large**2
         by_A, by_B = (by_small, by_large) if slow_leaving else (by_large, by_small)
@@ -84,18 +86,19 @@ def lapse_with_slopes(k: Floats, s: Floats, A: Floats, B: Floats) -> Lapse:
     return Lapse(*sums)
 
 
-def _groups(k: Floats, s: Floats, A: Floats, B: Floats) -> list[tuple[Integers, bool, int]]:
+def _groups(
+    k: Floats, s: Floats, A: Floats, B: Floats
+) -> Iterator[tuple[Integers, Floats, bool, int]]:
     """Splits rows by which scale is larger and by the points they need; by their numbers alone."""
-    groups = []
     for slow_leaving in (False, True):
         rows = np.flatnonzero((A < B) == slow_leaving)
-        c, d, ratio = _exponents(k[rows], s[rows], A[rows], B[rows], slow_leaving)
-        sizes = np.searchsorted(ENDS, _end(c, d, ratio))
+        end = _end(*_exponents(k[rows], s[rows], A[rows], B[rows], slow_leaving))
+        sizes = np.searchsorted(ENDS, end)
         for number, points in enumerate(POINTS):
-            chosen = rows[sizes == number]
+            chosen = np.flatnonzero(sizes == number)
             for first in range(0, chosen.size, BLOCK):
-                groups.append((chosen[first : first + BLOCK], slow_leaving, points))
-    return groups
+                block = chosen[first : first + BLOCK]
+                yield rows[block], end[block], slow_leaving, points
 
 
 def _exponents(
@@ -127,9 +130,10 @@ def _end(c: Floats, d: Floats, ratio: Floats) -> Floats:
     return end
 
 
-def _integral(c: Floats, d: Floats, ratio: Floats, points: int, slopes: bool) -> list[Floats]:
+def _integral(
+    c: Floats, d: Floats, ratio: Floats, end: Floats, points: int, slopes: bool
+) -> list[Floats]:
     """Integral of f = e^(-c y) (1 + ratio (e^y - 1))^-d, with slopes by c, d and ratio if asked."""
-    end = _end(c, d, ratio)
     sums = [np.zeros(c.size) for _ in range(4 if slopes else 1)]
     for point, weight in zip(*legendre_rule(points), strict=True):
         y = end * point
@@ -154,6 +158,7 @@ def _one_group(
     s: Floats,
     A: Floats,
     B: Floats,
+    end: Floats,
     slow_leaving: bool,
     points: int,
     *,
@@ -161,7 +166,7 @@ def _one_group(
 ) -> list[Floats]:
     """q, and if asked its slopes by k, s and ratio = min(A, B) / max(A, B)."""
     c, d, ratio = _exponents(k, s, A, B, slow_leaving)
-    parts = _integral(c, d, ratio, points, slopes)
+    parts = _integral(c, d, ratio, end, points, slopes)
     if slow_leaving:
         shape = d - 1
         values = [shape * ratio * parts[0]]

@@ -74,12 +74,23 @@ def log_silence(k: Floats, s: Floats, A: Floats, B: Floats, t: Floats) -> Floats
         >>> log_silence(one, one, one, one, one * 3).round(6).tolist()  # log(1/2 + 1/2 / 16)
         [-0.632523]
     """
-    columns = [np.ravel(column) for column in (k, s, A, B, t)]
-    k1, s1, A1, B1, t1 = columns
-    later = (1 - lapse_probability(k1, s1, A1 + t1, B1 + t1)) * np.exp(
-        -k1 * np.log1p(t1 / A1) - s1 * np.log1p(t1 / B1)
-    )
-    return np.log(lapse_probability(k1, s1, A1, B1) + later).reshape(np.shape(k))
+    k1, s1, A1, B1, t1 = (np.ravel(column) for column in (k, s, A, B, t))
+    lapse = lapse_probability(k1, s1, A1, B1)
+    return log_silence_given_lapse(lapse, k1, s1, A1, B1, t1).reshape(np.shape(k))
+
+
+def log_silence_given_lapse(
+    lapse: Floats, k: Floats, s: Floats, A: Floats, B: Floats, t: Floats
+) -> Floats:
+    """The same where lapse, the probability of lapsing now, is known; all one-dimensional.
+
+    Example:
+        >>> one = np.ones(1)
+        >>> log_silence_given_lapse(one / 2, one, one, one, one, one * 3).round(6).tolist()
+        [-0.632523]
+    """
+    later = 1 - lapse_probability(k, s, A + t, B + t)
+    return np.log(lapse + later * np.exp(-k * np.log1p(t / A) - s * np.log1p(t / B)))
 
 
 def broadcast(params: Parameters, *columns: ArrayLike) -> list[Floats]:

@@ -28,8 +28,8 @@ NEAR_GRADIENT, LARGEST_STEP = 1e-4, 2.0
 STEPS_AT_LIMIT = 5
 # A Newton step that leaves more of the gradient than this was made with too old a Hessian.
 ENOUGH_PROGRESS = 0.1
-# Half the distance of two gradients for a Hessian that only directs a step, and for the final one.
-STEP_WIDTH, EXACT_WIDTH = 1e-4, 5e-4
+# Half the distance of two gradients for a Hessian; its error is about the square of this.
+WIDTH = 1e-4
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def search(
     best = min(runs, key=lambda run: round(run[1], 10))
     point, steps = _polish(negative, best[0], low, high, hessian)
     value, gradient = function(point)
-    exact = _exact_hessian(negative, point)
-    return Optimum(point, value, gradient, exact, sum(run[2] for run in runs) + steps)
+    final = _hessian(negative, point)
+    return Optimum(point, value, gradient, final, sum(run[2] for run in runs) + steps)
 
 
 def length(vector: Floats) -> float:
@@ -169,7 +169,7 @@ def _polish(
         if length(gradient) <= TARGET_GRADIENT or at_limit(point, low, high).any():
             return point, step_number
         fresh = hessian is None
-        hessian = _hessian(negative, point, STEP_WIDTH) if hessian is None else hessian
+        hessian = _hessian(negative, point) if hessian is None else hessian
         trial, trial_value, trial_gradient, helps = _newton_step(
             negative, point, value, gradient, hessian, low, high
         )
@@ -208,19 +208,11 @@ def _newton_step(
     return point, value, gradient, False
 
 
-def _hessian(negative: Function, point: Floats, width: float) -> Floats:
+def _hessian(negative: Function, point: Floats) -> Floats:
     rows = []
     for index in range(point.size):
         shift = np.zeros(point.size)
-        shift[index] = width
-        rows.append((negative(point + shift)[1] - negative(point - shift)[1]) / (2 * width))
+        shift[index] = WIDTH
+        rows.append((negative(point + shift)[1] - negative(point - shift)[1]) / (2 * WIDTH))
     hessian = np.array(rows)
     return (hessian + hessian.T) / 2
-
-
-def _exact_hessian(negative: Function, point: Floats) -> Floats:
-    """Richardson's extrapolation: the error falls with the fourth power of the width."""
-    near = _hessian(negative, point, EXACT_WIDTH)
-    far = _hessian(negative, point, 2 * EXACT_WIDTH)
-    exact: Floats = (4 * near - far) / 3
-    return exact

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from clv_spark.models import MODELS, PURCHASE_MODELS, fit
 from clv_spark.models.arrays import merge_equal_rows
 
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 # In continuous time every unit is as good as any other; opportunities can only be counted.
 CONTINUOUS = [name for name in PURCHASE_MODELS if name != "bg_bb"]
 HISTORIES = [(0, 0, 0), (0, 0, 200), (1, 30, 200), (3, 150, 200), (20, 199, 200), (8, 40, 260)]
@@ -60,6 +62,17 @@ def test_every_model_is_known_by_the_name_it_gives_itself():
         name: module.MODEL for name, module in PURCHASE_MODELS.items()
     }.items() <= MODELS.items()
     assert all(model.name == name for name, model in MODELS.items())
+
+
+def test_models_page_shows_this_fit(name, model, params, days, fits, cdnow):
+    forecast = model.expected_purchases(params, 273, **days)
+    error = np.abs(forecast - cdnow.holdout).mean()
+    alive = model.probability_alive(params, **days).mean()
+    once = model.probability_alive(params, 0, 0, 273)
+    numbers = [f"{fits[name].log_likelihood:.2f}", f"{forecast.sum():.0f}", f"{error:.3f}"[1:]]
+    numbers += [f"{alive:.2f}"[1:], f"{once:.2f}".removeprefix("0")]
+    rows = PAGE.read_text().splitlines()
+    assert [row for row in rows if row.endswith(f" | {' | '.join(numbers)} |")]
 
 
 def test_gradient_is_the_numeric_derivative(model, params, days):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.models import MODELS, bg_nbd, fit, fitting, gamma_gamma, mbg_nbd, search
+from clv_spark.models import MODELS, PURCHASE_MODELS, fit, fitting, gamma_gamma, search
 from clv_spark.models.arrays import merge_equal_rows
 
 
@@ -22,6 +22,12 @@ def patterns(rows):
     return {"x": x, "t_x": t_x, "T": np.array([row[2] for row in rows], dtype=float)}
 
 
+def opportunities(rows):
+    data = patterns(rows)
+    t_x = np.ceil(data["t_x"])
+    return {"x": np.minimum(data["x"], t_x), "t_x": t_x, "T": data["T"]}
+
+
 def spends(rows):
     return {
         "x": np.array([row[0] + 1.0 for row in rows]),
@@ -29,7 +35,9 @@ def spends(rows):
     }
 
 
-SHAPES = {"bg_nbd": patterns, "gamma_gamma": spends, "mbg_nbd": patterns}
+SHAPES = {
+    name: {"gamma_gamma": spends, "bg_bb": opportunities}.get(name, patterns) for name in MODELS
+}
 any_rows = st.lists(
     st.tuples(st.integers(0, 20), st.floats(0, 1), st.integers(1, 60)), min_size=1, max_size=25
 )
@@ -41,8 +49,20 @@ def simulated(model, seed=1, size=300, dropout=(0.9, 2.5)):
         x = random.geometric(0.3, size).astype(float)
         nu = random.gamma(4.0, 1 / 15.0, size)
         return {"x": x, "m_x": random.gamma(6.0 * x, 1 / (nu * x))}
-    x, t_x = np.zeros(size), np.zeros(size)
+    if model == "bg_bb":
+        T = random.integers(10, 40, size)
+        buys = random.random((size, 40)) < random.beta(0.8, 1.5, size)[:, np.newaxis]
+        life = np.minimum(random.geometric(random.beta(0.7, 3.0, size)) - 1, T)
+        buys &= np.arange(1, 41) <= life[:, np.newaxis]
+        t_x = np.max(buys * np.arange(1, 41), axis=1)
+        return {"x": buys.sum(axis=1).astype(float), "t_x": t_x.astype(float), "T": T * 1.0}
     T = random.integers(100, 280, size) / 7
+    if model == "pareto_nbd":
+        life = np.minimum(random.exponential(1 / random.gamma(0.8, 1 / 15.0, size)), T)
+        x = random.poisson(random.gamma(0.8, 1 / 2.0, size) * life).astype(float)
+        t_x = np.where(x > 0, life * random.random(size) ** (1 / np.maximum(x, 1)), 0.0)
+        return {"x": x, "t_x": t_x, "T": T}
+    x, t_x = np.zeros(size), np.zeros(size)
     for row in range(size):
         now, buy_rate, leave = 0.0, random.gamma(0.5, 1 / 4.0), random.beta(*dropout)
         while (now := now + random.exponential(1 / buy_rate)) < T[row]:
@@ -53,7 +73,8 @@ def simulated(model, seed=1, size=300, dropout=(0.9, 2.5)):
 
 
 def test_registry_is_complete():
-    assert set(MODELS) == {"bg_nbd", "gamma_gamma", "mbg_nbd"}
+    assert set(MODELS) == {*PURCHASE_MODELS, "gamma_gamma"}
+    assert set(PURCHASE_MODELS) == {"bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"}
     assert all(name == model.name for name, model in MODELS.items())
 
 
@@ -65,7 +86,7 @@ def test_importing_the_models_loads_neither_spark_nor_pandas():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", SHAPES)
 @settings(max_examples=60, deadline=None)
 @given(any_rows, st.lists(st.floats(-1.5, 1.5), min_size=4, max_size=4))
 def test_gradient_is_that_of_finite_differences(model, rows, logs):
@@ -83,12 +104,11 @@ def test_gradient_is_that_of_finite_differences(model, rows, logs):
         assert gradient[index] == pytest.approx(difference / 2e-5, rel=1e-6, abs=1e-7 * scale)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", SHAPES)
 @settings(max_examples=60, deadline=None)
 @given(any_rows)
 def test_fast_likelihood_is_the_plain_one(model, rows):
-    module = {"bg_nbd": bg_nbd, "gamma_gamma": gamma_gamma, "mbg_nbd": mbg_nbd}[model]
-    plain = module.log_likelihood
+    plain = {**PURCHASE_MODELS, "gamma_gamma": gamma_gamma}[model].log_likelihood
     spec = MODELS[model]
     columns = spec.read(SHAPES[model](rows))
     point = np.array([0.7, 3.0, 1.4, 2.0][: len(spec.parameters)])
@@ -97,7 +117,7 @@ def test_fast_likelihood_is_the_plain_one(model, rows):
     assert value == pytest.approx(plain(params, *columns.values()).mean(), rel=1e-10, abs=1e-12)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", SHAPES)
 @settings(max_examples=15, deadline=None)
 @given(any_rows, st.randoms(use_true_random=False))
 def test_degenerate_data_get_a_status_and_any_order_the_same_bytes(model, rows, random):
@@ -110,7 +130,7 @@ def test_degenerate_data_get_a_status_and_any_order_the_same_bytes(model, rows, 
     assert fit(model, {name: column[order] for name, column in data.items()}) == result
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", SHAPES)
 def test_a_weight_of_two_is_the_row_twice(model):
     data = simulated(model)
     twice = {name: np.repeat(column, 2) for name, column in data.items()}
@@ -165,7 +185,7 @@ def test_buckets_with_mean_and_mean_log_give_nearly_the_parameters_of_rows(gg_fi
     assert fit("gamma_gamma", data, count).parameters == pytest.approx(gg_fit.parameters, rel=2e-4)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", SHAPES)
 def test_a_given_start_leads_to_the_same_maximum(model):
     data = simulated(model)
     cold = fit(model, data)
@@ -326,5 +346,7 @@ def test_weights_of_the_wrong_shape_are_refused_in_words(weights, words):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match=r"no model 'nbd'; there are \['bg_nbd', .*'mbg_nbd'"):
+    with pytest.raises(
+        ConfigError, match=r"no model 'nbd'; there are \['bg_bb', 'bg_nbd', .*'pareto_nbd'\]"
+    ):
         fit("nbd", {})

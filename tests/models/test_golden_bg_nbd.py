@@ -87,6 +87,10 @@ def test_customer_without_repeat_purchase_recomputed():
     assert 1 - bg_nbd.probability_active(PAPER, 39, 0, 0, 38.86) == pytest.approx(
         0.85544946, abs=5e-9
     )
+    # Note 039, eq. 34: without a repeat purchase there is no term of having left.
+    none = bg_nbd.purchases_pmf(PAPER, 39, 0, 0, 0, 38.86)
+    assert none == pytest.approx((43.274 / (43.274 + 39)) ** 0.243, rel=1e-14)
+    assert none == pytest.approx(0.85544946, abs=5e-9)
 
 
 def test_log_likelihood_of_single_customers_in_lifetimes_and_btyd():
@@ -121,8 +125,21 @@ def test_probabilities_of_counts_in_lifetimes_and_btyd():
         0.0002222260,
     ]
     assert values == pytest.approx(expected, abs=6e-11)
+    assert bg_nbd.purchases_pmf(PAPER, 30, np.arange(11, 21), 0, 0, 0) == pytest.approx(values)
     assert bg_nbd.purchases_pmf_new(PAPER, 39, 0) == pytest.approx(0.5737864, abs=5e-8)
     assert bg_nbd.purchases_pmf_new(PAPER, 2, 10) == pytest.approx(1.07869e-07, rel=1e-5)
+
+
+def test_weekly_purchases_of_the_cohort_in_the_btyd_walkthrough(cdnow):
+    days, customers = np.unique(np.round(39 * 7 - 1 - cdnow.T * 7), return_counts=True)
+
+    def cumulative(week):
+        age = np.maximum(week - days / 7, 0.0)
+        return np.sum(customers * bg_nbd.expected_purchases_new(BTYD, age))
+
+    weekly = np.diff([cumulative(week) for week in range(19, 26)])
+    expected = [76.86531, 74.88843, 73.04554, 71.32166, 69.70412, 68.18213]
+    assert weekly == pytest.approx(expected, abs=5e-5)
 
 
 def test_limit_at_a_equal_to_one_recomputed_with_mpmath():

@@ -1,0 +1,127 @@
+"""How much segments differ from their parent: the prior under which each of them is fitted.
+
+Empirical Bayes: the segments are taken as draws from a normal distribution around a centre near
+the parent, and its centre and spread are chosen so that what all segments say becomes most likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clv_spark.models.arrays import Floats
+from clv_spark.models.transform import coordinates_of
+from clv_spark.models.uncertainty import Matrix
+
+# Spread of the prior before anything is known of the siblings, in logarithms: a factor of e.
+WIDE_SPREAD = 1.0
+# Before their siblings speak, segments are thought to differ by about a third, with the weight of
+# this many siblings; so a spread is never zero, and one sibling alone does not make it huge.
+USUAL_SPREAD, USUAL_WEIGHT = 0.3, 2.0
+# The parent counts as this many siblings when the centre is looked for.
+PARENT_WEIGHT = 1.0
+# Degrees of freedom of a t distribution: far-out siblings count less, ordinary ones do not.
+FREEDOM = 4.0
+# A parabola that opens too little for its slope is bent until its own maximum is at most this far
+# from where it was developed, in logarithms: nothing is known about farther away.
+FARTHEST = 2.0
+ROUNDS, SMALL_CHANGE = 300, 1e-6
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A normal distribution of each coordinate, independent of the others.
+
+    Attributes:
+        centre: Its middle, in the coordinates of ``transform``.
+        spread: Its standard deviations, above zero.
+    """
+
+    centre: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SegmentFit:
+    """The logarithm of a segment's likelihood as a parabola in the coordinates.
+
+    Attributes:
+        point: Where it is developed.
+        gradient: Its gradient there, of all customers together.
+        hessian: Minus its second derivatives there; about zero where the data are silent.
+        log_likelihood: Its value there.
+    """
+
+    point: tuple[float, ...]
+    gradient: tuple[float, ...]
+    hessian: Matrix
+    log_likelihood: float
+
+
+def wide_prior(parent: Mapping[str, float]) -> Prior:
+    """The prior of the first round: around the parent, so wide that the data decide.
+
+    Example:
+        >>> wide_prior({"r": 1.0, "alpha": 1.0, "s": 1.0, "beta": 1.0}).spread
+        (1.0, 1.0, 1.0, 1.0)
+    """
+    names = tuple(parent)
+    centre = coordinates_of(names).forward(np.array([parent[name] for name in names]))
+    return Prior(tuple(centre.tolist()), (WIDE_SPREAD,) * centre.size)
+
+
+def estimate_spread(summaries: Sequence[SegmentFit], parent: Mapping[str, float]) -> Prior:
+    """Learns from all siblings how far segments are from their parent.
+
+    Expectation-maximisation of the marginal likelihood of all siblings, each a parabola. A segment
+    without a maximum of its own has a flat parabola and therefore no say. The order of the
+    siblings does not matter, to the last bit.
+
+    Args:
+        summaries: One per sibling; none gives the usual spread around the parent.
+        parent: The parent's parameters.
+
+    Example:
+        >>> flat = ((0.0,) * 3,) * 3
+        >>> silent = SegmentFit((0.0,) * 3, (0.0,) * 3, flat, 0.0)
+        >>> prior = estimate_spread([silent] * 5, {"p": 1.0, "q": 2.0, "gamma": 1.0})
+        >>> [round(value, 3) for value in prior.spread]
+        [0.3, 0.3, 0.3]
+    """
+    centre = np.array(wide_prior(parent).centre)
+    if not summaries:
+        return Prior(tuple(centre.tolist()), (USUAL_SPREAD,) * centre.size)
+    ordered = sorted(summaries, key=lambda one: (one.point, one.gradient, one.hessian))
+    point = np.array([one.point for one in ordered])
+    slope = np.array([one.gradient for one in ordered])
+    hessian = _bent(np.array([one.hessian for one in ordered]), slope)
+    parent_point, size = centre, len(ordered)
+    variance = np.full(centre.size, USUAL_SPREAD**2)
+    trust = np.ones(point.shape)
+    for _ in range(ROUNDS):
+        precision = trust / variance
+        covariance = np.linalg.inv(hessian + precision[:, :, np.newaxis] * np.eye(centre.size))
+        pull = slope - precision * (point - centre)
+        mean = point + np.sum(covariance * pull[:, np.newaxis, :], axis=2)
+        own_variance = np.diagonal(covariance, axis1=1, axis2=2)
+        trusted = np.sum(trust, axis=0) + PARENT_WEIGHT
+        centre = (np.sum(trust * mean, axis=0) + PARENT_WEIGHT * parent_point) / trusted
+        square = (mean - centre) ** 2 + own_variance
+        before = variance
+        total = np.sum(trust * square, axis=0) + USUAL_WEIGHT * USUAL_SPREAD**2
+        variance = total / (size + USUAL_WEIGHT)
+        trust = (FREEDOM + 1) / (FREEDOM + square / variance)
+        if np.all(np.abs(variance - before) <= SMALL_CHANGE * before):
+            break
+    return Prior(tuple(centre.tolist()), tuple(np.sqrt(variance).tolist()))
+
+
+def _bent(hessian: Floats, slope: Floats) -> Floats:
+    """Hessians under which every parabola has a maximum, and no farther away than ``FARTHEST``."""
+    values, vectors = np.linalg.eigh(hessian)
+    along = np.sum(vectors * slope[:, :, np.newaxis], axis=1)
+    values = np.maximum(values, np.abs(along) / FARTHEST)
+    bent: Floats = (vectors * values[:, np.newaxis, :]) @ np.swapaxes(vectors, 1, 2)
+    return bent

@@ -1,0 +1,65 @@
+"""Simulated worlds, in which the truth about every customer's future is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Params = dict[str, float]
+
+
+class World(NamedTuple):
+    """Customers with their past, and what they go on to do; times in days, money per customer."""
+
+    x: Floats
+    t_x: Floats
+    T: Floats
+    m_x: Floats
+    value: Floats
+    purchases: Floats
+
+
+Simulate = Callable[..., World]
+
+
+def simulate_world(
+    seed: int,
+    purchases: Params,
+    spend: Params,
+    *,
+    horizon: float,
+    discount_rate: float,
+    customers: int,
+    ages: list[float],
+) -> World:
+    """Customers of a BG/NBD world with gamma-gamma spend, event by event, without any formula."""
+    rng = np.random.default_rng(seed)
+    T = rng.choice(np.array(ages), customers)
+    rate = rng.gamma(purchases["r"], 1 / purchases["alpha"], customers)
+    leaves = rng.beta(purchases["a"], purchases["b"], customers)
+    pace = rng.gamma(spend["q"], 1 / spend["gamma"], customers)
+    x, t_x, spent, bought, value = (np.zeros(customers) for _ in range(5))
+    now, alive = np.zeros(customers), np.arange(customers)
+    while alive.size:
+        now[alive] += rng.exponential(1, alive.size) / np.maximum(rate[alive], 1e-300)
+        alive = alive[now[alive] < T[alive] + horizon]
+        amount = rng.gamma(spend["p"], 1, alive.size) / pace[alive]
+        past = now[alive] <= T[alive]
+        before, after = alive[past], alive[~past]
+        x[before] += 1
+        t_x[before] = now[before]
+        spent[before] += amount[past]
+        bought[after] += 1
+        value[after] += amount[~past] * np.exp(-discount_rate * (now[after] - T[after]))
+        alive = alive[rng.random(alive.size) >= leaves[alive]]
+    return World(x, t_x, T, spent / np.maximum(x, 1), value, bought)
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Simulate:
+    return simulate_world

@@ -1,0 +1,250 @@
+"""Pooling: as good as the better of leaving segments alone and lumping them together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clv_spark.models import MODELS, bg_nbd, fit, fitting, search
+from clv_spark.models.pooling import fit_pooled, posterior_summary
+from clv_spark.models.prior import Prior, estimate_spread, wide_prior
+from clv_spark.models.transform import coordinates_of
+from clv_spark.models.uncertainty import parameter_draws, prediction_errors
+
+BG, GG = MODELS["bg_nbd"], MODELS["gamma_gamma"]
+PARENT = {"r": 0.5, "alpha": 5.0, "a": 0.8, "b": 2.4}
+COORDINATES = coordinates_of(BG.parameters)
+CENTRE = COORDINATES.forward(np.array([*PARENT.values()]))
+
+
+def simulated(random, values, size):
+    """Customers of a BG/NBD segment after half a year to two years."""
+    r, alpha, a, b = values
+    rate, leave = random.gamma(r, 1 / alpha, size), random.beta(a, b, size)
+    T = random.integers(26 * 7, 104 * 7, size) / 7
+    x, t_x, now = np.zeros(size), np.zeros(size), np.zeros(size)
+    here = np.arange(size)
+    while here.size:
+        now[here] += random.exponential(1, here.size) / np.maximum(rate[here], 1e-12)
+        here = here[now[here] < T[here]]
+        x[here], t_x[here] = x[here] + 1, now[here]
+        here = here[random.random(here.size) >= leave[here]]
+    return {"x": x, "t_x": t_x, "T": T}
+
+
+def world(seed, spread, sizes):
+    """Segments around the parent: their customers, and as many others again to judge by."""
+    random = np.random.default_rng(seed)
+    segments = []
+    for size in sizes:
+        values = np.exp(COORDINATES.backward(CENTRE + spread * random.standard_normal(4)))
+        segments.append((simulated(random, values, size), simulated(random, values, 1500)))
+    return segments
+
+
+def together(segments):
+    return {name: np.concatenate([own[name] for own, _ in segments]) for name in ("x", "t_x", "T")}
+
+
+def prior_of(segments, parent):
+    wide = wide_prior(parent)
+    return estimate_spread([posterior_summary(BG, own, None, wide) for own, _ in segments], parent)
+
+
+def losses(segments):
+    """Minus the log-likelihood of a held-out customer: left alone, lumped together, pooled."""
+    parent = fit("bg_nbd", together(segments)).parameters
+    prior = prior_of(segments, parent)
+    rows = []
+    for own, held_out in segments:
+        alone = fit("bg_nbd", own)
+        pooled = fit_pooled(BG, own, None, prior)
+        assert pooled.status == "ok"
+        choices = (alone.parameters if alone.status == "ok" else parent, parent, pooled.parameters)
+        rows.append([-np.mean(bg_nbd.log_likelihood(one, **held_out)) for one in choices])
+    return np.array(rows), prior
+
+
+def test_pooled_is_within_one_percent_of_the_better_at_each_size_and_best_of_all():
+    sizes = np.repeat([20, 60, 200, 600, 2000, 6000, 20000], 4)
+    table, prior = losses(world(35, 0.35, sizes))
+    for size in np.unique(sizes):
+        alone, lumped, pooled = table[sizes == size].mean(axis=0)
+        assert pooled < 1.01 * min(alone, lumped)
+    alone, lumped, pooled = table.mean(axis=0)
+    assert pooled < min(alone, lumped) - 0.003
+    assert np.all((np.array(prior.spread) > 0.15) & (np.array(prior.spread) < 0.6))
+
+
+def test_equal_segments_are_lumped_together():
+    table, prior = losses(world(1, 0.0, np.repeat([30, 300, 1000], 12)))
+    _, lumped, pooled = table.mean(axis=0)
+    assert pooled < 1.001 * lumped
+    assert max(prior.spread) < 0.2
+
+
+def test_very_different_segments_are_left_alone():
+    table, prior = losses(world(3, 1.2, np.repeat([100, 1000], 10)))
+    alone, lumped, pooled = table.mean(axis=0)
+    assert pooled < alone < lumped
+    assert min(prior.spread) > 0.6
+
+
+def no_dropout(size):
+    random = np.random.default_rng(5)
+    x = random.poisson(4.0, size).astype(float)
+    T = np.full(size, 50.0)
+    return {"x": x, "t_x": np.where(x > 0, T * random.random(size) ** (1 / (x + 1)), 0.0), "T": T}
+
+
+def once(size):
+    return {"x": np.zeros(size), "t_x": np.zeros(size), "T": np.arange(size) % 50 + 1.0}
+
+
+EMPTY_HANDED = {
+    "no dropout": no_dropout(400),
+    "one-time buyers": once(400),
+    "a single customer": {"x": [2.0], "t_x": [3.0], "T": [9.0]},
+    "all of today": {"x": np.zeros(40), "t_x": np.zeros(40), "T": np.zeros(40)},
+    "alike": {"x": np.full(400, 3.0), "t_x": np.full(400, 9.0), "T": np.full(400, 9.0)},
+}
+
+
+@pytest.mark.parametrize("name", EMPTY_HANDED)
+def test_one_degenerate_segment_does_not_move_the_others(name):
+    segments = world(8, 0.3, np.repeat([150, 1000], 10))
+    wide = wide_prior(PARENT)
+    summaries = [posterior_summary(BG, own, None, wide) for own, _ in segments]
+    before = estimate_spread(summaries, PARENT)
+    odd = posterior_summary(BG, EMPTY_HANDED[name], None, wide)
+    after = estimate_spread([*summaries, odd], PARENT)
+    for own, _ in segments[::3]:
+        one, other = (fit_pooled(BG, own, None, prior) for prior in (before, after))
+        errors = np.array([*one.standard_errors.values()])
+        moved = np.array([*other.parameters.values()]) - np.array([*one.parameters.values()])
+        assert np.all(np.abs(moved) < 0.25 * errors)
+
+
+@pytest.mark.parametrize("name", EMPTY_HANDED)
+@pytest.mark.parametrize("spread", [0.01, 0.3, 3.0])
+def test_a_pooled_fit_is_finite_whatever_the_data(name, spread):
+    with np.errstate(all="raise", under="ignore"):
+        result = fit_pooled(BG, EMPTY_HANDED[name], None, Prior(tuple(CENTRE), (spread,) * 4))
+    assert result.status == "ok"
+    assert all(0 < value < 1e9 for value in result.parameters.values())
+    assert 0 <= result.own_weight <= 1
+
+
+any_rows = st.lists(
+    st.tuples(st.integers(0, 40), st.floats(0, 1), st.floats(0, 200)), min_size=1, max_size=20
+)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(any_rows, st.floats(0.02, 2))
+def test_any_data_give_a_fit_and_any_order_the_same_bytes(rows, spread):
+    x, share, T = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    data = {"x": x, "t_x": np.where(x > 0, share * T, 0.0), "T": T}
+    backwards = {name: column[::-1] for name, column in data.items()}
+    prior = Prior(tuple(CENTRE), (spread,) * 4)
+    result = fit_pooled(BG, data, None, prior)
+    assert np.all(np.isfinite([*result.parameters.values()]))
+    assert fit_pooled(BG, backwards, None, prior) == result
+    summary = posterior_summary(BG, data, None, prior)
+    assert posterior_summary(BG, backwards, None, prior) == summary
+    silent = estimate_spread([summary], PARENT)
+    assert np.all(np.isfinite([*silent.centre, *silent.spread]))
+    assert all(0.05 < width < 5 for width in silent.spread)
+
+
+def test_the_order_of_siblings_does_not_matter():
+    wide = wide_prior(PARENT)
+    segments = world(2, 0.3, [50, 100, 400, 90])
+    summaries = [posterior_summary(BG, own, None, wide) for own, _ in segments]
+    assert estimate_spread(summaries[::-1], PARENT) == estimate_spread(summaries, PARENT)
+
+
+def test_without_siblings_the_prior_is_the_usual_one_around_the_parent():
+    prior = estimate_spread([], PARENT)
+    assert prior.centre == tuple(CENTRE)
+    assert prior.spread == (0.3,) * 4
+
+
+def test_a_wide_prior_leaves_the_maximum_of_the_likelihood(cdnow, bg_fit):
+    prior = Prior(wide_prior(PARENT).centre, (1e4,) * 4)
+    result = fit_pooled(BG, cdnow.purchases(), None, prior)
+    assert result.parameters == pytest.approx(bg_fit.parameters, rel=1e-6)
+    assert result.log_likelihood == pytest.approx(bg_fit.log_likelihood, rel=1e-12)
+    assert result.standard_errors == pytest.approx(bg_fit.standard_errors, rel=1e-5)
+    assert result.own_weight == pytest.approx(1, abs=1e-6)
+
+
+def test_a_narrow_prior_leaves_its_centre(cdnow):
+    prior = Prior(wide_prior(PARENT).centre, (1e-4,) * 4)
+    result = fit_pooled(BG, cdnow.purchases(), None, prior)
+    assert result.parameters == pytest.approx(PARENT, rel=1e-4)
+    assert result.own_weight < 1e-4
+
+
+def test_own_weight_grows_with_the_customers(cdnow):
+    prior = Prior(wide_prior(PARENT).centre, (0.3,) * 4)
+    weights = [
+        fit_pooled(BG, cdnow.purchases(), np.full(cdnow.x.size, share), prior).own_weight
+        for share in (0.001, 0.01, 0.1, 1.0, 10.0)
+    ]
+    assert weights == sorted(weights)
+    assert weights[0] < 0.05
+    assert weights[-1] > 0.95
+
+
+def test_the_pooled_gradient_balances_likelihood_and_prior(cdnow):
+    prior = Prior(wide_prior(PARENT).centre, (0.1,) * 4)
+    summary = posterior_summary(BG, cdnow.purchases(), None, prior)
+    pull = (np.array(summary.point) - np.array(prior.centre)) / 0.1**2
+    assert np.array(summary.gradient) == pytest.approx(pull, rel=1e-6, abs=1e-5)
+    pooled = fit_pooled(BG, cdnow.purchases(), None, prior)
+    values = np.exp(COORDINATES.backward(np.array(summary.point)))
+    assert [*pooled.parameters.values()] == pytest.approx(values.tolist(), rel=1e-12)
+    assert pooled.log_likelihood == pytest.approx(summary.log_likelihood, rel=1e-12)
+
+
+def test_spend_is_pooled_as_well(cdnow, gg_fit):
+    spend = {name: column[:40] for name, column in cdnow.spend().items()}
+    wide = wide_prior(gg_fit.parameters)
+    prior = estimate_spread([posterior_summary(GG, spend, None, wide)], gg_fit.parameters)
+    result = fit_pooled(GG, spend, None, prior)
+    assert result.status == "ok"
+    assert result.parameters["q"] > 1
+    assert 0.1 < result.own_weight < 0.9
+
+
+def test_a_pooled_fit_gives_errors_and_draws_of_predictions(cdnow, bg_fit):
+    few = {name: column[:50] for name, column in cdnow.purchases().items()}
+    pooled = fit_pooled(BG, few, None, Prior(wide_prior(bg_fit.parameters).centre, (0.2,) * 4))
+
+    def rate(params):
+        return params["r"] / params["alpha"]
+
+    draws = parameter_draws(pooled.parameters, pooled.log_covariance, 200, "few")
+    error = float(prediction_errors(rate, pooled))
+    assert np.std(rate(draws)) == pytest.approx(error, rel=0.1)
+    assert error < 0.2 * rate(pooled.parameters)
+
+
+def test_large_data_start_coarse_and_end_exact(monkeypatch, cdnow):
+    prior = Prior(wide_prior(PARENT).centre, (0.3,) * 4)
+    plain = fit_pooled(BG, cdnow.purchases(), None, prior)
+    monkeypatch.setattr(fitting, "COARSEN_ABOVE", 100)
+    result = fit_pooled(BG, cdnow.purchases(), None, prior)
+    assert result.parameters == pytest.approx(plain.parameters, rel=1e-8)
+
+
+def test_a_search_that_ends_early_is_failed_yet_finite(monkeypatch, cdnow):
+    monkeypatch.setattr(search, "NEWTON_STEPS", 0)
+    monkeypatch.setattr(search, "QUASI_NEWTON_STEPS", 1)
+    result = fit_pooled(BG, cdnow.purchases(), None, Prior(tuple(CENTRE + 1), (0.3,) * 4))
+    assert result.status == "failed"
+    assert np.all(np.isfinite([*result.parameters.values()]))
+    assert result.covariance == ()
