@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from clv_spark.models import MODELS, PURCHASE_MODELS, bg_nbd, fit, fitting, search
 from clv_spark.models.pooling import fit_pooled, posterior_summary
-from clv_spark.models.prior import Prior, estimate_spread, wide_prior
+from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
 from clv_spark.models.transform import coordinates_of
-from clv_spark.models.uncertainty import parameter_draws, prediction_errors
+from clv_spark.models.uncertainty import as_matrix, parameter_draws, prediction_errors
 
 BG, GG = MODELS["bg_nbd"], MODELS["gamma_gamma"]
 PARENT = {"r": 0.5, "alpha": 5.0, "a": 0.8, "b": 2.4}
@@ -256,3 +256,34 @@ def test_a_search_that_ends_early_is_failed_yet_finite(monkeypatch, cdnow):
     assert result.status == "failed"
     assert np.all(np.isfinite([*result.parameters.values()]))
     assert result.covariance == ()
+
+
+def exact_summary(values, error):
+    """A segment so large that its parabola says its coordinates outright."""
+    return SegmentFit(tuple(values), (0.0,) * 4, as_matrix(np.eye(4) / error**2), 0.0)
+
+
+def test_the_spread_of_normal_segments_is_their_standard_deviation():
+    random = np.random.default_rng(6)
+    spread = np.array([0.1, 0.3, 0.5, 1.0])
+    values = CENTRE + 0.2 + spread * random.standard_normal((400, 4))
+    prior = estimate_spread([exact_summary(row, 0.01) for row in values], PARENT)
+    assert np.array(prior.spread) == pytest.approx(spread, rel=0.12)
+    assert np.array(prior.centre) - CENTRE == pytest.approx([0.2] * 4, abs=0.15)
+
+
+def test_one_far_out_sibling_among_twenty_widens_the_prior_by_less_than_a_third():
+    random = np.random.default_rng(7)
+    values = CENTRE + 0.2 * random.standard_normal((20, 4))
+    summaries = [exact_summary(row, 0.02) for row in values]
+    before = estimate_spread(summaries, PARENT)
+    after = estimate_spread([*summaries, exact_summary(CENTRE + 6, 0.02)], PARENT)
+    assert np.all(np.array(after.spread) < 1.33 * np.array(before.spread))
+    assert np.abs(np.array(after.centre) - np.array(before.centre)) == pytest.approx(0, abs=0.05)
+
+
+def test_few_siblings_neither_close_nor_open_the_prior():
+    same = [exact_summary(CENTRE, 0.01)] * 3
+    apart = [exact_summary(CENTRE + shift, 0.01) for shift in (-4, 0, 4)]
+    assert min(estimate_spread(same, PARENT).spread) > 0.1
+    assert max(estimate_spread(apart, PARENT).spread) < 5
