@@ -33,9 +33,11 @@ MANY_PURCHASES = 6.0
 STAYING = (0.05, 1 - 1e-4)
 # Below this probability the lower bound counts as zero; coverage changes by no more than it.
 SMALLEST_LEVEL = 1e-6
-# Of a quantile: from log-odds this near one step meets the level to 1e-4; brackets are this wide in
-# the logarithm of the amount; who is between humps halves them so often.
-NEAR, WIDEST, MOST_STEPS, SMALLEST_SLOPE = 0.1, 60.0, 60, 1e-6
+# From log-odds this near, one step meets the level to 1e-4, and to 2e-3 between humps far apart.
+NEAR = 0.1
+# A bracket is this wide to either side, in the logarithm of the amount, and is halved so often.
+WIDEST, MOST_STEPS = 60.0, 60
+SMALLEST_SLOPE = 1e-6
 
 
 @dataclass(frozen=True)
