@@ -185,6 +185,10 @@ def test_nothing_jumps_at_equal_scales_and_at_s_equal_to_one():
 
 def test_who_bought_just_now_is_alive():
     assert pareto_nbd.probability_alive(CDNOW, [1, 30, 5000], 20.0, 20.0).tolist() == [1, 1, 1]
+    # A silence of some last digits only, which rounding must not make a gain.
+    x, T = np.arange(1.0, 60.0), np.linspace(0.1, 30, 200)[:, None]
+    for shorter in (1e-16, 2e-16, 1e-15):
+        assert np.all(pareto_nbd.probability_alive(CDNOW, x, T * (1 - shorter), T) <= 1)
 
 
 shapes = st.floats(-4, 4).map(lambda power: 10.0**power)
