@@ -12,12 +12,14 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.lake import Lake
+from clv_spark.models import PURCHASE_MODELS
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     PIPELINE_RUNS,
+    SEGMENT_SUMMARY,
     TABLES,
 )
 
@@ -61,38 +63,34 @@ def _countries(lake: Lake, as_of: dt.date) -> str:
         scored.groupBy("segment")
         .agg(
             F.count(F.lit(1)).alias("customers"),
-            F.first("parameters_segment").alias("parameters_segment"),
             F.sum(F.col("gross_amount") - F.col("refund_amount")).alias("revenue"),
             F.sum("clv").alias("clv"),
         )
         .orderBy(F.desc("customers"), "segment")
         .collect()
     )
-    fits = {
-        row["segment"]: row["message"]
-        for row in lake.read(MODEL_PARAMETERS, as_of).where("model = 'bg_nbd'").collect()
-    }
-    table = [
-        (
-            row["segment"],
-            row["customers"],
-            "own" if row["parameters_segment"] == row["segment"] else "parent",
-            row["revenue"],
-            row["clv"],
-        )
-        for row in rows
-    ]
-    table.append(
-        (
-            f"{len(rows)} countries",
-            sum(row["customers"] for row in rows),
-            "",
-            sum(row["revenue"] for row in rows),
-            sum(row["clv"] for row in rows),
-        )
-    )
-    note = f"\nglobal fit: {fits.get('global', 'none')}"
-    return _table(("country", "customers", "fit", "net revenue GBP", "clv GBP"), table) + note
+    chosen = lake.read(MODEL_PARAMETERS, as_of).where("chosen")
+    chosen = chosen.where(F.col("model").isin(list(PURCHASE_MODELS)))
+    fits = {row["segment"]: row for row in chosen.collect()}
+    sums = {row["segment"]: row for row in lake.read(SEGMENT_SUMMARY, as_of).collect()}
+    table = []
+    for row in rows:
+        fit, total = fits[row["segment"]], sums[row["segment"]]
+        bounds = (row["clv"], total["clv_sum_low"], total["clv_sum_high"])
+        how = (fit["model"], _how_fitted(fit["own_weight"]))
+        table.append((row["segment"], row["customers"], *how, row["revenue"], *bounds))
+    customers, revenue = (sum(row[name] for row in rows) for name in ("customers", "revenue"))
+    root = sums["global"]
+    whole = (root["clv_sum"], root["clv_sum_low"], root["clv_sum_high"])
+    table.append((f"{len(rows)} countries", customers, "", "", revenue, *whole))
+    names = ("country", "customers", "model", "fit", "net revenue GBP", "clv GBP", "low", "high")
+    return f"{_table(names, table)}\nglobal fit: {fits['global']['message']}"
+
+
+def _how_fitted(own_weight: float) -> str:
+    if own_weight == 0:
+        return "parent"
+    return "own" if own_weight == 1 else f"pooled, {own_weight:.0%} own"
 
 
 def _best(lake: Lake) -> str:
@@ -105,6 +103,8 @@ def _best(lake: Lake) -> str:
         "expected_order_value",
         "historical_clv",
         "clv",
+        "clv_low",
+        "clv_high",
     )
     rows = lake.read(CLV_SCORES_LATEST).orderBy(F.desc("clv"), "customer_id").limit(10)
     return _table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])

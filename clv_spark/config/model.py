@@ -209,7 +209,7 @@ class FitConfig(Section):
     min_repeaters: int = Field(default=50, ge=1)
     max_failed_share: Share = 0.05
     cohort_start: dt.date | None = None
-    max_frequency_spend_correlation: Share = 0.3
+    max_frequency_spend_correlation: Share = 0.2
     max_exact_repeaters: int = Field(default=500_000, ge=0)
 
 

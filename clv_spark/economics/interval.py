@@ -33,9 +33,12 @@ MANY_PURCHASES = 6.0
 STAYING = (0.05, 1 - 1e-4)
 # Below this probability the lower bound counts as zero; coverage changes by no more than it.
 SMALLEST_LEVEL = 1e-6
-# Of a quantile: from log-odds this near one step meets the level to 1e-4; brackets are this wide in
-# the logarithm of the amount; who is between humps halves them so often.
-NEAR, WIDEST, MOST_STEPS, SMALLEST_SLOPE = 0.1, 60.0, 60, 1e-6
+# From log-odds this near, one step that is not longer meets the level to 1e-4, and to 2e-3 between
+# humps far apart.
+NEAR, LONGEST_LAST_STEP = 0.05, 0.5
+# A bracket is this wide to either side, in the logarithm of the amount, and is halved so often.
+WIDEST, MOST_STEPS = 60.0, 60
+SMALLEST_SLOPE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -292,7 +295,8 @@ def _solve(mixture: _Mixture, start: Floats, level: Floats) -> Floats:
         there = here - step
         inside = (there >= low[rows]) & (there <= high[rows])
         point[rows] = np.where(inside, there, (low[rows] + high[rows]) / 2)
-        rows = rows[~inside | (np.abs(gap) > NEAR)]
+        last = inside & (np.abs(gap) < NEAR) & (np.abs(step) < LONGEST_LAST_STEP)
+        rows = rows[~last]
         if rows.size == 0:
             break
     return np.exp(point)

@@ -76,6 +76,6 @@ def _best(scores: Mapping[str, float], last: str | None, margin: float) -> str |
     if not scores:
         return None
     best = min(scores, key=lambda model: scores[model])
-    if last in scores and scores[last] - scores[best] <= margin:
+    if last is not None and last in scores and scores[last] - scores[best] <= margin:
         return last
     return best

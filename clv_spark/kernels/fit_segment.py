@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clv_spark.errors import ConfigError
-from clv_spark.models import MODELS, FitResult, fit
+from clv_spark.kernels.choose import Row, comparable_bic
+from clv_spark.models import MODELS, PURCHASE_MODELS, FitResult, fit
 
 Floats = NDArray[np.float64]
 
@@ -18,12 +19,16 @@ COLUMNS = (
     "segment",
     "model",
     "parameters",
+    "standard_errors",
+    "covariance",
     "log_likelihood",
     "bic",
+    "comparable_bic",
     "n_customers",
     "n_patterns",
     "n_repeaters",
     "frequency_spend_correlation",
+    "log_frequency_spend_correlation",
     "iterations",
     "gradient_norm",
     "condition_number",
@@ -39,24 +44,30 @@ def fit_segment(
     unit_days: int,
     min_customers: int,
     min_repeaters: int,
-) -> pd.DataFrame:
+    max_correlation: float,
+) -> Row:
     """Fits a model to the patterns of one segment; whatever happens, the result is one row.
 
     A fit that goes wrong is a row with status "failed", so that one bad segment does not end the
     job. The row depends on the set of patterns alone, not on their order.
 
     Args:
-        patterns: For bg_nbd segment, frequency, recency, T (days), customers (how many customers
-            share the pattern). For gamma_gamma segment, frequency (at least 1), monetary_value
-            (mean spend, above zero), mean_log (mean of its logarithm), customers.
-        model: "bg_nbd" or "gamma_gamma".
+        patterns: For purchases segment, frequency, recency, T (days), customers (how many
+            customers share the pattern). For gamma_gamma segment, frequency (purchases behind the
+            mean, at least 1), monetary_value (mean spend, above zero), mean_log (mean of its
+            logarithm), customers.
+        model: A name in ``clv_spark.models.MODELS``.
         unit_days: Days per time unit of the parameters, for example 7.
         min_customers: Below this many customers nothing is fitted; not for gamma_gamma.
-        min_repeaters: Below this many customers with a repeat purchase nothing is fitted.
+        min_repeaters: Below this many customers with a repeat purchase (or with a mean spend)
+            nothing is fitted.
+        max_correlation: Beyond this correlation of the logarithms of frequency and spend, of
+            either sign, the status of a spend fit says that spend depends on frequency.
 
     Returns:
-        One row with ``COLUMNS``. Status is "ok", "too_small", "not_identified" or "failed";
-        parameters are None unless it is "ok", and numbers not known are None.
+        One row with ``COLUMNS``. Status is one of ``USABLE``, "too_small", "degenerate",
+        "not_identified" or "failed"; parameters are None unless it is usable, and numbers not
+        known are None.
 
     Raises:
         ConfigError: There is no such model.
@@ -64,14 +75,14 @@ def fit_segment(
     Example:
         >>> patterns = pd.DataFrame({"segment": ["uk"], "frequency": [1], "recency": [7], "T": [70],
         ...     "customers": [3]})
-        >>> row = fit_segment(
-        ...     patterns, model="bg_nbd", unit_days=7, min_customers=200, min_repeaters=2)
-        >>> row.loc[0, "status"], row.loc[0, "message"]
+        >>> row = fit_segment(patterns, model="bg_nbd", unit_days=7, min_customers=200,
+        ...     min_repeaters=2, max_correlation=0.3)
+        >>> row["status"], row["message"]
         ('too_small', '3 customers, 200 needed')
     """
     if model not in MODELS:
         raise ConfigError(f"There is no model {model!r}; there are {sorted(MODELS)}.")
-    row = {**dict.fromkeys(COLUMNS), "model": model, "status": "failed"}
+    row: Row = {**dict.fromkeys(COLUMNS), "model": model, "status": "failed"}
     try:
         row["segment"] = str(patterns["segment"].iloc[0])
         row |= _counts(patterns, model)
@@ -80,17 +91,23 @@ def fit_segment(
             row |= {"status": "too_small", "message": too_small}
         else:
             weights = patterns["customers"].to_numpy(np.float64)
-            row |= _outcome(fit(model, _letters(patterns, model, unit_days), weights), row)
+            row |= _outcome(fit(model, letters(patterns, model, unit_days), weights), row)
+            row |= _comparable(row, patterns, model, unit_days)
+            row |= _dependence(row, max_correlation)
     except Exception as error:
         # A MemoryError is the executor's trouble, not the segment's: Spark has to see it.
         if isinstance(error, MemoryError):
             raise
-        row |= {"status": "failed", "parameters": None, "message": _in_words(error)}
-    # Objects throughout: a column of one None would otherwise turn into a NaN.
-    return pd.DataFrame({name: pd.Series([row[name]], dtype=object) for name in COLUMNS})
+        row |= {"status": "failed", "parameters": None, "message": in_words(error)}
+    return row
 
 
-def _letters(patterns: pd.DataFrame, model: str, unit_days: int) -> dict[str, Floats]:
+def as_frame(row: Mapping[str, object]) -> pd.DataFrame:
+    """One row for Spark; objects throughout, as a column of one None would turn into a NaN."""
+    return pd.DataFrame({name: pd.Series([value], dtype=object) for name, value in row.items()})
+
+
+def letters(patterns: pd.DataFrame, model: str, unit_days: int) -> dict[str, Floats]:
     """Renames table columns to the letters of the papers; days become time units here only."""
     x = patterns["frequency"].to_numpy(np.float64)
     if model == "gamma_gamma":
@@ -100,23 +117,25 @@ def _letters(patterns: pd.DataFrame, model: str, unit_days: int) -> dict[str, Fl
     return {"x": x, "t_x": t_x, "T": T}
 
 
-def _counts(patterns: pd.DataFrame, model: str) -> dict[str, object]:
+def _counts(patterns: pd.DataFrame, model: str) -> Row:
     customers = patterns["customers"]
-    counts: dict[str, object] = {
+    counts: Row = {
         "n_customers": int(customers.sum()),
         "n_patterns": len(patterns),
         "n_repeaters": int(customers[patterns["frequency"] > 0].sum()),
     }
     if model == "gamma_gamma":
-        counts["frequency_spend_correlation"] = _correlation(patterns)
+        names = ["frequency", "monetary_value", "customers"]
+        x, m_x, weights = (patterns.sort_values(names)[name].to_numpy(np.float64) for name in names)
+        counts["frequency_spend_correlation"] = _correlation(x, m_x, weights)
+        # A few huge orders hide a dependence among all others; logarithms show it.
+        logs = _correlation(np.log(x), np.log(m_x), weights)
+        counts["log_frequency_spend_correlation"] = logs
     return counts
 
 
-def _correlation(patterns: pd.DataFrame) -> float | None:
+def _correlation(x: Floats, m_x: Floats, weights: Floats) -> float | None:
     """Weighted Pearson correlation; gamma-gamma supposes that it is about zero."""
-    names = ["frequency", "monetary_value", "customers"]
-    ordered = patterns[names].sort_values(names)
-    x, m_x, weights = (ordered[name].to_numpy(np.float64) for name in names)
     total = np.sum(weights)
     if not total > 0:
         return None
@@ -127,9 +146,7 @@ def _correlation(patterns: pd.DataFrame) -> float | None:
     return _number(float(np.sum(weights * x * m_x)) / spread) if spread > 0 else None
 
 
-def _too_small(
-    row: Mapping[str, object], model: str, min_customers: int, min_repeaters: int
-) -> str:
+def _too_small(row: Row, model: str, min_customers: int, min_repeaters: int) -> str:
     needs = {"n_customers": min_customers, "n_repeaters": min_repeaters}
     if model == "gamma_gamma":
         del needs["n_customers"]
@@ -137,16 +154,37 @@ def _too_small(
     short = [
         f"{row[name]} {words[name]}, {need} needed"
         for name, need in needs.items()
-        if isinstance(row[name], int) and int(str(row[name])) < need
+        if row[name] < need
     ]
     return "; ".join(short)
 
 
-def _outcome(result: FitResult, row: Mapping[str, object]) -> dict[str, object]:
-    customers = float(str(row["n_customers"]))
-    bic = len(result.parameters) * math.log(customers) - 2 * result.log_likelihood
+def _comparable(row: Row, patterns: pd.DataFrame, model: str, unit_days: int) -> Row:
+    if model not in PURCHASE_MODELS or row["bic"] is None:
+        return {}
+    purchases = int((patterns["customers"] * patterns["frequency"]).sum())
+    return {"comparable_bic": comparable_bic(row["bic"], purchases, unit_days)}
+
+
+def _dependence(row: Row, max_correlation: float) -> Row:
+    found = row["log_frequency_spend_correlation"]
+    if row["status"] != "ok" or found is None or abs(found) <= max_correlation:
+        return {}
     return {
-        "parameters": result.parameters if result.status == "ok" else None,
+        "status": "spend_depends_on_frequency",
+        "message": f"{row['message']} Logarithms of frequency and spend correlate by {found:.2f}, which the "
+        "model takes for 0: the spend of frequent buyers is off in one direction.",
+    }
+
+
+def _outcome(result: FitResult, row: Row) -> Row:
+    customers = float(row["n_customers"])
+    bic = len(result.parameters) * math.log(customers) - 2 * result.log_likelihood
+    usable = result.status == "ok"
+    return {
+        "parameters": result.parameters if usable else None,
+        "standard_errors": result.standard_errors if usable else None,
+        "covariance": flat(result.covariance) if usable else None,
         "log_likelihood": _number(result.log_likelihood),
         "bic": _number(bic),
         "iterations": result.iterations,
@@ -157,11 +195,17 @@ def _outcome(result: FitResult, row: Mapping[str, object]) -> dict[str, object]:
     }
 
 
+def flat(matrix: Sequence[Sequence[float]]) -> list[float]:
+    """A matrix row by row, as the tables hold it."""
+    return [value for row in matrix for value in row]
+
+
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """An error as a message of the table."""
     # Messages of our own errors hold no data; those of libraries may quote a value.
     from_us = type(error).__module__.startswith("clv_spark.")
     return f"{type(error).__name__}: {error}" if from_us else type(error).__name__

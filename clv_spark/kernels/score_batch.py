@@ -15,13 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clv_spark.economics import customer_value, past_margin, rate_per_unit, shrunk_rate
+from clv_spark.economics import customer_value, past_margin, shrunk_rate
+from clv_spark.economics.interval import predictive_interval, value_distribution
 from clv_spark.errors import InputError
+from clv_spark.kernels.living_forecasts import NAMES, PERIODS, LivingForecasts, parameters_of
+from clv_spark.kernels.parameter_risk import SLOPE_NAMES, add_alive_slopes, relative_variance
 from clv_spark.kernels.segment_table import SegmentParameters, SegmentTable
-from clv_spark.models import bg_nbd, gamma_gamma
-from clv_spark.models.arrays import distinct
+from clv_spark.models import PURCHASE_MODELS, gamma_gamma
 
-__all__ = ["OUTPUT_COLUMNS", "ScoreSettings", "SegmentParameters", "score_batch"]
+__all__ = [
+    "OUTPUT_COLUMNS",
+    "LivingForecasts",
+    "ScoreSettings",
+    "SegmentParameters",
+    "score_batch",
+]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -55,12 +63,18 @@ OUTPUT_COLUMNS = (
     "expected_order_value",
     "expected_revenue_365d",
     "clv",
+    "clv_low",
+    "clv_high",
     "residual_clv",
     "historical_clv",
     "total_clv",
     "score_status",
+    # Not in the table: what the sums of a segment are made of.
+    "purchase_model",
+    "margin",
+    "spend_x",
+    "spent",
 )
-PERIODS = (30, 90, 365)
 # In order of precedence; what none of them describes is "ok".
 STATUSES = ("insufficient_data", "spend_undefined", "parent_model", "new", "one_purchase", "ok")
 
@@ -70,17 +84,13 @@ class ScoreSettings:
     """What scoring needs to know beside the parameters.
 
     Attributes:
-        unit_days: Days per time unit of the parameters.
-        horizon_days: How far clv looks ahead.
-        annual_discount_rate: 0.10 for ten percent a year; with 0 there is no residual_clv.
         refunds: "rate" lowers expected money by the customer's return rate, "ignore" does not.
+        spend_basis: Purchase days behind a customer's mean spend: "repeat" leaves the first out.
         new_customer_days: Customers younger than this get the status "new".
     """
 
-    unit_days: int
-    horizon_days: int
-    annual_discount_rate: float
     refunds: Literal["rate", "ignore"]
+    spend_basis: Literal["repeat", "all"]
     new_customer_days: int
 
 
@@ -88,6 +98,7 @@ def score_batch(
     batch: pa.RecordBatch,
     settings: ScoreSettings,
     parameters: Mapping[str, SegmentParameters],
+    forecasts: LivingForecasts,
     default: SegmentParameters | None = None,
 ) -> pa.RecordBatch:
     """Scores every customer of a batch; what can't be known is null and has a status that says so.
@@ -96,8 +107,10 @@ def score_batch(
         batch: customer_id (any type), segment (string), frequency, recency, T (days),
             monetary_value (null when frequency is 0), gross_amount, refund_amount (not negative),
             margin_amount (null when the source has no margin).
-        settings: Time unit, horizon, discounting, refunds.
+        settings: Refunds, spend basis, who is new.
         parameters: Parameters by segment.
+        forecasts: The worker's memory of forecasts, of the same horizon and discount rate; the
+            result does not depend on what it holds.
         default: For segments that are not in ``parameters``, say those that appeared after the
             fit; without it such customers have "insufficient_data".
 
@@ -113,14 +126,17 @@ def score_batch(
         ...     "gross_amount": [74.0], "refund_amount": [0.0],
         ...     "margin_amount": pa.array([None], pa.float64())})
         >>> uk = SegmentParameters(segment="uk", purchases_segment="uk", spend_segment="uk",
-        ...     purchases={"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426},
+        ...     model="bg_nbd", unit_days=7, purchases=(0.243, 4.414, 0.793, 2.426),
         ...     spend={"p": 6.25, "q": 3.74, "gamma": 15.44},
+        ...     purchases_covariance=(), spend_covariance=(),
         ...     return_rate=0.0, return_prior_amount=100.0, margin_rate=0.3)
-        >>> settings = ScoreSettings(unit_days=7, horizon_days=365, annual_discount_rate=0.1,
-        ...     refunds="rate", new_customer_days=30)
-        >>> row = score_batch(batch, settings, {"uk": uk}).to_pylist()[0]
+        >>> settings = ScoreSettings(refunds="rate", spend_basis="repeat", new_customer_days=30)
+        >>> forecasts = LivingForecasts(horizon_days=365, annual_discount_rate=0.1)
+        >>> row = score_batch(batch, settings, {"uk": uk}, forecasts).to_pylist()[0]
         >>> round(row["p_alive"], 4), round(row["clv"], 2), row["score_status"]
         (0.7266, 11.06, 'ok')
+        >>> row["clv_low"], round(row["clv_high"], 1)
+        (0.0, 30.7)
     """
     missing = [
         name
@@ -131,12 +147,19 @@ def score_batch(
         raise InputError(f"The batch lacks {missing}; it has {batch.schema.names}.")
     segments = SegmentTable.of(batch.column("segment"), parameters, default)
     numbers = {name: _doubles(batch.column(name)) for name in INPUT_NUMBERS}
-    purchases = _purchases(numbers, segments, settings)
-    spend = np.where(np.isnan(purchases["p_alive"]), np.nan, _order_value(numbers, segments))
-    scores = purchases | _money(numbers, segments, settings, purchases, spend)
+    purchases, living = _purchases(numbers, segments, forecasts)
+    spend = _spend(numbers, segments, settings)
+    order_value = gamma_gamma.expected_spend(spend.params, spend.x, spend.m_x)
+    order_value = np.where(np.isnan(purchases["p_alive"]), np.nan, order_value)
+    scores = purchases | _money(numbers, segments, settings, purchases, order_value)
+    # What stays of a unit of gross spend.
+    margin = scores["margin_rate"] * (1 - scores["return_rate"])
+    scores |= _interval(segments, purchases, living, spend, margin)
+    scores |= {"margin": margin, "spend_x": spend.x, "spent": spend.x * spend.m_x}
     columns = {name: batch.column(name) for name in OUTPUT_COLUMNS if name in batch.schema.names}
     columns |= {name: _nullable(values) for name, values in scores.items()}
     columns |= {
+        "purchase_model": segments.models(),
         "parameters_segment": segments.purchases_segment(),
         "spend_parameters_segment": segments.spend_segment(),
         "score_status": _status(numbers, segments, settings, scores),
@@ -145,48 +168,54 @@ def score_batch(
     return pa.RecordBatch.from_arrays(ordered, names=list(OUTPUT_COLUMNS))
 
 
-def _purchases(numbers: Numbers, segments: SegmentTable, settings: ScoreSettings) -> Numbers:
-    """Probabilities and expected purchases; NaN where the segment has no parameters."""
-    unit = settings.unit_days
-    x, t_x, T = numbers["frequency"], numbers["recency"] / unit, numbers["T"] / unit
-    params = segments.purchases()
-    unknown = np.isnan(params["r"])
-    # Without repeat purchase the formula says 1 whatever the parameters, even if there are none.
-    alive = np.where(unknown, np.nan, bg_nbd.probability_alive(params, x, t_x, T))
-    days = sorted({*PERIODS, settings.horizon_days})
-    rate = rate_per_unit(settings.annual_discount_rate, unit)
-    # Given alive only parameters, x and T matter, and few pairs of x and T differ.
-    known = np.flatnonzero(~unknown)
-    chosen, inverse = distinct([segments.purchases_code()[known], x[known], T[known]])
-    rows = known[chosen]
-    few = {name: values[rows] for name, values in params.items()}
-    forecast = bg_nbd.forecast_if_alive(few, [day / unit for day in days], rate, x[rows], T[rows])
+def _purchases(
+    numbers: Numbers, segments: SegmentTable, forecasts: LivingForecasts
+) -> tuple[Numbers, Numbers]:
+    """What the table says of purchases, and what the interval needs to know of them.
 
-    def for_all(given_alive: Floats | None) -> Floats:
-        values = np.full(x.size, np.nan)
-        if given_alive is not None:
-            values[known] = given_alive[inverse]
-        expected: Floats = alive * values
-        return expected
-
-    result = {
+    NaN where the segment has no parameters.
+    """
+    size = numbers["frequency"].size
+    alive = np.full(size, np.nan)
+    living = {name: np.full(size, np.nan) for name in (*NAMES, *SLOPE_NAMES)}
+    for part in segments.by_model():
+        rows, unit = part.rows, part.unit_days
+        model = PURCHASE_MODELS[part.model]
+        x, t_x, T = (numbers[name][rows] for name in ("frequency", "recency", "T"))
+        params = parameters_of(part.sets, part.codes, model)
+        alive[rows] = model.probability_alive(params, x, t_x / unit, T / unit)
+        found = forecasts.of(part.sets, part.codes, x.astype(np.int64), T.astype(np.int64))
+        for name, values in found.items():
+            living[name][rows] = values
+        add_alive_slopes(living, part, params, (x, t_x / unit, T / unit))
+    scores = {
         "p_alive": alive,
-        "p_active_365d": bg_nbd.probability_active(params, 365 / unit, x, t_x, T),
-        "discounted": for_all(forecast.discounted[days.index(settings.horizon_days)]),
-        "residual": for_all(forecast.residual),
+        "p_active_365d": alive * (1 - living["none_365"]),
+        "discounted": alive * living["discounted"],
+        "residual": alive * living["residual"],
     }
     for day in PERIODS:
-        result[f"expected_purchases_{day}d"] = for_all(forecast.expected[days.index(day)])
-    return result
+        scores[f"expected_purchases_{day}d"] = alive * living[f"expected_{day}"]
+    return scores, living
 
 
-def _order_value(numbers: Numbers, segments: SegmentTable) -> Floats:
-    """Expected gross amount of a purchase; NaN where it is not defined."""
-    mean = numbers["monetary_value"]
+@dataclass(frozen=True)
+class _Spend:
+    """What is known of a customer's spend: purchases behind the mean, the mean, the parameters."""
+
+    x: Floats
+    m_x: Floats
+    params: dict[str, Floats]
+
+
+def _spend(numbers: Numbers, segments: SegmentTable, settings: ScoreSettings) -> _Spend:
+    x, mean = numbers["frequency"], numbers["monetary_value"]
+    if settings.spend_basis == "all":
+        x = x + 1
+        mean = numbers["gross_amount"] / x
     usable = mean > 0
     # A mean that is missing or not positive says nothing: such a customer is like everybody.
-    x = np.where(usable, numbers["frequency"], 0.0)
-    return gamma_gamma.expected_spend(segments.spend(), x, np.where(usable, mean, 0.0))
+    return _Spend(np.where(usable, x, 0.0), np.where(usable, mean, 0.0), segments.spend())
 
 
 def _money(
@@ -227,6 +256,26 @@ def _money(
         "historical_clv": past,
         "total_clv": past + value.clv,
     }
+
+
+def _interval(
+    segments: SegmentTable, purchases: Numbers, living: Numbers, spend: _Spend, margin: Floats
+) -> Numbers:
+    distribution = value_distribution(
+        alive=purchases["p_alive"],
+        stays=living["stays"],
+        none=living["none"],
+        purchases=living["purchases"],
+        discounted=living["discounted"],
+        discounted_square=living["discounted_square"],
+        **spend.params,
+        x=spend.x,
+        m_x=spend.m_x,
+        margin=margin,
+        relative_variance=relative_variance(segments, living, spend.params, spend.x, spend.m_x),
+    )
+    low, high = predictive_interval(distribution)
+    return {"clv_low": low, "clv_high": high}
 
 
 def _status(

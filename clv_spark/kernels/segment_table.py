@@ -14,10 +14,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from clv_spark.kernels.living_forecasts import PurchaseParameters
 
-PURCHASE_LETTERS = ("r", "alpha", "a", "b")
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
 SPEND_LETTERS = ("p", "q", "gamma")
+# Below this variance of every log-parameter a customer's own chance hides the parameters' error:
+# it would widen an interval by less than a hundredth.
+SMALL_VARIANCE = 2e-4
+
+# Covariance of the logarithms of parameters, row by row; empty where it is not known.
+Matrix = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -26,9 +34,13 @@ class SegmentParameters:
 
     Attributes:
         segment: Its name.
-        purchases: r, alpha, a, b of the BG/NBD, or None.
+        model: The chosen model of purchases.
+        unit_days: Days per time unit of its parameters.
+        purchases: Its parameters in the order of its letters, or None.
+        purchases_covariance: Of their logarithms.
         purchases_segment: Whose parameters these are: its own or an ancestor's.
         spend: p, q, gamma of the gamma-gamma, or None.
+        spend_covariance: Of their logarithms.
         spend_segment: Whose parameters these are.
         return_rate: Refunded share of the segment's gross amount.
         return_prior_amount: How much gross amount of a customer weighs as much as that share.
@@ -36,13 +48,36 @@ class SegmentParameters:
     """
 
     segment: str
-    purchases: Mapping[str, float] | None
+    model: str
+    unit_days: int
+    purchases: tuple[float, ...] | None
+    purchases_covariance: Matrix
     purchases_segment: str | None
     spend: Mapping[str, float] | None
+    spend_covariance: Matrix
     spend_segment: str | None
     return_rate: float
     return_prior_amount: float
     margin_rate: float
+
+
+@dataclass(frozen=True)
+class ModelRows:
+    """The rows of a batch whose segments use one model.
+
+    Attributes:
+        model: Name of the model.
+        unit_days: Days per time unit of its parameters.
+        rows: Positions in the batch.
+        sets: The distinct parameters among them.
+        codes: For each of these rows the position of its parameters in ``sets``.
+    """
+
+    model: str
+    unit_days: int
+    rows: NDArray[np.int64]
+    sets: Sequence[PurchaseParameters]
+    codes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -78,26 +113,41 @@ class SegmentTable:
         codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         return cls(names, [parameters.get(name, default) for name in names], codes)
 
-    def purchases(self) -> dict[str, Floats]:
-        """r, alpha, a, b per row; NaN where the segment has none."""
-        values = [entry.purchases if entry else None for entry in self.entries]
-        return self._letters(values, PURCHASE_LETTERS)
+    def by_model(self) -> list[ModelRows]:
+        """The rows that have purchase parameters, model by model."""
+        sets = [_purchase_parameters(entry) for entry in self.entries]
+        kinds: dict[tuple[str, int], dict[PurchaseParameters, int]] = {}
+        for one in sets:
+            if one is not None:
+                places = kinds.setdefault((one.model, one.unit_days), {})
+                places.setdefault(one, len(places))
+        parts = []
+        for (model, unit_days), places in sorted(kinds.items()):
+            place = [-1 if one is None else places.get(one, -1) for one in sets]
+            codes = np.array(place, dtype=np.int64)[self.codes]
+            rows = np.flatnonzero(codes >= 0)
+            parts.append(ModelRows(model, unit_days, rows, list(places), codes[rows]))
+        return parts
 
     def spend(self) -> dict[str, Floats]:
         """p, q, gamma per row; NaN where the segment has none."""
         values = [entry.spend if entry else None for entry in self.entries]
-        return self._letters(values, SPEND_LETTERS)
+        return {
+            letter: self._spread([entry[letter] if entry else math.nan for entry in values])
+            for letter in SPEND_LETTERS
+        }
 
-    def purchases_code(self) -> Floats:
-        """A number per row that is equal where the purchase parameters are."""
-        keys = [
-            tuple(entry.purchases[name] for name in PURCHASE_LETTERS)
-            if entry and entry.purchases
-            else ()
-            for entry in self.entries
-        ]
-        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        return self._spread([float(numbers[key]) for key in keys])
+    def purchases_covariance(self) -> tuple[Flags, Floats]:
+        """Where it counts, and there the covariance of the logarithms of purchase parameters."""
+        return self._covariance([e.purchases_covariance if e else () for e in self.entries])
+
+    def spend_covariance(self) -> tuple[Flags, Floats]:
+        """The same for the parameters of spend."""
+        return self._covariance([e.spend_covariance if e else () for e in self.entries])
+
+    def models(self) -> pa.Array:
+        """Per row the chosen model of purchases; null for none."""
+        return self._texts([entry.model if entry else None for entry in self.entries])
 
     def return_rate(self) -> Floats:
         """Return rate of the segment per row; 0 where nothing is known of the segment."""
@@ -127,16 +177,33 @@ class SegmentTable:
         ]
         return np.array(taken, dtype=np.bool_)[self.codes]
 
-    def _letters(
-        self, values: Sequence[Mapping[str, float] | None], letters: Sequence[str]
-    ) -> dict[str, Floats]:
-        return {
-            letter: self._spread([entry[letter] if entry else math.nan for entry in values])
-            for letter in letters
-        }
+    def _covariance(self, matrices: Sequence[Matrix]) -> tuple[Flags, Floats]:
+        counts = [is_uncertain(matrix) for matrix in matrices]
+        size = max((len(matrix) for matrix in matrices), default=0)
+        zero = np.zeros((size, size))
+        table = np.array([m if c else zero for m, c in zip(matrices, counts, strict=True)])
+        rows = np.array(counts, dtype=np.bool_)[self.codes]
+        return rows, table[self.codes[rows]]
 
     def _spread(self, values: Sequence[float]) -> Floats:
         return np.array(values, dtype=np.float64)[self.codes]
 
     def _texts(self, values: Sequence[str | None]) -> pa.Array:
         return pa.array(values, pa.string()).take(pa.array(self.codes))
+
+
+def is_uncertain(covariance: Matrix) -> bool:
+    """Whether parameters with this covariance of their logarithms make an interval wider.
+
+    Example:
+        >>> is_uncertain(((1e-6, 0.0), (0.0, 1e-2))), is_uncertain(())
+        (True, False)
+    """
+    return any(line[place] > SMALL_VARIANCE for place, line in enumerate(covariance))
+
+
+def _purchase_parameters(entry: SegmentParameters | None) -> PurchaseParameters | None:
+    if entry is None or entry.purchases is None:
+        return None
+    uncertain = is_uncertain(entry.purchases_covariance)
+    return PurchaseParameters(entry.model, entry.unit_days, entry.purchases, uncertain)

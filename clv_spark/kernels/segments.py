@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Row = dict[str, Any]
+from clv_spark.kernels.choose import USABLE, Row
 
 
 def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -17,8 +17,8 @@ def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
 
     Returns:
         New rows in the same order. Added: parameters_segment, whose parameters these are (None if
-        not even the root is ok), and own_weight, 1.0 for own and 0.0 for taken parameters. Status
-        stays as the fit left it; the message says from whom.
+        not even the root has any), and own_weight, 0.0 for taken parameters, else the pooled fit's,
+        1.0 without one. Status stays as the fit left it; the message says from whom.
 
     Example:
         >>> rows = [
@@ -37,15 +37,14 @@ def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
     return [_with_parameters(row, by_key) for row in rows]
 
 
-def failed_share(rows: Sequence[Mapping[str, Any]], model: str) -> float:
+def failed_share(rows: Sequence[Mapping[str, Any]]) -> float:
     """Share of the root's customers who live in a leaf segment that failed or has no parameters.
 
     Args:
-        rows: The result of ``take_parents``.
-        model: Only rows of this model count.
+        rows: Of the result of ``take_parents`` those that scores use: one per segment.
 
     Returns:
-        0.0 to 1.0; 1.0 when the model has no row at all, or no customer, as nothing can be scored.
+        0.0 to 1.0; 1.0 when there is no row at all, or no customer, as nothing can be scored.
 
     Example:
         >>> rows = [
@@ -54,13 +53,12 @@ def failed_share(rows: Sequence[Mapping[str, Any]], model: str) -> float:
         ...     {"model": "bg_nbd", "segment": "uk", "parent_segment": "global", "status": "failed",
         ...      "n_customers": 5, "parameters": {}},
         ... ]
-        >>> failed_share(rows, "bg_nbd")
+        >>> failed_share(rows)
         0.05
     """
-    ours = [row for row in rows if row["model"] == model]
-    parents = {row["parent_segment"] for row in ours}
-    leaves = [row for row in ours if row["segment"] not in parents]
-    total = sum(row["n_customers"] or 0 for row in ours if row["parent_segment"] is None)
+    parents = {row["parent_segment"] for row in rows}
+    leaves = [row for row in rows if row["segment"] not in parents]
+    total = sum(row["n_customers"] or 0 for row in rows if row["parent_segment"] is None)
     failed = sum(
         row["n_customers"] or 0
         for row in leaves
@@ -72,11 +70,12 @@ def failed_share(rows: Sequence[Mapping[str, Any]], model: str) -> float:
 def _with_parameters(
     row: Mapping[str, Any], by_key: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Row:
-    if row["status"] == "ok":
-        return {**row, "parameters_segment": row["segment"], "own_weight": 1.0}
+    if row["status"] in USABLE:
+        own_weight = 1.0 if row.get("own_weight") is None else row["own_weight"]
+        return {**row, "parameters_segment": row["segment"], "own_weight": own_weight}
     seen = {row["segment"]}
     ancestor: Mapping[str, Any] | None = row
-    while ancestor is not None and ancestor["status"] != "ok":
+    while ancestor is not None and ancestor["status"] not in USABLE:
         parent = ancestor["parent_segment"]
         # A hierarchy that bites its own tail has no ancestor to give.
         ancestor = None if parent in seen else by_key.get((row["model"], parent))
@@ -86,14 +85,14 @@ def _with_parameters(
         message = f"{reason}: no segment above has parameters either"
         return {
             **row,
-            "parameters": None,
+            **dict.fromkeys(("parameters", "standard_errors", "covariance")),
             "parameters_segment": None,
             "own_weight": 0.0,
             "message": message,
         }
     return {
         **row,
-        "parameters": dict(ancestor["parameters"]),
+        **{name: ancestor.get(name) for name in ("parameters", "standard_errors", "covariance")},
         "parameters_segment": ancestor["segment"],
         "own_weight": 0.0,
         "message": f"{reason}: takes the parameters of '{ancestor['segment']}'",

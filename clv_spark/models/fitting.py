@@ -217,8 +217,11 @@ def _ridges(model: Model, point: Floats, covariance: Floats | None, touched: boo
         to_coordinates = np.linalg.inv(coordinates.jacobian(here))
         variances = np.diag(to_coordinates @ covariance @ to_coordinates.T)
         flat = variances > FLAT_ERROR**2
-    return [
-        ridge.words
+    found = [
+        ridge
         for ridge in coordinates.ridges
         if flat[ridge.coordinate] and ridge.sign * (here[ridge.coordinate] - ridge.beyond) > 0
     ]
+    # Where nobody leaves, how customers differ in leaving is an idle question.
+    moot = {ridge.moot for ridge in found}
+    return [ridge.words for ridge in found if ridge.coordinate not in moot]

@@ -35,8 +35,9 @@ BLOCK = 1024
 def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Forecast:
     """Forecasts the purchases of customers under the condition that they are alive.
 
-    The relative error is below 1e-8 for ordinary parameters and horizons of years. A customer's
-    values do not depend, to the last bit, on who else is in the arrays.
+    The relative error is below 1e-8 for ordinary parameters and horizons of years; it grows to 1e-6
+    for r near five, and to 1e-4 for r in the tens with a or b near zero. A customer's values do not
+    depend, to the last bit, on who else is in the arrays.
 
     A purchase at s and a later one at u have the joint density lambda^2 (1 - p) e^(-lambda p u),
     whatever s is. So E[D^2] is the discounted expectation at twice the rate plus the integral over

@@ -34,7 +34,7 @@ NEGLIGIBLE = 45.0
 # probability of a count on either side of its peak; measured, see the accuracy tests.
 STRETCH_POINTS, COUNT_POINTS = 48, 64
 # Halvings that bring a bracket of any width met here below what matters.
-HALVINGS = 50
+HALVINGS = 40
 
 
 class Discounted(NamedTuple):

@@ -117,14 +117,13 @@ def _raised(exponent: Floats) -> Floats:
 
 def _end(c: Floats, d: Floats, ratio: Floats) -> Floats:
     """Where the integrand of _integral has become negligible."""
-    fall = np.maximum(c, 1e-300)
+    # Far enough without the first factor, and with it where that rises, by e^y at most.
     end = np.log1p(np.expm1(NEGLIGIBLE / (d + np.minimum(c, 0.0))) / ratio)
-    both = np.minimum(NEGLIGIBLE / fall, (NEGLIGIBLE - d * np.log(ratio)) / (fall + d))
-    end = np.where(c > 0, np.minimum(end, both), end)
+    fall = np.maximum(c, 0.0)
     for _ in range(2):
         # Newton steps; the exponent is convex, so they stay on the far side.
         grown = ratio * np.expm1(end)
-        excess = c * end + d * np.log1p(grown) - NEGLIGIBLE
+        excess = fall * end + d * np.log1p(grown) - NEGLIGIBLE
         slope = fall + d * (grown + ratio) / (1 + grown)
         end = np.where(c > 0, end - np.maximum(excess, 0.0) / slope, end)
     return end

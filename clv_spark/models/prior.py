@@ -18,12 +18,15 @@ from clv_spark.models.uncertainty import Matrix
 # Spread of the prior before anything is known of the siblings, in logarithms: a factor of e.
 WIDE_SPREAD = 1.0
 # Before their siblings speak, segments are thought to differ by about a third, with the weight of
-# this many siblings; so a spread is never zero, and one sibling alone does not make it huge.
-USUAL_SPREAD, USUAL_WEIGHT = 0.3, 2.0
+# this many siblings; so a spread is never zero, and one sibling alone does not make it huge. With
+# more siblings than FEW that weight fades, and segments that are all alike are lumped together.
+USUAL_SPREAD, USUAL_WEIGHT, FEW = 0.3, 2.0, 10.0
 # The parent counts as this many siblings when the centre is looked for.
 PARENT_WEIGHT = 1.0
 # Degrees of freedom of a t distribution: far-out siblings count less, ordinary ones do not.
 FREEDOM = 4.0
+# The squared scale of that t distribution when what it is fitted to is normal with variance one.
+NORMAL_SCALE = 0.6906
 # A parabola that opens too little for its slope is bent until its own maximum is at most this far
 # from where it was developed, in logarithms: nothing is known about farther away.
 FARTHEST = 2.0
@@ -98,7 +101,8 @@ def estimate_spread(summaries: Sequence[SegmentFit], parent: Mapping[str, float]
     slope = np.array([one.gradient for one in ordered])
     hessian = _bent(np.array([one.hessian for one in ordered]), slope)
     parent_point, size = centre, len(ordered)
-    variance = np.full(centre.size, USUAL_SPREAD**2)
+    usual = USUAL_WEIGHT / (1 + (size / FEW) ** 2)
+    variance = np.full(centre.size, USUAL_SPREAD**2 * NORMAL_SCALE)
     trust = np.ones(point.shape)
     for _ in range(ROUNDS):
         precision = trust / variance
@@ -110,12 +114,12 @@ def estimate_spread(summaries: Sequence[SegmentFit], parent: Mapping[str, float]
         centre = (np.sum(trust * mean, axis=0) + PARENT_WEIGHT * parent_point) / trusted
         square = (mean - centre) ** 2 + own_variance
         before = variance
-        total = np.sum(trust * square, axis=0) + USUAL_WEIGHT * USUAL_SPREAD**2
-        variance = total / (size + USUAL_WEIGHT)
+        total = np.sum(trust * square, axis=0) + usual * USUAL_SPREAD**2 * NORMAL_SCALE
+        variance = total / (size + usual)
         trust = (FREEDOM + 1) / (FREEDOM + square / variance)
         if np.all(np.abs(variance - before) <= SMALL_CHANGE * before):
             break
-    return Prior(tuple(centre.tolist()), tuple(np.sqrt(variance).tolist()))
+    return Prior(tuple(centre.tolist()), tuple(np.sqrt(variance / NORMAL_SCALE).tolist()))
 
 
 def _bent(hessian: Floats, slope: Floats) -> Floats:

@@ -21,7 +21,7 @@ Function: TypeAlias = Callable[[Floats], tuple[float, Floats]]
 
 # Newton steps go on until the gradient is this short.
 TARGET_GRADIENT = 1e-12
-QUASI_NEWTON_STEPS, NEWTON_STEPS = 200, 60
+QUASI_NEWTON_STEPS, NEWTON_STEPS = 200, 30
 # Where quasi-Newton steps hand over, and how far a step may go in one variable.
 NEAR_GRADIENT, LARGEST_STEP = 1e-4, 2.0
 # Enough to come back from a step too far; who still wants out has no maximum inside.

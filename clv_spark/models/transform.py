@@ -39,12 +39,14 @@ class Ridge:
         beyond: Value of the coordinate from where on that is meant.
         sign: +1 when it runs to plus infinity, -1 when to minus infinity.
         words: What it means.
+        moot: Index of a coordinate that tells nothing any more when this one has run away.
     """
 
     coordinate: int
     beyond: float
     sign: int
     words: str
+    moot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _ridges(few: str, low_odds: float = LOW_ODDS) -> tuple[Ridge, ...]:
     return (
         Ridge(1, HIGH_SHAPE, 1, _ALIKE),
         Ridge(1, LOW_SHAPE, -1, few),
-        Ridge(2, low_odds, -1, _NO_DROPOUT),
+        Ridge(2, low_odds, -1, _NO_DROPOUT, moot=3),
         Ridge(3, HIGH_SHAPE, 1, _SAME_DROPOUT),
         Ridge(3, LOW_SHAPE, -1, _ALL_OR_NONE),
     )

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Row as SparkRow
 from pyspark.sql import functions as F
 
 from clv_spark import __version__
 from clv_spark.config import Config
 from clv_spark.errors import FitError, InputError
-from clv_spark.kernels.fit_segment import fit_segment
+from clv_spark.kernels.choose import USABLE, Row, choose_models
+from clv_spark.kernels.segment_parameters import MARGIN_RATE, RETURN_RATE
+from clv_spark.kernels.segment_tree import Segment, segment_tree
 from clv_spark.kernels.segments import failed_share, take_parents
 from clv_spark.lake import Commit
-from clv_spark.pipelines.run_context import Run, open_run, reached
+from clv_spark.models import PURCHASE_MODELS
+from clv_spark.pipelines.fit_levels import empty_row, fit_levels, place
+from clv_spark.pipelines.run_context import Run, cached, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.patterns import (
     entering_fit,
     purchase_patterns,
     segment_totals,
     spend_patterns,
-    with_segment,
 )
-from clv_spark.transforms.segments import GLOBAL
-
-RETURN_RATE = "return_rate"
-MARGIN_RATE = "margin_rate"
-
-_FITTED = (
-    "segment STRING, model STRING, parameters MAP<STRING,DOUBLE>, log_likelihood DOUBLE, "
-    "bic DOUBLE, n_customers BIGINT, n_patterns BIGINT, n_repeaters BIGINT, "
-    "frequency_spend_correlation DOUBLE, iterations INT, gradient_norm DOUBLE, "
-    "condition_number DOUBLE, status STRING, message STRING"
-)
+from clv_spark.transforms.segments import GLOBAL, level_columns, with_segments
 
 
 def fit_models(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -84,78 +78,79 @@ def features_commit(run: Run) -> Commit:
 def _write(run: Run, commit: Commit) -> Commit:
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     run.input_accepted = True
-    named = with_segment(features, run.config.segments)
-    totals = {row["segment"]: row.asDict() for row in segment_totals(named).collect()}
-    totals[GLOBAL] = _sum_of(list(totals.values()))
-    fitted = [row.asDict() for row in fit_patterns(run, named, totals).collect()]
+    models, levels = run.config.models, level_columns(run.config.segments)
+    named = with_segments(features, run.config.segments)
+    leaves = segment_totals(named, levels, models.spend_basis).collect()
+    tree = segment_tree([row.asDict() for row in leaves], levels)
+    with cached(fit_patterns(run.config, named, tree)) as patterns:
+        rows = fit_levels(run.config, patterns, tree)
     reached("model_parameters:fitted")
-    rows = take_parents(_complete(run, fitted, totals) + _rate_rows(run, totals))
-    _check_failures(run, rows)
+    choice = choose_models(rows, models.purchases, _last_choice(run), models.switch_margin)
+    rows += take_parents(_rate_rows(run, tree))
+    used = [row for row in rows if row["model"] == choice[row["segment"]]]
+    for kind, ours in (
+        (models.transactions, used),
+        (models.spend, [row for row in rows if row["model"] == models.spend]),
+    ):
+        _check_failures(run, kind, ours)
     schema = ", ".join(MODEL_PARAMETERS.ddl(column) for column in MODEL_PARAMETERS.columns)
-    frame = run.spark.createDataFrame([_table_row(run, row) for row in rows], schema)
-    figures = {"message": _in_words(rows, totals)}
+    table = [_table_row(run, row, choice) for row in rows]
+    frame = run.spark.createDataFrame(table, schema)
+    figures = {"message": _in_words(rows, used, tree)}
     return run.lake.replace(
         MODEL_PARAMETERS, frame.coalesce(1), replace(commit, figures=figures), run.date
     )
 
 
-def fit_patterns(run: Run, named: DataFrame, totals: dict[str, dict[str, Any]]) -> DataFrame:
-    """One row per model and segment, fitted in a grouped-map pandas UDF on counted patterns."""
-    models, limit = run.config.models, run.config.fit.max_exact_repeaters
-    entering = named.transform(entering_fit, run.config.fit.cohort_start)
-    bucketed = frozenset(segment for segment, t in totals.items() if t["spenders"] > limit)
-    purchases = purchase_patterns(entering).withColumn("model", F.lit(models.transactions))
-    spend = spend_patterns(entering, bucketed).withColumn("model", F.lit(models.spend))
-    patterns = purchases.unionByName(spend)
+def fit_patterns(config: Config, named: DataFrame, tree: Mapping[str, Segment]) -> DataFrame:
+    """Counted patterns of every model and segment, spread so that the fits run side by side."""
+    models, limit = config.models, config.fit.max_exact_repeaters
+    levels = level_columns(config.segments)
+    entering = named.transform(entering_fit, config.fit.cohort_start)
+    large = frozenset(s.name for s in tree.values() if (s.totals["spenders"] or 0) > limit)
+    purchases = purchase_patterns(entering, levels)
+    names = F.explode(F.lit(list(models.purchases)))
+    spend = spend_patterns(entering, levels, models.spend_basis, large)
+    patterns = purchases.withColumn("model", names).unionByName(
+        spend.withColumn("model", F.lit(models.spend))
+    )
     # A number of partitions of its own: adaptive execution would put all groups into one task.
-    partitions = max(2, min(2 * len(totals), 2 * run.spark.sparkContext.defaultParallelism))
-    spread = patterns.repartition(partitions, "model", "segment")
-    return spread.groupBy("model", "segment").applyInPandas(_fit_group(run.config), _FITTED)
+    parallelism = named.sparkSession.sparkContext.defaultParallelism
+    partitions = max(2, min(len(tree) * (len(models.purchases) + 1), 4 * parallelism))
+    return patterns.repartition(partitions, "model", "segment")
 
 
-def _fit_group(config: Config) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    unit_days, fit = config.models.unit_days, config.fit
-    least = {"min_customers": fit.min_customers, "min_repeaters": fit.min_repeaters}
-
-    def fit_group(patterns: pd.DataFrame) -> pd.DataFrame:
-        return fit_segment(patterns, model=patterns["model"].iloc[0], unit_days=unit_days, **least)
-
-    return fit_group
-
-
-def _complete(
-    run: Run, fitted: list[dict[str, Any]], totals: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Every model has a row for every segment, also where no customer entered the fit."""
-    found = {(row["model"], row["segment"]): row for row in fitted}
-    rows = []
-    for model in (run.config.models.transactions, run.config.models.spend):
-        for segment in totals:
-            row = found.get((model, segment)) or _row(
-                model, segment, "too_small", "no customer enters this fit"
-            )
-            rows.append(row | _place(run, segment))
-    return rows
+def _last_choice(run: Run) -> dict[str, str]:
+    """The purchase model of each segment in the newest fit of an earlier date."""
+    before = run.lake.newest_slice(MODEL_PARAMETERS, run.date - dt.timedelta(days=1))
+    if before is None:
+        return {}
+    rows = run.lake.read(MODEL_PARAMETERS, before).where("chosen").select("segment", "model")
+    purchases = F.col("model").isin(list(PURCHASE_MODELS))
+    return {row["segment"]: row["model"] for row in rows.where(purchases).collect()}
 
 
-def _rate_rows(run: Run, totals: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _rate_rows(run: Run, tree: Mapping[str, Segment]) -> list[Row]:
     """Ratios of sums per segment: the return rate, and the margin rate where margin is known."""
     rows = []
-    for segment, total in totals.items():
-        enough = total["customers"] >= run.config.fit.min_customers or segment == GLOBAL
+    for segment in tree.values():
+        customers, gross, refund = (
+            segment.totals[name] or 0 for name in ("customers", "gross", "refund")
+        )
+        enough = customers >= run.config.fit.min_customers or segment.parent is None
         status, message = ("ok", "ratio of sums") if enough else ("too_small", "too few customers")
-        net = total["gross"] - total["refund"]
-        parameters: dict[str, dict[str, float] | None] = {
+        parameters: dict[str, dict[str, float]] = {
             RETURN_RATE: {
-                "rate": _share(total["refund"], total["gross"]),
-                "prior_amount": max(total["gross"], 0) / 100 / total["customers"],
+                "rate": _share(refund, gross),
+                "prior_amount": max(gross, 0) / 100 / customers,
             }
         }
-        if total["margin"] is not None:
-            parameters[MARGIN_RATE] = {"rate": _share(total["margin"], net)}
+        margin = segment.totals["margin"]
+        if margin is not None:
+            parameters[MARGIN_RATE] = {"rate": _share(margin, gross - refund)}
         for model, values in parameters.items():
-            row = _row(model, segment, status, message) | _place(run, segment)
-            row["n_customers"] = row["n_patterns"] = total["customers"]
+            row = empty_row(model, segment.name, status, message) | place(run.config, segment)
+            row["n_customers"] = row["n_patterns"] = customers
             rows.append(row | {"parameters": values if enough else None})
     return rows
 
@@ -164,60 +159,36 @@ def _share(part: int, whole: int) -> float:
     return min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
 
 
-def _row(model: str, segment: str, status: str, message: str) -> dict[str, Any]:
-    return {
-        "model": model,
-        "segment": segment,
-        "parameters": None,
-        "n_customers": 0,
-        "n_patterns": 0,
-        "n_repeaters": 0,
-        "status": status,
-        "message": message,
-    }
+def _check_failures(run: Run, kind: str, rows: list[Row]) -> None:
+    limit, share = run.config.fit.max_failed_share, failed_share(rows)
+    if share > limit:
+        (root,) = (row for row in rows if row["segment"] == GLOBAL)
+        raise FitError(
+            f"{kind}: {share:.1%} of the customers are without a usable fit, "
+            f"fit.max_failed_share allows {limit:.1%}. The global fit says: {root['status']}, "
+            f"{root['message']}. Nothing was published"
+        )
 
 
-def _place(run: Run, segment: str) -> dict[str, Any]:
-    if segment == GLOBAL:
-        return {"segment_level": GLOBAL, "parent_segment": None}
-    return {"segment_level": run.config.segments[-1], "parent_segment": GLOBAL}
-
-
-def _sum_of(totals: list[dict[str, Any]]) -> dict[str, Any]:
-    whole: dict[str, Any] = {"segment": GLOBAL}
-    for name in ("customers", "spenders", "without_spend", "gross", "refund", "margin"):
-        values = [total[name] for total in totals if total[name] is not None]
-        whole[name] = sum(values) if values else None
-    return whole
-
-
-def _check_failures(run: Run, rows: list[dict[str, Any]]) -> None:
-    limit = run.config.fit.max_failed_share
-    for model in (run.config.models.transactions, run.config.models.spend):
-        share = failed_share(rows, model)
-        if share > limit:
-            (root,) = (r for r in rows if r["model"] == model and r["segment"] == GLOBAL)
-            raise FitError(
-                f"{model}: {share:.1%} of the customers are without a usable fit, "
-                f"fit.max_failed_share allows {limit:.1%}. The global fit says: {root['status']}, "
-                f"{root['message']}. Nothing was published"
-            )
-
-
-def _table_row(run: Run, row: dict[str, Any]) -> Row:
+def _table_row(run: Run, row: Row, choice: Mapping[str, str]) -> SparkRow:
+    models, model = run.config.models, row["model"]
     values = row | {
         "fit_date": run.date,
-        "time_unit": run.config.models.time_unit,
+        "chosen": model not in PURCHASE_MODELS or model == choice[row["segment"]],
+        "spend_basis": models.spend_basis if model == models.spend else None,
+        "time_unit": models.unit(model),
         "package_version": __version__,
     }
-    return Row(*(values.get(name) for name in MODEL_PARAMETERS.column_names))
+    return SparkRow(*(values.get(name) for name in MODEL_PARAMETERS.column_names))
 
 
-def _in_words(rows: list[dict[str, Any]], totals: dict[str, dict[str, Any]]) -> str:
+def _in_words(rows: list[Row], used: list[Row], tree: Mapping[str, Segment]) -> str:
     fits = [row for row in rows if row["model"] not in (RETURN_RATE, MARGIN_RATE)]
-    own = sum(row["status"] == "ok" for row in fits)
+    own = sum(row["status"] in USABLE for row in fits)
+    counts = Counter(row["model"] for row in used)
+    chosen = ", ".join(f"{model} for {counts[model]}" for model in sorted(counts))
     return (
-        f"{own} of {len(fits)} fits are own, the others take the parent's; "
-        f"{totals[GLOBAL]['without_spend']} repeat buyers without positive spend stay out of the "
+        f"{own} of {len(fits)} fits are own, the others take the parent's; segments use {chosen}; "
+        f"{tree[GLOBAL].totals['without_spend']} buyers without positive spend stay out of the "
         "spend fit"
     )

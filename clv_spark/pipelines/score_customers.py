@@ -8,28 +8,32 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import DAYS_PER_UNIT, Config
+from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.kernels.score_batch import (
     OUTPUT_COLUMNS,
+    LivingForecasts,
     ScoreSettings,
     SegmentParameters,
     score_batch,
 )
+from clv_spark.kernels.segment_parameters import parameters_by_segment
 from clv_spark.lake import Commit
-from clv_spark.pipelines.fit_models import MARGIN_RATE, RETURN_RATE, features_commit
+from clv_spark.pipelines.fit_models import features_commit
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
+from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
+    SEGMENT_SUMMARY,
     TableSpec,
 )
-from clv_spark.transforms.scores import score_columns, score_input
+from clv_spark.transforms.scores import SUMMARY_TYPES, score_columns, score_input
 from clv_spark.transforms.segments import GLOBAL
 
 
@@ -94,70 +98,46 @@ def _write(run: Run, fit_date: dt.date, commit: Commit) -> Commit:
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     shape = shape_of(features, run.config)
     spec = CLV_SCORES.of(shape)
-    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).collect()
-    parameters = parameters_by_segment(fitted, run.config)
-    settings = score_settings(run.config, DAYS_PER_UNIT[fitted[0]["time_unit"]])
+    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen").collect()
+    parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
     inputs = score_input(features, run.config.segments)
-    kernel = _score_batches(settings, parameters)
-    scored = inputs.mapInArrow(kernel, _kernel_schema(spec))
+    scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(spec))
     scored = score_columns(scored, run.config, run.date, fit_date)
     with cached(scored) as kept:
         figures = _gates(kept, features.count())
         reached("clv_scores:scored")
+        summary = summarise_segments(run, kept, parameters, fitted)
+        # Whatever the table refuses shows before the first of the two is replaced.
+        run.lake.ensure(spec)
+        run.lake.replace(SEGMENT_SUMMARY, summary, commit, run.date)
+        reached("clv_scores:summary_written")
         return run.lake.replace(spec, kept, replace(commit, figures=figures), run.date)
 
 
-def score_settings(config: Config, unit_days: int) -> ScoreSettings:
-    """What the kernel needs to know of the configuration, and of the parameters' unit of time."""
-    return ScoreSettings(
-        unit_days=unit_days,
-        horizon_days=config.value.horizon_days,
-        annual_discount_rate=config.value.annual_discount_rate,
+def score_batches(
+    config: Config, parameters: dict[str, SegmentParameters]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """The function that Spark applies to the customers of a partition."""
+    value = config.value
+    settings = ScoreSettings(
         refunds=config.refunds,
-        new_customer_days=config.value.new_customer_days,
+        spend_basis=config.models.spend_basis,
+        new_customer_days=value.new_customer_days,
     )
 
-
-def parameters_by_segment(rows: list[Row], config: Config) -> dict[str, SegmentParameters]:
-    """The fitted rows of one date as one small object per segment, ready to be broadcast."""
-    by_key = {(row["model"], row["segment"]): row.asDict() for row in rows}
-    models = config.models
-
-    def part(model: str, segment: str) -> dict[str, Any]:
-        return by_key.get((model, segment), {"parameters": None, "parameters_segment": None})
-
-    out = {}
-    for segment in {row["segment"] for row in rows}:
-        purchases, spend = part(models.transactions, segment), part(models.spend, segment)
-        returns = part(RETURN_RATE, segment)["parameters"] or {}
-        margin = part(MARGIN_RATE, segment)["parameters"] or {}
-        out[segment] = SegmentParameters(
-            segment=segment,
-            purchases=purchases["parameters"],
-            purchases_segment=purchases["parameters_segment"],
-            spend=spend["parameters"],
-            spend_segment=spend["parameters_segment"],
-            return_rate=returns.get("rate", 0.0),
-            return_prior_amount=returns.get("prior_amount", 0.0),
-            margin_rate=margin.get("rate", config.value.margin_rate),
-        )
-    return out
-
-
-def _score_batches(
-    settings: ScoreSettings, parameters: dict[str, SegmentParameters]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    def score_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forecasts = LivingForecasts(value.horizon_days, value.annual_discount_rate)
         for batch in batches:
             # A segment that appeared after the fit is scored like everybody.
-            yield score_batch(batch, settings, parameters, default=parameters.get(GLOBAL))
+            default = parameters.get(GLOBAL)
+            yield score_batch(batch, settings, parameters, forecasts, default=default)
 
-    return score_batches
+    return score_all
 
 
 def _kernel_schema(spec: TableSpec) -> str:
-    by_name = {column.name: column for column in spec.columns}
-    return ", ".join(f"`{name}` {by_name[name].type}" for name in OUTPUT_COLUMNS)
+    types = {column.name: column.type for column in spec.columns} | SUMMARY_TYPES
+    return ", ".join(f"`{name}` {types[name]}" for name in OUTPUT_COLUMNS)
 
 
 def _gates(scored: DataFrame, expected: int) -> dict[str, Any]:

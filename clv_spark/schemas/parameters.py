@@ -78,6 +78,12 @@ MODEL_PARAMETERS = TableSpec(
             "gamma_gamma takes for 0; no unit",
             nullable=True,
         ),
+        Column(
+            "log_frequency_spend_correlation",
+            "DOUBLE",
+            "the same of their logarithms, which a few huge orders do not hide; no unit",
+            nullable=True,
+        ),
         Column("iterations", "INT", "steps of the optimiser; count", True),
         Column(
             "gradient_norm",
@@ -89,8 +95,8 @@ MODEL_PARAMETERS = TableSpec(
         Column(
             "status",
             "STRING",
-            "of the segment's own fit: ok; spend_depends_on_frequency: ok, but the correlation "
-            "is beyond fit.max_frequency_spend_correlation; too_small; degenerate: no dropout or "
+            "of the segment's own fit: ok; spend_depends_on_frequency: ok, but the correlation of "
+            "logarithms is beyond fit.max_frequency_spend_correlation; too_small; degenerate: no dropout or "
             "no difference between customers to be seen; not_identified; failed; text",
         ),
         Column("message", "STRING", "the status in words, and what follows from it; text"),

@@ -11,6 +11,14 @@ from clv_spark.config import Config
 from clv_spark.schemas import CLV_SCORES
 from clv_spark.transforms.segments import segment_name
 
+# Columns of the kernel beside those of the table: what the sums of a segment are made of.
+SUMMARY_TYPES = {
+    "purchase_model": "STRING",
+    "margin": "DOUBLE",
+    "spend_x": "DOUBLE",
+    "spent": "DOUBLE",
+}
+
 
 def score_input(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
     """The columns a score depends on, money as DOUBLE since decimals reach Python as objects."""
@@ -30,16 +38,15 @@ def score_input(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
 def score_columns(
     scored: DataFrame, config: Config, as_of: dt.date, fit_date: dt.date
 ) -> DataFrame:
-    """Adds what is the same for every customer of a run."""
-    model = f"{config.models.transactions} + {config.models.spend}"
+    """Adds what is the same for every customer of a run; keeps the parts of a segment's sums."""
     return scored.withColumns(
         {
             "as_of_date": F.lit(as_of),
             "relationship": F.lit("purchases"),
-            "model": F.lit(model),
+            "model": F.concat(F.col("purchase_model"), F.lit(f" + {config.models.spend}")),
             "fit_date": F.lit(fit_date),
             "horizon_days": F.lit(config.value.horizon_days),
             "annual_discount_rate": F.lit(config.value.annual_discount_rate),
             "currency": F.lit(config.currency).cast("string"),
         }
-    ).select(*CLV_SCORES.column_names)
+    ).select(*CLV_SCORES.column_names, *SUMMARY_TYPES)

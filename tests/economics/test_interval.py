@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import betaprime
 
 from clv_spark.economics.interval import (
+    ValueDistribution,
     predictive_cdf,
     predictive_interval,
     value_distribution,
@@ -219,6 +220,16 @@ def test_staying_matters_where_many_purchases_are_to_come():
     }
     assert bounds[2.0, 0.4] == bounds[2.0, 0.9]
     assert bounds[9.0, 0.4] != bounds[9.0, 0.9]
+
+
+def test_bounds_are_quantiles_also_between_two_humps_far_apart():
+    # Of who leaves all have about 20, of who stays about 1000: nothing in between.
+    columns = [np.full(3, v) for v in (1.0, 1.0, 4000.0, 0.4, 0.8, 420.0, 500.0, 1e3, 90.0, 20.0)]
+    customers = ValueDistribution(*columns)
+    for level in (0.2, 0.1999, 0.2001, 0.8):
+        low, high = predictive_interval(customers, level)
+        assert predictive_cdf(customers, low) == pytest.approx((1 - level) / 2, abs=2e-3)
+        assert predictive_cdf(customers, high) == pytest.approx((1 + level) / 2, abs=2e-3)
 
 
 def random_customers(size):

@@ -69,6 +69,32 @@ def test_mean_of_a_draw_is_the_sum_of_the_customers_expected_values(simulate):
     assert total_interval([draws]).expected == draws.mean[0]
 
 
+def test_variance_of_a_draw_is_that_of_the_customers_own_distributions():
+    x, t_x, T = np.array([1.0, 1.0, 0.0]), np.array([150.0, 150.0, 0.0]), np.full(3, 200.0)
+    m_x, margin = np.array([20.0, 60.0, 0.0]), np.array([0.3, 0.2, 0.5])
+    forecast = bg_nbd.forecast_if_alive(PURCHASES, [HORIZON], DELTA, x, T)
+    customers = value_distribution(
+        alive=bg_nbd.probability_alive(PURCHASES, x, t_x, T),
+        stays=1.0,
+        none=forecast.none[0],
+        purchases=forecast.expected[0],
+        discounted=forecast.discounted[0],
+        discounted_square=forecast.discounted_square[0],
+        **SPEND,
+        x=x,
+        m_x=m_x,
+        margin=margin,
+    )
+    q, k = customers.spend_shape, customers.whole_shape
+    mean = customers.unit * customers.whole_mean / (q - 1)
+    square = mean**2 * (1 + 1 / k) * (q - 1) / (q - 2)
+    variance = customers.active * square - (customers.active * mean) ** 2
+    patterns = value_patterns(x=x, t_x=t_x, T=T, spend_x=x, m_x=m_x, margin=margin)
+    draws = draws_of(patterns, one_draw(PURCHASES), one_draw(SPEND))
+    assert patterns["x"].size == 2
+    assert draws.variance[0] == pytest.approx(np.sum(variance), rel=1e-9)
+
+
 def test_variance_of_a_draw_is_that_of_simulated_totals(simulate):
     # With true parameters the error of a total is the customers' own chance alone.
     errors, predicted = [], []

@@ -22,6 +22,25 @@ def test_bg_nbd_errors_of_cdnow_recomputed(bg_fit):
     assert errors(bg_fit) == pytest.approx([0.01256, 0.37822, 0.18573, 0.70541], abs=6e-6)
 
 
+def test_mbg_nbd_errors_of_cdnow_recomputed(cdnow):
+    result = fit("mbg_nbd", cdnow.purchases())
+    assert errors(result) == pytest.approx([0.08327, 0.69562, 0.15479, 0.53749], abs=6e-6)
+
+
+def test_pareto_nbd_errors_of_cdnow_in_clvtools(cdnow):
+    result = fit("pareto_nbd", cdnow.purchases())
+    expected = [0.0476264, 0.8427222, 0.1872594, 6.2105448]
+    assert errors(result) == pytest.approx(expected, rel=1e-3)
+
+
+def test_bg_bb_errors_of_donations_recomputed():
+    table = pd.read_csv(str(files("lifetimes") / "datasets" / "donations.csv"))
+    data = {"x": table["frequency"], "t_x": table["recency"], "T": table["periods"]}
+    result = fit("bg_bb", data, table["weights"])
+    assert result.log_likelihood == pytest.approx(-33225.581274347, abs=1e-5)
+    assert errors(result) == pytest.approx([0.06939, 0.02945, 0.05101, 0.32082], abs=6e-6)
+
+
 def test_gamma_gamma_errors_of_two_decimal_cdnow_recomputed():
     source = files("lifetimes") / "datasets" / "cdnow_customers_summary_with_transactions.csv"
     table = pd.read_csv(str(source))

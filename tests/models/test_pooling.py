@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv_spark.models import MODELS, bg_nbd, fit, fitting, search
+from clv_spark.models import MODELS, PURCHASE_MODELS, bg_nbd, fit, fitting, search
 from clv_spark.models.pooling import fit_pooled, posterior_summary
-from clv_spark.models.prior import Prior, estimate_spread, wide_prior
+from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
 from clv_spark.models.transform import coordinates_of
-from clv_spark.models.uncertainty import parameter_draws, prediction_errors
+from clv_spark.models.uncertainty import as_matrix, parameter_draws, prediction_errors
 
 BG, GG = MODELS["bg_nbd"], MODELS["gamma_gamma"]
 PARENT = {"r": 0.5, "alpha": 5.0, "a": 0.8, "b": 2.4}
@@ -68,7 +68,7 @@ def losses(segments):
 
 
 def test_pooled_is_within_one_percent_of_the_better_at_each_size_and_best_of_all():
-    sizes = np.repeat([20, 60, 200, 600, 2000, 6000, 20000], 4)
+    sizes = np.repeat([20, 60, 200, 600, 2000, 6000, 20000], 3)
     table, prior = losses(world(35, 0.35, sizes))
     for size in np.unique(sizes):
         alone, lumped, pooled = table[sizes == size].mean(axis=0)
@@ -129,9 +129,17 @@ def test_one_degenerate_segment_does_not_move_the_others(name):
 
 @pytest.mark.parametrize("name", EMPTY_HANDED)
 @pytest.mark.parametrize("spread", [0.01, 0.3, 3.0])
-def test_a_pooled_fit_is_finite_whatever_the_data(name, spread):
+@pytest.mark.parametrize("model", PURCHASE_MODELS)
+def test_a_pooled_fit_is_finite_whatever_the_data(model, name, spread):
+    data = EMPTY_HANDED[name]
+    if model == "bg_bb":
+        # At most one purchase per opportunity.
+        t_x = np.ceil(data["t_x"])
+        data = {"x": np.minimum(data["x"], t_x), "t_x": t_x, "T": data["T"]}
+    spec = MODELS[model]
+    centre = coordinates_of(spec.parameters).forward(np.array([0.5, 5.0, 0.8, 2.4]))
     with np.errstate(all="raise", under="ignore"):
-        result = fit_pooled(BG, EMPTY_HANDED[name], None, Prior(tuple(CENTRE), (spread,) * 4))
+        result = fit_pooled(spec, data, None, Prior(tuple(centre), (spread,) * 4))
     assert result.status == "ok"
     assert all(0 < value < 1e9 for value in result.parameters.values())
     assert 0 <= result.own_weight <= 1
@@ -248,3 +256,34 @@ def test_a_search_that_ends_early_is_failed_yet_finite(monkeypatch, cdnow):
     assert result.status == "failed"
     assert np.all(np.isfinite([*result.parameters.values()]))
     assert result.covariance == ()
+
+
+def exact_summary(values, error):
+    """A segment so large that its parabola says its coordinates outright."""
+    return SegmentFit(tuple(values), (0.0,) * 4, as_matrix(np.eye(4) / error**2), 0.0)
+
+
+def test_the_spread_of_normal_segments_is_their_standard_deviation():
+    random = np.random.default_rng(6)
+    spread = np.array([0.1, 0.3, 0.5, 1.0])
+    values = CENTRE + 0.2 + spread * random.standard_normal((400, 4))
+    prior = estimate_spread([exact_summary(row, 0.01) for row in values], PARENT)
+    assert np.array(prior.spread) == pytest.approx(spread, rel=0.12)
+    assert np.array(prior.centre) - CENTRE == pytest.approx([0.2] * 4, abs=0.15)
+
+
+def test_one_far_out_sibling_among_twenty_widens_the_prior_by_less_than_a_third():
+    random = np.random.default_rng(7)
+    values = CENTRE + 0.2 * random.standard_normal((20, 4))
+    summaries = [exact_summary(row, 0.02) for row in values]
+    before = estimate_spread(summaries, PARENT)
+    after = estimate_spread([*summaries, exact_summary(CENTRE + 6, 0.02)], PARENT)
+    assert np.all(np.array(after.spread) < 1.33 * np.array(before.spread))
+    assert np.abs(np.array(after.centre) - np.array(before.centre)) == pytest.approx(0, abs=0.05)
+
+
+def test_few_siblings_neither_close_nor_open_the_prior():
+    same = [exact_summary(CENTRE, 0.01)] * 3
+    apart = [exact_summary(CENTRE + shift, 0.01) for shift in (-4, 0, 4)]
+    assert min(estimate_spread(same, PARENT).spread) > 0.1
+    assert max(estimate_spread(apart, PARENT).spread) < 5

@@ -1,0 +1,135 @@
+"""Draws the parameters of segments towards their parents': two looks at the patterns of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.fit_segment import flat, in_words, letters
+from clv_spark.models import MODELS
+from clv_spark.models.pooling import fit_pooled, posterior_summary
+from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
+
+SUMMARY_COLUMNS = ("point", "slope", "hessian", "height")
+POOLED_COLUMNS = (
+    "segment",
+    "model",
+    "parameters",
+    "standard_errors",
+    "covariance",
+    "own_weight",
+    "message",
+)
+# A model and a segment.
+Key = tuple[str, str]
+
+
+def summarise_segment(
+    row: Row, patterns: pd.DataFrame, *, unit_days: int, parent: Mapping[str, float] | None
+) -> Row:
+    """Adds what a segment says of its parameters: a parabola, a few numbers for the driver.
+
+    Args:
+        row: What ``fit_segment`` found.
+        patterns: As for ``fit_segment``.
+        unit_days: Days per time unit of the parameters.
+        parent: The parent's parameters, None when there is nothing to be drawn to.
+
+    Returns:
+        The row with ``SUMMARY_COLUMNS``: where the parabola is developed, its slope, the rows of
+        its Hessian, its height there; all None when there is no parabola, and why in the message.
+    """
+    nothing: Row = dict.fromkeys(SUMMARY_COLUMNS)
+    if parent is None or row["status"] in ("too_small", "failed"):
+        return row | nothing
+    model = row["model"]
+    try:
+        weights = patterns["customers"].to_numpy(np.float64)
+        data = letters(patterns, model, unit_days)
+        found = posterior_summary(MODELS[model], data, weights, wide_prior(parent))
+    except Exception as error:
+        # A MemoryError is the executor's trouble, not the segment's: Spark has to see it.
+        if isinstance(error, MemoryError):
+            raise
+        return row | nothing | {"message": f"{row['message']} Not pooled: {in_words(error)}"}
+    values = (list(found.point), list(found.gradient), flat(found.hessian), found.log_likelihood)
+    return row | dict(zip(SUMMARY_COLUMNS, values, strict=True))
+
+
+def pool_segment(patterns: pd.DataFrame, *, model: str, unit_days: int, prior: Prior) -> Row:
+    """Fits a segment under the prior that its siblings gave.
+
+    Args:
+        patterns: As for ``fit_segment``.
+        model: A name in ``clv_spark.models.MODELS``.
+        unit_days: Days per time unit of the parameters.
+        prior: Of the model, around the parent.
+
+    Returns:
+        One row with ``POOLED_COLUMNS``; parameters are None when the search found no maximum.
+    """
+    row: Row = {**dict.fromkeys(POOLED_COLUMNS), "model": model}
+    row["segment"] = str(patterns["segment"].iloc[0])
+    try:
+        weights = patterns["customers"].to_numpy(np.float64)
+        found = fit_pooled(MODELS[model], letters(patterns, model, unit_days), weights, prior)
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
+        return row | {"message": in_words(error)}
+    row["message"] = found.message
+    if found.status == "ok":
+        row |= {
+            "parameters": found.parameters,
+            "standard_errors": found.standard_errors,
+            "covariance": flat(found.covariance),
+            "own_weight": found.own_weight,
+        }
+    return row
+
+
+def priors_of(
+    rows: Sequence[Mapping[str, Any]], parents: Mapping[Key, Mapping[str, float]]
+) -> dict[Key, Prior]:
+    """The prior of each model below each parent, learned from all segments there.
+
+    Args:
+        rows: Fitted rows with their ``SUMMARY_COLUMNS``, model and parent_segment.
+        parents: Parameters of the parents, by model and segment.
+    """
+    siblings: dict[Key, list[SegmentFit]] = {}
+    for row in rows:
+        if row["point"] is not None:
+            key = (row["model"], row["parent_segment"])
+            siblings.setdefault(key, []).append(_summary(row))
+    return {key: estimate_spread(found, parents[key]) for key, found in sorted(siblings.items())}
+
+
+def with_pooled(rows: Sequence[Row], pooled: Mapping[Key, Mapping[str, Any]]) -> list[Row]:
+    """The fitted rows, with the pooled parameters in place of the segment's own."""
+    out = []
+    for row in rows:
+        found = pooled.get((row["model"], row["segment"]))
+        merged = {name: value for name, value in row.items() if name not in SUMMARY_COLUMNS}
+        if found is not None and row["status"] in USABLE:
+            merged["message"] = f"{row['message']} {found['message']}"
+            if found["parameters"] is not None:
+                kept = ("parameters", "standard_errors", "covariance", "own_weight")
+                merged |= {name: found[name] for name in kept}
+        out.append(merged)
+    return out
+
+
+def _summary(row: Mapping[str, Any]) -> SegmentFit:
+    size = len(row["point"])
+    hessian = np.array(row["hessian"], dtype=np.float64).reshape(size, size).tolist()
+    return SegmentFit(
+        point=tuple(row["point"]),
+        gradient=tuple(row["slope"]),
+        hessian=tuple(tuple(line) for line in hessian),
+        log_likelihood=row["height"],
+    )

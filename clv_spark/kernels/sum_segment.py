@@ -1,0 +1,123 @@
+"""The value of a segment's customers together, under draws of the parameters they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clv_spark.economics import rate_per_unit
+from clv_spark.economics.total import TotalDraws, total_draws, total_interval
+from clv_spark.kernels.segment_table import SPEND_LETTERS, Matrix, SegmentParameters
+from clv_spark.models import PURCHASE_MODELS
+from clv_spark.models.uncertainty import parameter_draws
+
+Floats = NDArray[np.float64]
+
+# An even number: draws come in pairs. Twice as many move a bound by a few percent of its distance.
+DRAWS = 64
+_PATTERN = ("frequency", "recency", "T", "spend_x")
+_SUMS = ("margin", "margin_spent", "margin_2", "margin_2_spent", "margin_2_spent_2")
+
+
+@dataclass(frozen=True)
+class SegmentSum:
+    """What a segment's customers are worth together.
+
+    Attributes:
+        segment: Its name.
+        customers: Number of customers with a value.
+        active: Expected number with a purchase in the next 365 days.
+        clv: Sum of their clv.
+        mean: Their total under each draw of the parameters.
+        variance: Its variance from the customers' own chance, under each draw.
+    """
+
+    segment: str
+    customers: float
+    active: float
+    clv: float
+    mean: Sequence[float]
+    variance: Sequence[float]
+
+
+def sum_segment(
+    rows: pd.DataFrame,
+    parameters: SegmentParameters,
+    *,
+    horizon_days: int,
+    annual_discount_rate: float,
+) -> SegmentSum:
+    """Adds up the customers of a segment, under the parameters as fitted and under draws of them.
+
+    Args:
+        rows: The segment's rows of ``transforms.summary.value_sums``, in any order.
+        parameters: Of the segment, purchases and spend both known.
+        horizon_days: How far clv looks ahead.
+        annual_discount_rate: As for clv.
+    """
+    rows = rows.sort_values(list(_PATTERN))
+    unit = parameters.unit_days
+    columns = {name: rows[name].to_numpy(np.float64) for name in (*_PATTERN, *_SUMS)}
+    patterns = {
+        "x": columns["frequency"],
+        "t_x": columns["recency"] / unit,
+        "T": columns["T"] / unit,
+        "spend_x": columns["spend_x"],
+        **{name: columns[name] for name in _SUMS},
+    }
+    model = PURCHASE_MODELS[parameters.model]
+    purchases = dict(zip(model.MODEL.parameters, parameters.purchases or (), strict=True))
+    spend = {name: float((parameters.spend or {})[name]) for name in SPEND_LETTERS}
+    draws = total_draws(
+        model,
+        patterns,
+        _draws(
+            purchases,
+            parameters.purchases_covariance,
+            f"{parameters.model} {parameters.purchases_segment}",
+        ),
+        _draws(spend, parameters.spend_covariance, f"spend {parameters.spend_segment}"),
+        horizon=horizon_days / unit,
+        discount_rate=rate_per_unit(annual_discount_rate, unit),
+    )
+    clv = float(rows["clv"].sum())
+    # The first draw is the fit itself, whose exact total is known from the customers.
+    scale = clv / draws.mean[0] if draws.mean[0] > 0 else 1.0
+    return SegmentSum(
+        segment=str(rows["segment"].iloc[0]),
+        customers=float(rows["customers"].sum()),
+        active=float(rows["active"].sum()),
+        clv=clv,
+        mean=(draws.mean[1:] * scale).tolist(),
+        variance=(draws.variance[1:] * scale**2).tolist(),
+    )
+
+
+def summary_row(parts: Sequence[SegmentSum]) -> dict[str, Any]:
+    """The numbers of a segment that is made of these parts.
+
+    Customers whose segments share parameters share their draws; other draws are independent.
+    """
+    draws = [TotalDraws(np.array(p.mean), np.array(p.variance)) for p in parts]
+    interval = total_interval(draws)
+    customers, clv = sum(p.customers for p in parts), sum(p.clv for p in parts)
+    return {
+        "active_customers": sum(p.active for p in parts),
+        "clv_sum": clv,
+        "clv_sum_low": interval.low,
+        "clv_sum_high": interval.high,
+        "clv_mean": clv / customers,
+    }
+
+
+def _draws(params: Mapping[str, float], covariance: Matrix, stream: str) -> dict[str, Floats]:
+    """The parameters themselves and ``DRAWS`` draws of them; all equal where nothing is known."""
+    if not covariance:
+        return {name: np.full(DRAWS + 1, value) for name, value in params.items()}
+    drawn = parameter_draws(params, covariance, DRAWS, stream)
+    return {name: np.concatenate([[params[name]], values]) for name, values in drawn.items()}

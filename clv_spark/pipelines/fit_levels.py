@@ -1,0 +1,160 @@
+"""How all segments are fitted: level by level, each drawn towards the fitted level above."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import DAYS_PER_UNIT, Config
+from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.fit_segment import as_frame, fit_segment
+from clv_spark.kernels.pool_segment import (
+    SUMMARY_COLUMNS,
+    Key,
+    pool_segment,
+    priors_of,
+    summarise_segment,
+    with_pooled,
+)
+from clv_spark.kernels.segment_tree import Segment
+from clv_spark.kernels.segments import take_parents
+from clv_spark.models import MODELS
+from clv_spark.models.prior import Prior
+
+Parents = Mapping[Key, Mapping[str, float]]
+FitGroup = Callable[[pd.DataFrame], pd.DataFrame]
+
+_NUMBERS = (
+    "parameters MAP<STRING,DOUBLE>, standard_errors MAP<STRING,DOUBLE>, covariance ARRAY<DOUBLE>"
+)
+_FITTED = (
+    f"segment STRING, model STRING, {_NUMBERS}, log_likelihood DOUBLE, bic DOUBLE, "
+    "comparable_bic DOUBLE, n_customers BIGINT, n_patterns BIGINT, n_repeaters BIGINT, "
+    "frequency_spend_correlation DOUBLE, log_frequency_spend_correlation DOUBLE, iterations INT, gradient_norm DOUBLE, "
+    "condition_number DOUBLE, status STRING, message STRING, "
+    "point ARRAY<DOUBLE>, slope ARRAY<DOUBLE>, hessian ARRAY<DOUBLE>, height DOUBLE"
+)
+_POOLED = f"segment STRING, model STRING, {_NUMBERS}, own_weight DOUBLE, message STRING"
+
+
+def fit_levels(config: Config, patterns: DataFrame, tree: Mapping[str, Segment]) -> list[Row]:
+    """Fits every model to every segment, from the root down.
+
+    Args:
+        config: The configuration.
+        patterns: level, model, segment and what ``fit_segment`` takes; read twice a level.
+        tree: All segments.
+
+    Returns:
+        One row per model and segment: what ``fit_segment`` says, drawn towards the parent where
+        there is one, the parent's where there is no fit.
+    """
+    fitted: list[Row] = []
+    rows: list[Row] = []
+    depth = max(segment.level for segment in tree.values())
+    for level in range(depth + 1):
+        here = {name: segment for name, segment in tree.items() if segment.level == level}
+        below = patterns.where(F.col("level") == level)
+        fitted += _fit_level(config, below, here, _in_order(rows))
+        rows = take_parents(fitted)
+    return rows
+
+
+def _in_order(rows: list[Row]) -> dict[Key, dict[str, float]]:
+    """Parameters of parents by model and segment; a map from Spark has lost the model's order."""
+    return {
+        (row["model"], row["segment"]): {
+            letter: row["parameters"][letter] for letter in MODELS[row["model"]].parameters
+        }
+        for row in rows
+        if row["parameters"] is not None
+    }
+
+
+def _fit_level(
+    config: Config, patterns: DataFrame, segments: Mapping[str, Segment], parents: Parents
+) -> list[Row]:
+    groups = patterns.groupBy("model", "segment")
+    above = {name: str(segment.parent) for name, segment in segments.items()}
+    fitted = groups.applyInPandas(fit_group(config, above, parents), _FITTED).collect()
+    rows = _complete(config, [row.asDict() for row in fitted], segments)
+    priors = priors_of(rows, parents)
+    if not priors:
+        return with_pooled(rows, {})
+    usable = frozenset((r["model"], r["segment"]) for r in rows if r["status"] in USABLE)
+    again = groups.applyInPandas(_pool_group(config, above, priors, usable), _POOLED).collect()
+    return with_pooled(rows, {(row["model"], row["segment"]): row.asDict() for row in again})
+
+
+def fit_group(config: Config, above: Mapping[str, str], parents: Parents) -> FitGroup:
+    """The function that Spark applies to the patterns of one model and segment: the first look."""
+    fit = config.fit
+    limits: dict[str, Any] = {
+        "min_customers": fit.min_customers,
+        "min_repeaters": fit.min_repeaters,
+        "max_correlation": fit.max_frequency_spend_correlation,
+    }
+
+    def fit_one(patterns: pd.DataFrame) -> pd.DataFrame:
+        model, segment = patterns[["model", "segment"]].iloc[0]
+        unit_days = DAYS_PER_UNIT[config.models.unit(model)]
+        row = fit_segment(patterns, model=model, unit_days=unit_days, **limits)
+        parent = parents.get((model, above[segment]))
+        return as_frame(summarise_segment(row, patterns, unit_days=unit_days, parent=parent))
+
+    return fit_one
+
+
+def _pool_group(
+    config: Config, above: Mapping[str, str], priors: Mapping[Key, Prior], usable: frozenset[Key]
+) -> FitGroup:
+    """The second look: the same patterns under the prior that all siblings gave together."""
+
+    def pool_one(patterns: pd.DataFrame) -> pd.DataFrame:
+        model, segment = patterns[["model", "segment"]].iloc[0]
+        prior = priors.get((model, above[segment]))
+        if prior is None or (model, segment) not in usable:
+            return pd.DataFrame()
+        unit_days = DAYS_PER_UNIT[config.models.unit(model)]
+        return as_frame(pool_segment(patterns, model=model, unit_days=unit_days, prior=prior))
+
+    return pool_one
+
+
+def _complete(config: Config, fitted: list[Row], segments: Mapping[str, Segment]) -> list[Row]:
+    """Every model has a row for every segment, also where no customer entered the fit."""
+    found = {(row["model"], row["segment"]): row for row in fitted}
+    rows = []
+    for model in (*config.models.purchases, config.models.spend):
+        for segment in segments.values():
+            row = found.get((model, segment.name)) or {
+                **empty_row(model, segment.name, "too_small", "no customer enters this fit"),
+                **dict.fromkeys(SUMMARY_COLUMNS),
+            }
+            rows.append(row | place(config, segment))
+    return rows
+
+
+def empty_row(model: str, segment: str, status: str, message: str) -> Row:
+    """A row of model_parameters for what was not fitted."""
+    return {
+        "model": model,
+        "segment": segment,
+        "parameters": None,
+        "comparable_bic": None,
+        "n_customers": 0,
+        "n_patterns": 0,
+        "n_repeaters": 0,
+        "status": status,
+        "message": message,
+    }
+
+
+def place(config: Config, segment: Segment) -> Row:
+    """Where a segment stands, as model_parameters says it."""
+    level = config.segments[segment.level - 1] if segment.level else segment.name
+    return {"segment_level": level, "parent_segment": segment.parent}

@@ -1,0 +1,67 @@
+"""Scored customers -> the few sums per pattern of purchases that a segment's total needs."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+# In segments of many customers recency and T are counted in steps of four weeks: their total
+# moves by less than its interval, and its exact value is known from the customers.
+COARSE_DAYS = 28
+# Sums of doubles depend on their order, sums of decimals do not. Beyond this a square is no money.
+_LARGEST = 1e21
+
+KEYS = ("segment", "frequency", "recency", "T", "spend_x")
+SUMS = (
+    "customers",
+    "active",
+    "clv",
+    "margin",
+    "margin_spent",
+    "margin_2",
+    "margin_2_spent",
+    "margin_2_spent_2",
+)
+
+
+def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
+    """Sums over the customers of each segment who share purchases, recency and age.
+
+    Args:
+        scored: Rows of the scoring kernel; those without a value do not count.
+        large: Segments whose recency and age are rounded up to steps of four weeks.
+
+    Returns:
+        ``KEYS`` and ``SUMS`` as doubles: the number of customers, expected active ones, their clv,
+        and with margin c and spent s the sums of c, c s, c^2, c^2 s and c^2 s^2.
+    """
+    width = F.when(F.col("segment").isin(sorted(large)), COARSE_DAYS).otherwise(1)
+
+    def stepped(name: str) -> Column:
+        return (F.ceil(F.col(name) / width) * width).cast("int").alias(name)
+
+    c, s = F.col("margin"), F.col("spent")
+    parts = {
+        "active": F.col("p_active_365d"),
+        "clv": F.col("clv"),
+        "margin": c,
+        "margin_spent": c * s,
+        "margin_2": c * c,
+        "margin_2_spent": c * c * s,
+        "margin_2_spent_2": c * s * c * s,
+    }
+    valued = scored.where(F.col("clv").isNotNull()).select(
+        "segment",
+        "frequency",
+        stepped("recency"),
+        stepped("T"),
+        "spend_x",
+        *(
+            F.least(part, F.lit(_LARGEST)).cast("decimal(28,6)").alias(name)
+            for name, part in parts.items()
+        ),
+    )
+    summed = valued.groupBy(*KEYS).agg(
+        F.count(F.lit(1)).alias("customers"), *(F.sum(name).alias(name) for name in parts)
+    )
+    return summed.select(*KEYS, *(F.col(name).cast("double").alias(name) for name in SUMS))
