@@ -1,9 +1,6 @@
 """Money and time as plain functions of numbers and arrays: discounting, margin, value."""
 
-<<<<<<< HEAD
 from clv_spark.economics.discounting import rate_per_unit
-=======
-from clv_spark.economics.discounting import rate_per_unit, weight
 from clv_spark.economics.interval import (
     ValueDistribution,
     predictive_cdf,
@@ -17,7 +14,6 @@ from clv_spark.economics.total import (
     total_interval,
     value_patterns,
 )
->>>>>>> models
 from clv_spark.economics.value import CustomerValue, customer_value, past_margin, shrunk_rate
 
 __all__ = [
@@ -31,12 +27,8 @@ __all__ = [
     "predictive_interval",
     "rate_per_unit",
     "shrunk_rate",
-<<<<<<< HEAD
-=======
     "total_draws",
     "total_interval",
     "value_distribution",
     "value_patterns",
-    "weight",
->>>>>>> models
 ]

@@ -15,8 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clv_spark.economics import customer_value, past_margin, shrunk_rate
-from clv_spark.economics.interval import predictive_interval, value_distribution
+from clv_spark.economics import (
+    customer_value,
+    past_margin,
+    predictive_interval,
+    shrunk_rate,
+    value_distribution,
+)
 from clv_spark.errors import InputError
 from clv_spark.kernels.living_forecasts import NAMES, PERIODS, LivingForecasts, parameters_of
 from clv_spark.kernels.parameter_risk import SLOPE_NAMES, add_alive_slopes, relative_variance
