@@ -172,8 +172,8 @@ def _dependence(row: Row, max_correlation: float) -> Row:
         return {}
     return {
         "status": "spend_depends_on_frequency",
-        "message": f"{row['message']} Logarithms of frequency and spend correlate by {found:.2f}, which the "
-        "model takes for 0: the spend of frequent buyers is off in one direction.",
+        "message": f"{row['message']} Logarithms of frequency and spend correlate by {found:.2f}, "
+        "which the model takes for 0: the spend of frequent buyers is off in one direction.",
     }
 
 
