@@ -38,10 +38,13 @@ SOURCE = {
 }
 
 
+# As published: one model, and the first purchase left out of the spend.
+PUBLISHED = {"transactions": "bg_nbd", "spend_basis": "repeat"}
+
+
 def config(lake: Path, **sections: Any) -> Config:
-    return Config.model_validate(
-        {"lake": {"path": str(lake)}, "source": {"transactions": SOURCE}, **sections}
-    )
+    values = {"lake": {"path": str(lake)}, "source": {"transactions": SOURCE}, "models": PUBLISHED}
+    return Config.model_validate({**values, **sections})
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,10 @@ def test_purchases_are_the_published_ones(fits: dict[str, Row]) -> None:
         {"r": 0.24259453, "alpha": 4.41360220, "a": 0.79292189, "b": 2.42590632}, rel=1e-5
     )
     assert found["log_likelihood"] == pytest.approx(-9582.429206674, abs=1e-5)
+    assert found["standard_errors"] == pytest.approx(
+        {"r": 0.01256, "alpha": 0.37822, "a": 0.18573, "b": 0.70541}, rel=1e-3
+    )
+    assert (found["chosen"], found["spend_basis"]) == (True, None)
     assert found["bic"] == pytest.approx(4 * np.log(2357) + 2 * 9582.429206674, abs=1e-4)
 
 
@@ -76,6 +83,9 @@ def test_spend_is_the_published_one(fits: dict[str, Row]) -> None:
     )
     assert found["log_likelihood"] == pytest.approx(-4055.917694802, abs=1e-5)
     assert found["n_customers"] == 946
+    assert (found["chosen"], found["spend_basis"]) == (True, "repeat")
+    # The paper says .11.
+    assert found["frequency_spend_correlation"] == pytest.approx(0.1139, abs=5e-5)
 
 
 def test_counts_are_the_published_ones(fits: dict[str, Row]) -> None:

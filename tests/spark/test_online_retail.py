@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import Row
 
+from clv_spark.kernels.choose import USABLE
 from clv_spark.lake import Lake
 from clv_spark.schemas import (
     CLV_SCORES,
@@ -22,12 +23,14 @@ from clv_spark.schemas import (
     MODEL_PARAMETERS,
     PIPELINE_RUNS,
     REJECTED_TRANSACTIONS,
+    SEGMENT_SUMMARY,
     TABLES,
     Shape,
 )
 
 LINES = Path(__file__).parents[2] / "data" / "online_retail_ii.parquet"
 AS_OF = dt.date(2011, 12, 9)
+PURCHASE_MODELS = ("bg_nbd", "mbg_nbd", "pareto_nbd")
 # Written from the README of the data and conf/demo.yml, not from the package.
 COUNT = f"""
 WITH numbered AS (
@@ -193,15 +196,19 @@ def test_no_score_is_nan_or_negative_or_null_without_a_status(scores: pd.DataFra
     assert (scores[["p_alive", "p_active_365d", "return_rate"]] <= 1).to_numpy().all()
 
 
-def test_one_time_buyers_are_scored(scores: pd.DataFrame, fits: dict[Any, Row]) -> None:
+def test_one_time_buyers_are_scored(
+    scores: pd.DataFrame, features: pd.DataFrame, fits: dict[Any, Row]
+) -> None:
     once = scores[scores["frequency"] == 0]
     assert len(once) > 1000
-    assert (once["p_alive"] == 1).all()
+    assert (once["p_alive"] == 1).all() == (set(once["model"]) == {"bg_nbd + gamma_gamma"})
     assert (once["clv"] > 0).all()
     british = once[once["segment"] == "United Kingdom"]
+    # With all purchase days behind it, the spend rests on the one purchase and everybody's.
     spend = fits["gamma_gamma", "United Kingdom"]["parameters"]
-    mean = spend["p"] * spend["gamma"] / (spend["q"] - 1)
-    assert british["expected_order_value"].to_numpy() == pytest.approx(mean, rel=1e-9)
+    seen = features.loc[british.index, "gross_amount"].astype(float)
+    expected = spend["p"] * (spend["gamma"] + seen) / (spend["p"] + spend["q"] - 1)
+    assert british["expected_order_value"].to_numpy() == pytest.approx(expected.to_numpy())
     statuses = set(british["score_status"])
     assert statuses == {"one_purchase", "new"}
 
@@ -209,16 +216,21 @@ def test_one_time_buyers_are_scored(scores: pd.DataFrame, fits: dict[Any, Row]) 
 def test_a_large_country_has_its_own_parameters_and_others_the_global_ones(
     scores: pd.DataFrame, fits: dict[tuple[str, str], Row]
 ) -> None:
-    home, root = fits["bg_nbd", "United Kingdom"], fits["bg_nbd", "global"]
-    assert (home["status"], home["parameters_segment"]) == ("ok", "United Kingdom")
-    assert home["own_weight"] == 1
-    assert home["parameters"] != root["parameters"]
+    for model in PURCHASE_MODELS:
+        home, root = fits[model, "United Kingdom"], fits[model, "global"]
+        assert (home["status"], home["parameters_segment"]) == ("ok", "United Kingdom")
+        assert 0.5 < home["own_weight"] < 1
+        assert root["own_weight"] == 1
+        assert home["parameters"] != root["parameters"]
     for (model, segment), row in fits.items():
-        if model not in ("bg_nbd", "gamma_gamma") or segment in ("United Kingdom", "global"):
+        if model not in (*PURCHASE_MODELS, "gamma_gamma"):
             continue
-        if row["status"] == "ok":
-            # Spend needs 50 repeat buyers, purchases 200 customers as well.
-            assert (row["parameters_segment"], row["own_weight"]) == (segment, 1)
+        if segment in ("United Kingdom", "global"):
+            continue
+        if row["status"] in USABLE:
+            # Spend needs 50 customers with a mean, purchases 200 customers as well.
+            assert row["parameters_segment"] == segment
+            assert 0 < row["own_weight"] < 1
             assert model == "gamma_gamma"
             assert row["n_customers"] >= 50
             continue
@@ -239,12 +251,59 @@ def test_every_country_has_a_row_for_every_model(
     features: pd.DataFrame, fits: dict[tuple[str, str], Row]
 ) -> None:
     countries = {*features["country"], "global"}
-    for model in ("bg_nbd", "gamma_gamma", "return_rate"):
+    for model in (*PURCHASE_MODELS, "gamma_gamma", "return_rate"):
         assert {segment for name, segment in fits if name == model} == countries
     rows = {segment: row for (name, segment), row in fits.items() if name == "bg_nbd"}
     assert rows["global"]["n_customers"] == len(features)
     total = sum(row["n_customers"] for segment, row in rows.items() if segment != "global")
     assert total == len(features)
+
+
+def test_every_segment_has_one_chosen_model_of_purchases(
+    scores: pd.DataFrame, fits: dict[tuple[str, str], Row]
+) -> None:
+    chosen = {s: m for (m, s), row in fits.items() if row["chosen"] and m in PURCHASE_MODELS}
+    assert set(chosen) == {segment for _, segment in fits}
+    best = min(PURCHASE_MODELS, key=lambda model: fits[model, "global"]["bic"])
+    assert chosen["global"] == best
+    used = scores.groupby("segment")["model"].unique()
+    assert {s: m.tolist() for s, m in used.items()} == {
+        segment: [f"{model} + gamma_gamma"] for segment, model in chosen.items() if segment in used
+    }
+
+
+def test_frequent_buyers_spend_more_and_the_fit_says_so(fits: dict[tuple[str, str], Row]) -> None:
+    row = fits["gamma_gamma", "United Kingdom"]
+    assert row["log_frequency_spend_correlation"] == pytest.approx(0.25, abs=0.01)
+    assert row["status"] == "spend_depends_on_frequency"
+    assert "frequent buyers" in row["message"]
+    assert row["parameters_segment"] == "United Kingdom"
+
+
+def test_an_interval_holds_its_score_and_a_sum_is_surer_than_its_parts(
+    demo_lake: Lake, scores: pd.DataFrame
+) -> None:
+    assert (scores["clv_low"] <= scores["clv_high"]).all()
+    # With more than nine in ten to come back the value is within the interval, or near it.
+    active = scores[scores["p_active_365d"] > 0.95]
+    inside = (active["clv_low"] < active["clv"]) & (active["clv"] < active["clv_high"])
+    assert inside.mean() > 0.99
+    assert (scores.loc[scores["p_active_365d"] < 0.89, "clv_low"] == 0).all()
+    summary = demo_lake.read(SEGMENT_SUMMARY, AS_OF).toPandas().set_index("segment")
+    sums = scores.groupby("segment")[["clv", "clv_low", "clv_high", "p_active_365d"]].sum()
+    counts = scores["segment"].value_counts()
+    assert set(summary.index) == {*sums.index, "global"}
+    assert summary.loc["global", "customers"] == len(scores)
+    assert summary.loc["global", "clv_sum"] == pytest.approx(scores["clv"].sum(), rel=1e-8)
+    for segment, row in sums.iterrows():
+        found = summary.loc[segment]
+        assert found["customers"] == counts[segment]
+        assert found["clv_sum"] == pytest.approx(row["clv"], rel=1e-6, abs=1e-4)
+        assert found["active_customers"] == pytest.approx(row["p_active_365d"], abs=1e-2)
+        assert found["clv_sum_low"] < found["clv_sum"] < found["clv_sum_high"]
+    home, bounds = summary.loc["United Kingdom"], sums.loc["United Kingdom"]
+    width = home["clv_sum_high"] - home["clv_sum_low"]
+    assert width < 0.2 * (bounds["clv_high"] - bounds["clv_low"])
 
 
 def test_clv_is_what_its_parts_make(scores: pd.DataFrame) -> None:
