@@ -215,7 +215,9 @@ def test_the_pooled_gradient_balances_likelihood_and_prior(cdnow):
     pooled = fit_pooled(BG, cdnow.purchases(), None, prior)
     values = np.exp(COORDINATES.backward(np.array(summary.point)))
     assert [*pooled.parameters.values()] == pytest.approx(values.tolist(), rel=1e-12)
-    assert pooled.log_likelihood == pytest.approx(summary.log_likelihood, rel=1e-12)
+    rows = bg_nbd.log_likelihood(pooled.parameters, **cdnow.purchases())
+    assert pooled.log_likelihood == pytest.approx(np.sum(rows), rel=1e-12)
+    assert summary.log_likelihood == pytest.approx(np.sum(rows), rel=1e-12)
 
 
 def test_spend_is_pooled_as_well(cdnow, gg_fit):
@@ -287,3 +289,8 @@ def test_few_siblings_neither_close_nor_open_the_prior():
     apart = [exact_summary(CENTRE + shift, 0.01) for shift in (-4, 0, 4)]
     assert min(estimate_spread(same, PARENT).spread) > 0.1
     assert max(estimate_spread(apart, PARENT).spread) < 5
+
+
+def test_a_single_sibling_moves_the_centre_half_way_from_the_parent():
+    prior = estimate_spread([exact_summary(CENTRE + 0.4, 0.01)], PARENT)
+    assert np.array(prior.centre) - CENTRE == pytest.approx([0.2] * 4, abs=0.02)
