@@ -151,6 +151,40 @@ def test_the_lake_of_a_file_replaces_that_of_base(tmp_path: Path) -> None:
     assert (lake.path, lake.schema_) == (None, "clv")
 
 
+def test_segments_may_have_several_keys_outermost_first(tmp_path: Path) -> None:
+    columns = {**COLUMNS, "region": "r", "country": "c"}
+    path = config_file(tmp_path, "segments: [region, country]\n" + with_source(columns=columns))
+    assert load_config(path, environ={}).segments == ("region", "country")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fitted"),
+    [
+        ([], ("bg_nbd", "mbg_nbd", "pareto_nbd")),
+        (["models.candidates=[bg_bb, bg_nbd]"], ("bg_bb", "bg_nbd")),
+        (["models.transactions=pareto_nbd"], ("pareto_nbd",)),
+        (["models.transactions=bg_bb", "models.candidates=[bg_nbd]"], ("bg_bb",)),
+    ],
+)
+def test_auto_fits_its_candidates_and_a_named_model_is_fitted_alone(
+    overrides: list[str], fitted: tuple[str, ...]
+) -> None:
+    assert load_config(overrides=overrides, environ={}).models.purchases == fitted
+
+
+def test_an_opportunity_of_bg_bb_is_a_day_whatever_the_unit_of_time() -> None:
+    models = load_config(overrides=["models.time_unit=year"], environ={}).models
+    units = {name: models.unit(name) for name in ("bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb")}
+    assert units == {"bg_nbd": "year", "mbg_nbd": "year", "pareto_nbd": "year", "bg_bb": "day"}
+
+
+def test_choice_of_model_and_spend_can_be_set() -> None:
+    models = load_config(
+        overrides=["models.switch_margin=0", "models.spend_basis=repeat"], environ={}
+    ).models
+    assert (models.switch_margin, models.spend_basis) == (0.0, "repeat")
+
+
 def test_secrets_are_masked() -> None:
     config = load_config(
         overrides=[
@@ -185,13 +219,19 @@ def with_source(**changes: Any) -> str:
         ("value: {margin_rate: 30}", ["value.margin_rate"]),
         ("fit: {max_failed_share: 2}", ["fit.max_failed_share"]),
         ("fit: {cohort_start: June}", ["fit.cohort_start"]),
-        ("models: {transactions: pareto}", ["models.transactions", "bg_nbd"]),
+        ("models: {transactions: pareto}", ["models.transactions", "auto", "bg_nbd"]),
+        ("models: {candidates: []}", ["models.candidates", "each model once"]),
+        ("models: {candidates: [bg_nbd, bg_nbd]}", ["models.candidates", "each model once"]),
+        ("models: {candidates: [bg_nbd, auto]}", ["models.candidates", "pareto_nbd"]),
+        ("models: {switch_margin: -1}", ["models.switch_margin"]),
+        ("models: {spend_basis: first}", ["models.spend_basis", "repeat"]),
+        ("fit: {max_frequency_spend_correlation: 1.5}", ["fit.max_frequency_spend_correlation"]),
         ("models: {time_unit: month}", ["models.time_unit", "week"]),
         ("refunds: sometimes", ["refunds", "rate"]),
         ("lake: {path: null}", ["lake"]),
         ("lake: {path: a, schema: b}", ["lake", "keep one"]),
         ("lake: {catalog: main}", ["lake.schema"]),
-        ("segments: [a, b]", ["one level"]),
+        ("segments: [a, a]", ["segments", "name each key once"]),
         ("segments: [country]\n" + with_source(), ["does not map"]),
         ("segment_assignment: {country: latest}", ["segment_assignment"]),
         (with_source(timezone="Mars/Olympus"), ["Mars/Olympus", "Europe/London"]),

@@ -29,7 +29,9 @@ UNITS = (
     "JSON text",
     "UTC",
     "natural log units",
-    "own, 0 parent",
+    "true or false",
+    "in their units",
+    "products of their units",
     "(1 + rate)^(-t/365)",
     "documented reasons",
 )
