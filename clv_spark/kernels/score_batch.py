@@ -159,7 +159,9 @@ def score_batch(
     scores = purchases | _money(numbers, segments, settings, purchases, order_value)
     # What stays of a unit of gross spend.
     margin = scores["margin_rate"] * (1 - scores["return_rate"])
-    scores |= _interval(segments, purchases, living, spend, margin)
+    # With q <= 1 there is no expected value; then a range of values would not help anybody either.
+    known = np.where(np.isnan(scores["clv"]), np.nan, margin)
+    scores |= _interval(segments, purchases, living, spend, known)
     scores |= {"margin": margin, "spend_x": spend.x, "spent": spend.x * spend.m_x}
     columns = {name: batch.column(name) for name in OUTPUT_COLUMNS if name in batch.schema.names}
     columns |= {name: _nullable(values) for name, values in scores.items()}

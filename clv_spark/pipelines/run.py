@@ -14,7 +14,13 @@ from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.fit_models import fit_stage
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
-from clv_spark.schemas import CLV_SCORES, CUSTOMER_DAYS, CUSTOMER_FEATURES, MODEL_PARAMETERS
+from clv_spark.schemas import (
+    CLV_SCORES,
+    CUSTOMER_DAYS,
+    CUSTOMER_FEATURES,
+    MODEL_PARAMETERS,
+    SEGMENT_SUMMARY,
+)
 
 
 def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
     return this.outcome()
 
 
-_DATED = (CUSTOMER_FEATURES, MODEL_PARAMETERS, CLV_SCORES)
+_DATED = (CUSTOMER_FEATURES, MODEL_PARAMETERS, CLV_SCORES, SEGMENT_SUMMARY)
 
 
 def _oldest_kept(this: Run) -> dt.date | None:
