@@ -15,12 +15,12 @@ from clv_spark.models import MODELS, PURCHASE_MODELS, FitResult, fit
 
 Floats = NDArray[np.float64]
 
+# What a fit is for; all of it or nothing.
+ESTIMATES = ("parameters", "standard_errors", "covariance")
 COLUMNS = (
     "segment",
     "model",
-    "parameters",
-    "standard_errors",
-    "covariance",
+    *ESTIMATES,
     "log_likelihood",
     "bic",
     "comparable_bic",
@@ -98,7 +98,7 @@ def fit_segment(
         # A MemoryError is the executor's trouble, not the segment's: Spark has to see it.
         if isinstance(error, MemoryError):
             raise
-        row |= {"status": "failed", "parameters": None, "message": in_words(error)}
+        row |= {**dict.fromkeys(ESTIMATES), "status": "failed", "message": in_words(error)}
     return row
 
 
@@ -127,10 +127,12 @@ def _counts(patterns: pd.DataFrame, model: str) -> Row:
     if model == "gamma_gamma":
         names = ["frequency", "monetary_value", "customers"]
         x, m_x, weights = (patterns.sort_values(names)[name].to_numpy(np.float64) for name in names)
-        counts["frequency_spend_correlation"] = _correlation(x, m_x, weights)
-        # A few huge orders hide a dependence among all others; logarithms show it.
-        logs = _correlation(np.log(x), np.log(m_x), weights)
-        counts["log_frequency_spend_correlation"] = logs
+        # What has no logarithm the fit refuses, and says so.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            counts["frequency_spend_correlation"] = _correlation(x, m_x, weights)
+            # A few huge orders hide a dependence among all others; logarithms show it.
+            logs = _correlation(np.log(x), np.log(m_x), weights)
+            counts["log_frequency_spend_correlation"] = logs
     return counts
 
 

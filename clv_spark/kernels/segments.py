@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.fit_segment import ESTIMATES
 
 
 def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -85,14 +87,14 @@ def _with_parameters(
         message = f"{reason}: no segment above has parameters either"
         return {
             **row,
-            **dict.fromkeys(("parameters", "standard_errors", "covariance")),
+            **dict.fromkeys(ESTIMATES),
             "parameters_segment": None,
             "own_weight": 0.0,
             "message": message,
         }
     return {
         **row,
-        **{name: ancestor.get(name) for name in ("parameters", "standard_errors", "covariance")},
+        **{name: copy.copy(ancestor.get(name)) for name in ESTIMATES},
         "parameters_segment": ancestor["segment"],
         "own_weight": 0.0,
         "message": f"{reason}: takes the parameters of '{ancestor['segment']}'",
