@@ -34,7 +34,7 @@ def test_ok_keeps_its_own():
     assert own["message"] == "Not identified: ridge."
 
 
-@pytest.mark.parametrize("status", ["too_small", "not_identified", "failed"])
+@pytest.mark.parametrize("status", ["too_small", "degenerate", "not_identified", "failed"])
 def test_others_take_the_parents(status):
     taken = by_segment([row("global", None), row("uk", "global", status)])["uk"]
     assert taken["parameters"] == {"r": 6.0}
@@ -81,30 +81,63 @@ def test_the_callers_rows_stay_as_they_are():
     assert rows == before
 
 
+def test_the_pooled_fit_says_how_much_is_the_segments_own():
+    rows = [row("global", None), {**row("uk", "global"), "own_weight": 0.62}]
+    assert by_segment(rows)["uk"]["own_weight"] == 0.62
+    rows[1]["own_weight"] = 0.0
+    assert by_segment(rows)["uk"]["own_weight"] == 0.0
+    rows[1]["own_weight"] = None
+    assert by_segment(rows)["uk"]["own_weight"] == 1.0
+
+
+def test_parameters_come_with_their_uncertainty():
+    parent = row("global", None) | {"standard_errors": {"r": 0.5}, "covariance": [0.25]}
+    own = {"standard_errors": {"r": 9.0}, "covariance": [81.0], "own_weight": 0.9}
+    taken = by_segment([parent, row("uk", "global", "failed") | own])["uk"]
+    assert (taken["standard_errors"], taken["covariance"]) == ({"r": 0.5}, [0.25])
+    assert taken["own_weight"] == 0.0
+    nobody = by_segment([row("global", None, "failed") | own])["global"]
+    assert (nobody["parameters"], nobody["standard_errors"], nobody["covariance"]) == (None,) * 3
+
+
+def test_a_fit_of_spend_that_depends_on_frequency_is_used_and_given_to_others():
+    parent = row("global", None, "spend_depends_on_frequency") | {"parameters": {"q": 3.0}}
+    rows = by_segment([parent, row("uk", "global", "too_small")])
+    assert (rows["global"]["parameters_segment"], rows["global"]["own_weight"]) == ("global", 1.0)
+    assert rows["global"]["status"] == "spend_depends_on_frequency"
+    assert (rows["uk"]["parameters"], rows["uk"]["parameters_segment"]) == ({"q": 3.0}, "global")
+
+
 def test_failed_share_counts_customers_of_failed_leaves():
-    rows = take_parents(
-        [
-            row("global", None, n=100),
-            row("uk", "global", "failed", n=5),
-            row("de", "global", "too_small", n=20),
-            row("fr", "global", n=75),
-            row("global", None, n=9, model="gamma_gamma"),
-        ]
-    )
-    assert failed_share(rows, "bg_nbd") == 0.05
-    assert failed_share(rows, "gamma_gamma") == 0.0
+    rows = [
+        row("global", None, n=100),
+        row("uk", "global", "failed", n=5),
+        row("de", "global", "too_small", n=20),
+        row("fr", "global", n=75),
+    ]
+    assert failed_share(take_parents(rows)) == 0.05
+
+
+def test_failed_share_is_of_the_rows_that_scores_use_whatever_their_models():
+    rows = [
+        row("global", None, n=100, model="mbg_nbd"),
+        row("uk", "global", "failed", n=5, model="mbg_nbd"),
+        row("fr", "global", n=95, model="bg_nbd"),
+    ]
+    assert failed_share(take_parents(rows)) == 0.05
 
 
 def test_failed_share_is_one_when_nobody_has_parameters():
     rows = take_parents(
         [row("global", None, "failed", n=30), row("uk", "global", "too_small", n=30)]
     )
-    assert failed_share(rows, "bg_nbd") == 1.0
-    assert failed_share(rows, "gamma_gamma") == 1.0
+    assert failed_share(rows) == 1.0
+    assert failed_share([]) == 1.0
+    assert failed_share(take_parents([row("global", None, n=0)])) == 1.0
 
 
 def test_a_failed_inner_segment_is_no_leaf():
     rows = take_parents(
         [row("global", None, "failed"), row("land", "global", "failed"), row("uk", "land")]
     )
-    assert failed_share(rows, "bg_nbd") == 0.0
+    assert failed_share(rows) == 0.0

@@ -6,6 +6,8 @@ each (frequency, floor(ln mean / 0.002)).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,9 +28,9 @@ def repeaters() -> pd.DataFrame:
     return pd.DataFrame({"segment": "one", "frequency": x, "monetary_value": mean})
 
 
-def fitted(patterns: pd.DataFrame) -> pd.Series:
-    least = {"min_customers": 1, "min_repeaters": 1}
-    return fit_segment(patterns, model="gamma_gamma", unit_days=7, **least).iloc[0]
+def fitted(patterns: pd.DataFrame) -> dict[str, Any]:
+    least = {"min_customers": 1, "min_repeaters": 1, "max_correlation": 0.2}
+    return fit_segment(patterns, model="gamma_gamma", unit_days=7, **least)
 
 
 def test_buckets_and_exact_rows_agree() -> None:
@@ -48,4 +50,8 @@ def test_buckets_and_exact_rows_agree() -> None:
     assert by_bucket["n_customers"] == REPEATERS
     assert by_bucket["parameters"] == pytest.approx(by_row["parameters"], rel=2e-4)
     assert by_bucket["parameters"] != by_row["parameters"]
+    errors = by_row["standard_errors"]
+    assert by_bucket["standard_errors"] == pytest.approx(errors, rel=1e-3)
+    name = "log_frequency_spend_correlation"
+    assert by_bucket[name] == pytest.approx(by_row[name], abs=1e-5)
     assert by_row["parameters"] == pytest.approx({"p": 6.25, "q": 3.74, "gamma": 15.44}, rel=0.05)
