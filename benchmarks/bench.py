@@ -24,10 +24,8 @@ from typing import Any
 
 import psutil
 import yaml
-from report import ROOT, machine, render, table
+from report import PAGE, ROOT, machine, publish, table
 
-RESULTS = ROOT / "benchmarks" / "results.json"
-PERFORMANCE = ROOT / "docs" / "performance.md"
 AS_OF = "2023-12-31"
 COLUMNS = ("customer_id", "event_time", "amount", "country", "currency")
 SAMPLE_SECONDS = 0.2
@@ -47,6 +45,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are ended too
 
     options.work = options.work.resolve()
+    surroundings = machine()
     lines, made = lines_for(options)
     sides: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
     for number in range(1, options.rounds + 1):
@@ -66,12 +65,13 @@ def main() -> None:
         "peer": "one model for all" if options.global_peer else "one model per country",
         "rounds": options.rounds,
         "command": " ".join(["python", "benchmarks/bench.py", *sys.argv[1:]]),
-        **machine(),
+        **surroundings,
         "ours": best["ours"],
         "peer_result": best["peer"],
     }
     say(table(entry))
-    record(entry)
+    publish("results.json", entry, ("lines", "ids", "peer", "customers"))
+    say(f"wrote {PAGE.relative_to(ROOT)}")
 
 
 def lines_for(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
@@ -194,18 +194,6 @@ def resident(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
-
-
-def record(entry: dict[str, Any]) -> None:
-    """Keep the entry in place of an older one of the same size and kind, and write the page."""
-    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    key = ("lines", "customers", "ids", "peer")
-    kept = [one for one in kept if any(one[name] != entry[name] for name in key)]
-    kept = sorted([*kept, entry], key=lambda one: (one["lines"], one["ids"], one["peer"]))
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    PERFORMANCE.parent.mkdir(exist_ok=True)
-    PERFORMANCE.write_text(render(kept), encoding="utf-8")
-    say(f"wrote {PERFORMANCE.relative_to(ROOT)}")
 
 
 def say(text: str) -> None:

@@ -6,13 +6,15 @@ of x and T differ among millions of customers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv_spark.economics import rate_per_unit
+from clv_spark.economics.interval import MANY_PURCHASES
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.models.model import PurchaseModel
 
@@ -35,6 +37,9 @@ NAMES = (
 SLOPES = 4
 # A step in the logarithm of a parameter. Not smaller: a forecast is exact to 1e-8.
 SLOPE_WIDTH = 1e-3
+# Slopes are taken at x and T with so many leading bits: they change slowly with both, and the
+# bounds of an interval move by less than a thousandth of their distance.
+LEADING_BITS = 4
 # Pairs kept per worker before it begins anew: 2 million are about 200 MB.
 MOST_PAIRS = 2_000_000
 # Bits of a key: parameters, then frequency, then age in days.
@@ -59,6 +64,49 @@ class PurchaseParameters:
 
 
 @dataclass
+class _Memory:
+    """Rows of numbers by key, learned when first asked for."""
+
+    width: int
+    size: int = 0
+    # Keys in ascending order, and where the row of each is.
+    keys: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    places: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    rows: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begins with nothing known."""
+        self.rows = np.empty((0, self.width))
+
+    def of(self, key: Integers, learn: Callable[[Integers], Floats]) -> Floats:
+        """The numbers of these keys, a column each.
+
+        Args:
+            key: One per column, in any order and not distinct.
+            learn: Gives the columns of some positions of ``key``.
+        """
+        wanted, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        new = ~np.isin(wanted, self.keys, assume_unique=True)
+        if new.any():
+            self._add(wanted[new], learn(first[new]))
+        found = self.places[np.searchsorted(self.keys, wanted)]
+        return np.ascontiguousarray(self.rows[found[inverse]].T)
+
+    def _add(self, keys: Integers, columns: Floats) -> None:
+        end = self.size + keys.size
+        if end > self.rows.shape[0]:
+            # Twice what is needed, so that growing costs little however small the steps are.
+            rows = np.empty((2 * end, self.width))
+            rows[: self.size] = self.rows[: self.size]
+            self.rows = rows
+        self.rows[self.size : end] = columns.T
+        keys = np.concatenate([self.keys, keys])
+        places = np.concatenate([self.places, np.arange(self.size, end)])
+        order = np.argsort(keys, kind="stable")
+        self.keys, self.places, self.size = keys[order], places[order], end
+
+
+@dataclass
 class LivingForecasts:
     """A worker's memory of forecasts; results do not depend on what it holds.
 
@@ -70,8 +118,17 @@ class LivingForecasts:
     horizon_days: int
     annual_discount_rate: float
     _numbers: dict[PurchaseParameters, int] = field(default_factory=dict)
-    _keys: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    _values: Floats = field(default_factory=lambda: np.empty((len(NAMES) + SLOPES, 0)))
+    _forecasts: _Memory = field(init=False)
+    _slopes: _Memory = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begins with nothing known."""
+        self._forget()
+
+    @property
+    def pairs(self) -> int:
+        """How many forecasts are known."""
+        return self._forecasts.size
 
     def of(
         self, sets: Sequence[PurchaseParameters], codes: Integers, x: Integers, T: Integers
@@ -88,71 +145,53 @@ class LivingForecasts:
             By ``NAMES`` and slope_0 to slope_3 one value per customer; residual is NaN without a
             discount rate.
         """
-        if self._keys.size > MOST_PAIRS:
-            self._numbers.clear()
-            self._keys, self._values = self._keys[:0], self._values[:, :0]
+        if self._forecasts.size > MOST_PAIRS:
+            self._forget()
         numbers = [self._numbers.setdefault(one, len(self._numbers)) for one in sets]
         number = np.array(numbers, dtype=np.int64)[codes]
-        key = (number << (_X_BITS + _T_BITS)) | (x << _T_BITS) | T
-        wanted, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        known = np.isin(wanted, self._keys, assume_unique=True)
-        new = first[~known]
-        if new.size:
-            self._learn(wanted[~known], sets, codes[new], x[new], T[new])
-        values = self._values[:, np.searchsorted(self._keys, wanted)][:, inverse]
+
+        def learn(new: Integers) -> Floats:
+            return self._learn(number[new], sets, codes[new], x[new], T[new])
+
+        values = self._forecasts.of(_key(number, x, T), learn)
         names = (*NAMES, *(f"slope_{number}" for number in range(SLOPES)))
         return dict(zip(names, values, strict=True))
 
+    def _forget(self) -> None:
+        self._numbers.clear()
+        self._forecasts, self._slopes = _Memory(len(NAMES) + SLOPES), _Memory(SLOPES)
+
     def _learn(
         self,
-        keys: Integers,
+        number: Integers,
         sets: Sequence[PurchaseParameters],
         codes: Integers,
         x: Integers,
         T: Integers,
-    ) -> None:
-        values = np.empty((self._values.shape[0], keys.size))
-        values[: len(NAMES)] = self._forecast(sets, codes, x, T, 0, 0.0)
-        uncertain = np.array([one.uncertain for one in sets])[codes]
-        values[len(NAMES) :] = 0.0
-        rows = np.flatnonzero(uncertain)
+    ) -> Floats:
+        values = np.zeros((len(NAMES) + SLOPES, x.size))
+        values[: len(NAMES)] = self._forecast(sets, codes, x, T)
+        rows = np.flatnonzero(np.array([one.uncertain for one in sets])[codes])
         if rows.size:
-            discounted = NAMES.index("discounted")
-            for letter in range(len(sets[0].values)):
-                up, down = (
-                    self._forecast(sets, codes[rows], x[rows], T[rows], letter, sign * SLOPE_WIDTH)
-                    for sign in (1, -1)
-                )
-                slope = log_slope(up[discounted], down[discounted], SLOPE_WIDTH)
-                values[len(NAMES) + letter, rows] = slope
-        order = np.argsort(np.concatenate([self._keys, keys]), kind="stable")
-        self._keys = np.concatenate([self._keys, keys])[order]
-        self._values = np.concatenate([self._values, values], axis=1)[:, order]
+            codes, x, T = codes[rows], rounded(x[rows]), rounded(T[rows])
+
+            def learn(new: Integers) -> Floats:
+                return self._slopes_of(sets, codes[new], x[new], T[new])
+
+            values[len(NAMES) :, rows] = self._slopes.of(_key(number[rows], x, T), learn)
+        return values
 
     def _forecast(
-        self,
-        sets: Sequence[PurchaseParameters],
-        codes: Integers,
-        x: Integers,
-        T: Integers,
-        letter: int,
-        step: float,
+        self, sets: Sequence[PurchaseParameters], codes: Integers, x: Integers, T: Integers
     ) -> Floats:
-        """``NAMES`` by customers, with one parameter moved by a step in its logarithm."""
+        """``NAMES`` by customers."""
         model, unit = PURCHASE_MODELS[sets[0].model], sets[0].unit_days
         params = parameters_of(sets, codes, model)
-        params[model.MODEL.parameters[letter]] = params[model.MODEL.parameters[letter]] * np.exp(
-            step
-        )
         x_, T_ = x.astype(np.float64), T / unit
         days = sorted({*PERIODS, self.horizon_days})
         rate = rate_per_unit(self.annual_discount_rate, unit)
         found = model.forecast_if_alive(params, [day / unit for day in days], rate, x_, T_)
         year, end = days.index(365), days.index(self.horizon_days)
-        # Any last purchase will do: given alive it makes no difference.
-        t_x = np.where(x_ > 0, T_, 0.0)
-        today = model.probability_alive(params, x_, t_x, T_)
-        later = model.probability_alive(params, x_, t_x, T_, self.horizon_days / unit)
         residual = np.full(x.size, np.nan) if found.residual is None else found.residual
         rows = {
             **{f"expected_{day}": found.expected[days.index(day)] for day in PERIODS},
@@ -161,10 +200,69 @@ class LivingForecasts:
             "none": found.none[end],
             "discounted": found.discounted[end],
             "discounted_square": found.discounted_square[end],
-            "stays": np.divide(later, today, out=np.zeros_like(today), where=today > 0),
+            "stays": np.ones(x.size),
             "residual": residual,
         }
+        # Where few purchases are to come it does not matter who stays, and it costs as much as the
+        # rest.
+        many = np.flatnonzero(rows["purchases"] > MANY_PURCHASES * (1 - rows["none"]))
+        few = {name: values[many] for name, values in params.items()}
+        rows["stays"][many] = self._stays(model, few, x_[many], T_[many], unit)
         return np.stack([rows[name] for name in NAMES])
+
+    def _stays(
+        self, model: PurchaseModel, params: Mapping[str, Floats], x: Floats, T: Floats, unit: int
+    ) -> Floats:
+        """Probability that who is alive still is at the horizon."""
+        # Any last purchase will do: given alive it makes no difference.
+        t_x = np.where(x > 0, T, 0.0)
+        today = model.probability_alive(params, x, t_x, T)
+        later = model.probability_alive(params, x, t_x, T, self.horizon_days / unit)
+        return np.divide(later, today, out=np.zeros_like(today), where=today > 0)
+
+    def _slopes_of(
+        self, sets: Sequence[PurchaseParameters], codes: Integers, x: Integers, T: Integers
+    ) -> Floats:
+        """Slopes of the logarithm of "discounted" by the logarithms of the parameters."""
+        model, unit = PURCHASE_MODELS[sets[0].model], sets[0].unit_days
+        params = parameters_of(sets, codes, model)
+        times = [self.horizon_days / unit]
+        rate = rate_per_unit(self.annual_discount_rate, unit)
+
+        def discounted(moved: Mapping[str, Floats]) -> Floats:
+            forecast = model.forecast_if_alive(moved, times, rate, x.astype(np.float64), T / unit)
+            return forecast.discounted[0]
+
+        slopes = np.zeros((SLOPES, x.size))
+        here = discounted(params)
+        for letter, name in enumerate(model.MODEL.parameters):
+            up = discounted({**params, name: params[name] * np.exp(SLOPE_WIDTH)})
+            slopes[letter] = log_slope(up, here, SLOPE_WIDTH)
+        return slopes
+
+
+@lru_cache(maxsize=1)
+def worker_forecasts(horizon_days: int, annual_discount_rate: float) -> LivingForecasts:
+    """The memory of this process: a worker of Spark keeps it from one partition to the next."""
+    return LivingForecasts(horizon_days, annual_discount_rate)
+
+
+def rounded(values: Integers) -> Integers:
+    """Numbers to their leading bits, off by a sixteenth at most, so that few are left.
+
+    Example:
+        >>> rounded(np.array([0, 7, 300, 1095])).tolist()
+        [0, 7, 304, 1088]
+    """
+    lost = np.maximum(np.frexp(values.astype(np.float64))[1] - LEADING_BITS, 0)
+    half = (1 << lost) >> 1
+    found: Integers = (values + half) >> lost << lost
+    return found
+
+
+def _key(number: Integers, x: Integers, T: Integers) -> Integers:
+    key: Integers = (number << (_X_BITS + _T_BITS)) | (x << _T_BITS) | T
+    return key
 
 
 def parameters_of(
@@ -175,8 +273,8 @@ def parameters_of(
     return {name: table[codes, place] for place, name in enumerate(model.MODEL.parameters)}
 
 
-def log_slope(up: Floats, down: Floats, width: float) -> Floats:
-    """Derivative of a logarithm from its ends; 0 where there is nothing to take it of."""
-    some = (up > 0) & (down > 0)
-    slope: Floats = np.log(np.where(some, up, 1.0) / np.where(some, down, 1.0)) / (2 * width)
+def log_slope(up: Floats, here: Floats, width: float) -> Floats:
+    """Derivative of a logarithm from a point and one beside; 0 where there is nothing to take."""
+    some = (up > 0) & (here > 0)
+    slope: Floats = np.log(np.where(some, up, 1.0) / np.where(some, here, 1.0)) / width
     return slope

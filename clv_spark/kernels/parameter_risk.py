@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv_spark.kernels.living_forecasts import SLOPE_WIDTH, SLOPES, log_slope
-from clv_spark.kernels.segment_table import SPEND_LETTERS, ModelRows, SegmentTable
+from clv_spark.kernels.segment_table import SPEND_LETTERS, Covariances, ModelRows, SegmentTable
 from clv_spark.models import PURCHASE_MODELS, gamma_gamma
 
 Floats = NDArray[np.float64]
@@ -38,12 +38,11 @@ def add_alive_slopes(
     model = PURCHASE_MODELS[part.model]
     few = {name: values[rows] for name, values in params.items()}
     x, t_x, T = (column[rows] for column in pattern)
+    here = model.probability_alive(few, x, t_x, T)
     for number, name in enumerate(model.MODEL.parameters):
-        up, down = (
-            model.probability_alive({**few, name: few[name] * np.exp(step)}, x, t_x, T)
-            for step in (SLOPE_WIDTH, -SLOPE_WIDTH)
-        )
-        living[f"slope_{number}"][part.rows[rows]] += log_slope(up, down, SLOPE_WIDTH)
+        moved = {**few, name: few[name] * np.exp(SLOPE_WIDTH)}
+        up = model.probability_alive(moved, x, t_x, T)
+        living[f"slope_{number}"][part.rows[rows]] += log_slope(up, here, SLOPE_WIDTH)
 
 
 def relative_variance(
@@ -65,31 +64,29 @@ def relative_variance(
         m_x: Mean spend.
     """
     variance = np.zeros(x.size)
-    rows, covariance = segments.purchases_covariance()
-    if rows.any():
-        slopes = np.stack([living[name][rows] for name in SLOPE_NAMES], axis=1)
-        variance[rows] += _quadratic(slopes, covariance)
-    rows, covariance = segments.spend_covariance()
-    if rows.any():
+    purchases = segments.purchases_covariance()
+    if purchases.rows.size:
+        slopes = [living[name][purchases.rows] for name in SLOPE_NAMES]
+        variance[purchases.rows] += _quadratic(slopes, purchases)
+    money = segments.spend_covariance()
+    rows = money.rows
+    if rows.size:
         few = {name: values[rows] for name, values in spend.items()}
-        columns = []
+        slopes = []
+        here = gamma_gamma.expected_spend(few, x[rows], m_x[rows])
         for name in SPEND_LETTERS:
-            up, down = (
-                gamma_gamma.expected_spend(
-                    {**few, name: few[name] * np.exp(step)}, x[rows], m_x[rows]
-                )
-                for step in (SLOPE_WIDTH, -SLOPE_WIDTH)
-            )
-            columns.append(log_slope(up, down, SLOPE_WIDTH))
-        variance[rows] += _quadratic(np.stack(columns, axis=1), covariance)
+            moved = {**few, name: few[name] * np.exp(SLOPE_WIDTH)}
+            up = gamma_gamma.expected_spend(moved, x[rows], m_x[rows])
+            slopes.append(log_slope(up, here, SLOPE_WIDTH))
+        variance[rows] += _quadratic(slopes, money)
     return variance
 
 
-def _quadratic(slopes: Floats, covariance: Floats) -> Floats:
+def _quadratic(slopes: Sequence[Floats], covariances: Covariances) -> Floats:
     # Written out in a fixed order: a sum by a matrix product may depend on the rows beside.
-    size = slopes.shape[1]
-    total = np.zeros(slopes.shape[0])
-    for i in range(size):
-        for j in range(size):
-            total += slopes[:, i] * covariance[:, i, j] * slopes[:, j]
+    total = np.zeros(covariances.rows.size)
+    for i in range(covariances.table.shape[1]):
+        for j in range(i + 1):
+            once = covariances.table[:, i, j] * (1 if i == j else 2)
+            total += slopes[i] * slopes[j] * once[covariances.codes]
     return np.maximum(total, 0.0)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from clv_spark.kernels.living_forecasts import PurchaseParameters
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 SPEND_LETTERS = ("p", "q", "gamma")
 # Below this variance of every log-parameter a customer's own chance hides the parameters' error:
@@ -81,6 +80,21 @@ class ModelRows:
 
 
 @dataclass(frozen=True)
+class Covariances:
+    """The covariances of segments, for the rows where they make a difference.
+
+    Attributes:
+        rows: Positions in the batch.
+        codes: Position of each of these rows' matrix in ``table``.
+        table: One matrix per segment.
+    """
+
+    rows: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    table: Floats
+
+
+@dataclass(frozen=True)
 class SegmentTable:
     """The parameters of the segments of a batch and the segment of each row.
 
@@ -137,11 +151,11 @@ class SegmentTable:
             for letter in SPEND_LETTERS
         }
 
-    def purchases_covariance(self) -> tuple[Flags, Floats]:
-        """Where it counts, and there the covariance of the logarithms of purchase parameters."""
+    def purchases_covariance(self) -> Covariances:
+        """Where it counts, the covariance of the logarithms of purchase parameters."""
         return self._covariance([e.purchases_covariance if e else () for e in self.entries])
 
-    def spend_covariance(self) -> tuple[Flags, Floats]:
+    def spend_covariance(self) -> Covariances:
         """The same for the parameters of spend."""
         return self._covariance([e.spend_covariance if e else () for e in self.entries])
 
@@ -177,13 +191,13 @@ class SegmentTable:
         ]
         return np.array(taken, dtype=np.bool_)[self.codes]
 
-    def _covariance(self, matrices: Sequence[Matrix]) -> tuple[Flags, Floats]:
+    def _covariance(self, matrices: Sequence[Matrix]) -> Covariances:
         counts = [is_uncertain(matrix) for matrix in matrices]
         size = max((len(matrix) for matrix in matrices), default=0)
         zero = np.zeros((size, size))
         table = np.array([m if c else zero for m, c in zip(matrices, counts, strict=True)])
-        rows = np.array(counts, dtype=np.bool_)[self.codes]
-        return rows, table[self.codes[rows]]
+        rows = np.flatnonzero(np.array(counts, dtype=np.bool_)[self.codes])
+        return Covariances(rows, self.codes[rows], table)
 
     def _spread(self, values: Sequence[float]) -> Floats:
         return np.array(values, dtype=np.float64)[self.codes]

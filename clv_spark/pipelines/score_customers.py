@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
+from clv_spark.kernels.living_forecasts import worker_forecasts
 from clv_spark.kernels.score_batch import (
     OUTPUT_COLUMNS,
-    LivingForecasts,
     ScoreSettings,
     SegmentParameters,
     score_batch,
@@ -61,6 +61,7 @@ def score_stage(run: Run) -> Commit:
         raise InputError(
             f"model_parameters holds no fit up to {run.date}; run fit-models for that date first"
         )
+    run.lake.ensure(MODEL_PARAMETERS)
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
     return run.stage(
         CLV_SCORES,
@@ -126,7 +127,7 @@ def score_batches(
     )
 
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        forecasts = LivingForecasts(value.horizon_days, value.annual_discount_rate)
+        forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate)
         for batch in batches:
             # A segment that appeared after the fit is scored like everybody.
             default = parameters.get(GLOBAL)

@@ -1,0 +1,3 @@
+def fits_section(e): return ""
+def scoring_section(e): return ""
+def circumstances(e): return ""
