@@ -32,7 +32,7 @@ test-fast: setup ## The tests that need no JVM (under 30 seconds)
 	$(call LIMIT,300) $(PY) -m pytest -q -m "$(FAST)"
 
 test: check ## Style, types and all tests except the long ones (under 10 minutes)
-	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -m "not long"
+	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"
 
 test-faults: setup ## Kill real runs at every named point, also the long cases
 	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -m faults

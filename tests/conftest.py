@@ -1,4 +1,4 @@
-"""Shared by all tests: one Spark session, configurations on temporary lakes, markers by folder."""
+"""Shared by all tests: one Spark session a process, configurations on temporary lakes, markers by folder."""
 
 from __future__ import annotations
 
@@ -44,11 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(ROOT).parts[1]
         if folder in MARKED_FOLDERS:
             item.add_marker(getattr(pytest.mark, folder))
+        item.add_marker(pytest.mark.xdist_group(_group_of(item.path)))
+
+
+def _group_of(path: Path) -> str:
+    """Tests of a group run in one process, one after the other, as they share what is costly."""
+    if path.parent.name in ("ops", "faults", "cluster"):
+        return "operation"
+    return "demo" if path.name in ("test_online_retail.py", "test_notebook.py") else str(path)
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one session of the whole test run."""
+    """The one session of a test process."""
     from clv_spark.session import get_session
 
     warehouse = str(tmp_path_factory.mktemp("warehouse"))

@@ -125,6 +125,8 @@ def _last_choice(run: Run) -> dict[str, str]:
     before = run.lake.newest_slice(MODEL_PARAMETERS, run.date - dt.timedelta(days=1))
     if before is None:
         return {}
+    # A table of another schema version is refused with a word, before a column is missed.
+    run.lake.ensure(MODEL_PARAMETERS)
     rows = run.lake.read(MODEL_PARAMETERS, before).where("chosen").select("segment", "model")
     purchases = F.col("model").isin(list(PURCHASE_MODELS))
     return {row["segment"]: row["model"] for row in rows.where(purchases).collect()}

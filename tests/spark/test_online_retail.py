@@ -207,7 +207,9 @@ def test_one_time_buyers_are_scored(
     # With all purchase days behind it, the spend rests on the one purchase and everybody's.
     spend = fits["gamma_gamma", "United Kingdom"]["parameters"]
     seen = features.loc[british.index, "gross_amount"].astype(float)
-    expected = spend["p"] * (spend["gamma"] + seen) / (spend["p"] + spend["q"] - 1)
+    # Who only had goods for nothing is taken for somebody of whom no purchase is known.
+    x = (seen > 0).astype(float)
+    expected = spend["p"] * (spend["gamma"] + seen) / (spend["p"] * x + spend["q"] - 1)
     assert british["expected_order_value"].to_numpy() == pytest.approx(expected.to_numpy())
     statuses = set(british["score_status"])
     assert statuses == {"one_purchase", "new"}
