@@ -1,4 +1,4 @@
-"""A batch of customers in, scores out: meanings, statuses, nulls, and the same bits always."""
+"""A batch of customers in, scores out: what every column means, statuses and nulls."""
 
 from __future__ import annotations
 
@@ -9,30 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from clv_spark.economics import predictive_cdf, value_distribution
 from clv_spark.errors import InputError
 from clv_spark.kernels.score_batch import (
     OUTPUT_COLUMNS,
+    LivingForecasts,
     ScoreSettings,
-    SegmentParameters,
     score_batch,
 )
-from clv_spark.models import bg_nbd, gamma_gamma
+from clv_spark.models import PURCHASE_MODELS, gamma_gamma
+from tests.kernels.worlds import MODELS, SCHEMA, SPEND, covariance, named, random_batch, segment
 
-PURCHASES = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
-SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
-SETTINGS = ScoreSettings(
-    unit_days=7, horizon_days=730, annual_discount_rate=0.1, refunds="rate", new_customer_days=30
-)
-UK = SegmentParameters(
-    segment="uk",
-    purchases=PURCHASES,
-    purchases_segment="uk",
-    spend=SPEND,
-    spend_segment="uk",
-    return_rate=0.1,
-    return_prior_amount=50.0,
-    margin_rate=0.3,
-)
+pytestmark = pytest.mark.filterwarnings("error")
+
+SETTINGS = ScoreSettings(refunds="rate", spend_basis="repeat", new_customer_days=30)
+HORIZON = 730
+UK = segment()
 CUSTOMER = {
     "customer_id": "c1",
     "segment": "uk",
@@ -44,20 +36,23 @@ CUSTOMER = {
     "refund_amount": 20.0,
     "margin_amount": None,
 }
-SCHEMA = pa.schema(
-    [
-        ("customer_id", pa.string()),
-        ("segment", pa.string()),
-        ("frequency", pa.int32()),
-        ("recency", pa.int32()),
-        ("T", pa.int32()),
-        ("monetary_value", pa.float64()),
-        ("gross_amount", pa.float64()),
-        ("refund_amount", pa.float64()),
-        ("margin_amount", pa.float64()),
-    ]
+# Who bought often has two humps, who bought once may be new, and somebody is long gone.
+CUSTOMERS = [
+    CUSTOMER,
+    {**CUSTOMER, "frequency": 0, "recency": 0, "monetary_value": None},
+    {**CUSTOMER, "frequency": 40, "recency": 260, "gross_amount": 900.0},
+    {**CUSTOMER, "frequency": 9, "recency": 30, "T": 800},
+    {**CUSTOMER, "frequency": 1, "recency": 3, "T": 5},
+]
+INTERVAL = ("clv_low", "clv_high")
+MONEY = (
+    "expected_order_value",
+    "expected_revenue_365d",
+    "clv",
+    *INTERVAL,
+    "residual_clv",
+    "total_clv",
 )
-MONEY = ("expected_order_value", "expected_revenue_365d", "clv", "residual_clv", "total_clv")
 PREDICTIONS = (
     "p_alive",
     "p_active_365d",
@@ -72,76 +67,162 @@ def batch_of(*customers):
     return pa.RecordBatch.from_pylist(list(customers), schema=SCHEMA)
 
 
-def score(settings=SETTINGS, parameters=None, default=None, **customer):
-    batch = batch_of({**CUSTOMER, **customer})
-    scored = score_batch(batch, settings, {"uk": UK} if parameters is None else parameters, default)
+def scores(customers, settings=SETTINGS, parameters=None, default=None, rate=0.1):
+    forecasts = LivingForecasts(HORIZON, rate)
+    known = {"uk": UK} if parameters is None else parameters
+    scored = score_batch(batch_of(*customers), settings, known, forecasts, default)
     assert scored.schema.names == list(OUTPUT_COLUMNS)
-    return scored.to_pylist()[0]
+    return scored.to_pylist()
 
 
-def random_batch(size, segments=("uk", "de", "fr"), seed=11):
-    random = np.random.default_rng(seed)
-    T = random.integers(1, 900, size)
-    x = np.where(random.random(size) < 0.4, 0, np.minimum(random.geometric(0.3, size), T))
-    recency = np.where(x > 0, random.integers(np.minimum(x, T), T + 1), 0)
-    columns = {
-        "customer_id": [f"c{row}" for row in range(size)],
-        "segment": random.choice(segments, size),
-        "frequency": x,
-        "recency": recency,
-        "T": T,
-        "monetary_value": pa.array(random.gamma(2, 20, size), mask=x == 0),
-        "gross_amount": random.gamma(2, 60, size),
-        "refund_amount": random.gamma(1, 10, size),
-        "margin_amount": pa.array(random.gamma(2, 9, size), mask=random.random(size) < 0.5),
+def score(*args, **customer):
+    options = {
+        name: customer.pop(name)
+        for name in ("settings", "parameters", "default", "rate")
+        if name in customer
     }
-    return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+    return scores([{**CUSTOMER, **customer}], *args, **options)[0]
 
 
-def three_segments():
-    other = {**PURCHASES, "a": 0.5, "alpha": 7.0}
+def expected_of(customer, entry):
+    """The columns of a customer, each from the functions of the models."""
+    model, params, unit = PURCHASE_MODELS[entry.model], named(entry.model), entry.unit_days
+    past = (customer["frequency"], customer["recency"] / unit, customer["T"] / unit)
+    delta = math.log(1.1) * unit / 365
+    mean = customer["monetary_value"] or 0.0
+    order = float(gamma_gamma.expected_spend(SPEND, past[0], mean))
+    returned = (20 + 50 * 0.1) / (customer["gross_amount"] + 50)
+    kept = 0.3 * order * (1 - returned)
+    year = float(model.expected_purchases(params, 365 / unit, *past))
+
+    def discounted(time):
+        return float(model.discounted_expected_purchases(params, delta, time, *past))
+
+    clv = kept * discounted(HORIZON / unit)
+    history = 0.3 * (customer["gross_amount"] - 20)
     return {
-        "uk": UK,
-        "de": replace(UK, segment="de", purchases=other, purchases_segment="de"),
-        "fr": replace(UK, segment="fr"),
-    }
-
-
-def test_every_number_has_its_meaning():
-    row = score()
-    weeks = (2, 213 / 7, 272 / 7)
-    alive = float(bg_nbd.probability_alive(PURCHASES, *weeks))
-    delta = math.log(1.1) * 7 / 365
-    order = float(gamma_gamma.expected_spend(SPEND, 2, 22.35))
-    returned = (20 + 50 * 0.1) / (80 + 50)
-    horizon = float(bg_nbd.discounted_expected_purchases(PURCHASES, delta, 730 / 7, *weeks))
-    endless = float(bg_nbd.discounted_expected_purchases(PURCHASES, delta, math.inf, *weeks))
-    year = float(bg_nbd.expected_purchases(PURCHASES, 365 / 7, *weeks))
-    expected = {
         "return_rate": returned,
-        "p_alive": alive,
-        "p_active_365d": float(bg_nbd.probability_active(PURCHASES, 365 / 7, *weeks)),
-        "expected_purchases_30d": float(bg_nbd.expected_purchases(PURCHASES, 30 / 7, *weeks)),
-        "expected_purchases_90d": float(bg_nbd.expected_purchases(PURCHASES, 90 / 7, *weeks)),
+        "margin_rate": 0.3,
+        "p_alive": float(model.probability_alive(params, *past)),
+        "p_active_365d": float(model.probability_active(params, 365 / unit, *past)),
+        "expected_purchases_30d": float(model.expected_purchases(params, 30 / unit, *past)),
+        "expected_purchases_90d": float(model.expected_purchases(params, 90 / unit, *past)),
         "expected_purchases_365d": year,
         "expected_order_value": order,
         "expected_revenue_365d": year * order * (1 - returned),
-        "clv": 0.3 * order * (1 - returned) * horizon,
-        "residual_clv": 0.3 * order * (1 - returned) * endless,
-        "historical_clv": 0.3 * (80 - 20),
-        "total_clv": 0.3 * (80 - 20) + 0.3 * order * (1 - returned) * horizon,
+        "clv": clv,
+        "residual_clv": kept * discounted(math.inf),
+        "historical_clv": history,
+        "total_clv": history + clv,
+        "margin": 0.3 * (1 - returned),
+        "spend_x": past[0],
+        "spent": past[0] * mean,
     }
-    assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-9)
-    for name in ("customer_id", "segment", "frequency", "recency", "T", "monetary_value"):
-        assert row[name] == CUSTOMER[name]
-    assert row["parameters_segment"] == row["spend_parameters_segment"] == "uk"
-    assert row["score_status"] == "ok"
+
+
+def test_every_number_has_its_meaning_whatever_the_model_in_one_mixed_batch():
+    parameters = {model: segment(model, model) for model in MODELS}
+    customers = [{**one, "segment": model} for one in CUSTOMERS for model in MODELS]
+    found = scores(customers, parameters=parameters)
+    for customer, row in zip(customers, found, strict=True):
+        expected = expected_of(customer, parameters[customer["segment"]])
+        assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+        for name in ("customer_id", "segment", "frequency", "recency", "T", "monetary_value"):
+            assert row[name] == customer[name]
+        assert row["purchase_model"] == customer["segment"]
+        assert row["parameters_segment"] == row["spend_parameters_segment"] == customer["segment"]
+
+
+def distribution_of(customer, entry):
+    """What the next two years may bring, from the functions of the models."""
+    model, params, unit = PURCHASE_MODELS[entry.model], named(entry.model), entry.unit_days
+    x, t_x, T = (customer["frequency"], customer["recency"] / unit, customer["T"] / unit)
+    horizon, delta = HORIZON / unit, math.log(1.1) * unit / 365
+    ahead = model.forecast_if_alive(params, [horizon], delta, np.array([1.0 * x]), np.array([T]))
+    alive = model.probability_alive(params, x, t_x, T)
+    return value_distribution(
+        alive=alive,
+        stays=model.probability_alive(params, x, t_x, T, horizon) / alive,
+        none=ahead.none[0],
+        purchases=ahead.expected[0],
+        discounted=ahead.discounted[0],
+        discounted_square=ahead.discounted_square[0],
+        **SPEND,
+        x=x,
+        m_x=customer["monetary_value"] or 0.0,
+        margin=expected_of(customer, entry)["margin"],
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_bounds_are_the_amounts_below_which_the_value_stays_in_one_and_nine_of_ten_cases(model):
+    entry = segment(model=model)
+    found = scores(CUSTOMERS, parameters={"uk": entry})
+    for customer, row in zip(CUSTOMERS, found, strict=True):
+        distribution = distribution_of(customer, entry)
+        for name, level in (("clv_low", 0.1), ("clv_high", 0.9)):
+            below = float(predictive_cdf(distribution, row[name])[0])
+            if row[name] > 0:
+                assert below == pytest.approx(level, abs=2e-3)
+            else:
+                assert below > level - 1e-5
+        assert row["clv_low"] <= row["clv"]
+    assert any(row["clv_low"] > 0 for row in found)
+    assert any(row["clv_high"] == 0 or row["clv_low"] == 0 for row in found)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_uncertain_parameters_make_the_interval_wider_and_nothing_else(model):
+    buys, spends = covariance(4, 0.1), covariance(3, 0.1)
+    kinds = {
+        "sure": {},
+        "tiny": {"purchases_covariance": covariance(4, 1e-4)},
+        "buys": {"purchases_covariance": buys},
+        "spends": {"spend_covariance": spends},
+        "both": {"purchases_covariance": buys, "spend_covariance": spends},
+    }
+    parameters = {name: segment(name, model, **how) for name, how in kinds.items()}
+    often = {**CUSTOMERS[2], "frequency": 20}
+    rows = scores([{**often, "segment": name} for name in kinds], parameters=parameters)
+    found = dict(zip(kinds, rows, strict=True))
+    assert len({row["clv"] for row in rows}) == 1
+    width = {name: math.log(row["clv_high"] / row["clv_low"]) for name, row in found.items()}
+    assert width["tiny"] == width["sure"]
+    assert width["sure"] < width["buys"] < width["both"]
+    assert width["sure"] < width["spends"] < width["both"]
+    for name in set(found["sure"]) - {"segment", *INTERVAL}:
+        if not name.endswith("parameters_segment"):
+            assert found["both"][name] == found["sure"][name]
+
+
+def test_the_spend_of_all_purchase_days_counts_where_it_is_asked_for():
+    basis = {name: replace(SETTINGS, spend_basis=name) for name in ("repeat", "all")}
+    repeat, every = (score(settings=basis[name]) for name in ("repeat", "all"))
+    assert (repeat["spend_x"], repeat["spent"]) == (2, 2 * 22.35)
+    assert (every["spend_x"], every["spent"]) == (3, 80.0)
+    order = float(gamma_gamma.expected_spend(SPEND, 3, 80 / 3))
+    assert every["expected_order_value"] == pytest.approx(order, rel=1e-12)
+    assert every["clv"] / repeat["clv"] == pytest.approx(
+        order / repeat["expected_order_value"], rel=1e-9
+    )
+    assert every["clv_high"] > repeat["clv_high"]
+    # The mean in the table stays that of the repeat days.
+    assert every["monetary_value"] == 22.35
+    once = {"frequency": 0, "recency": 0, "monetary_value": None, "gross_amount": 500.0}
+    by_itself, by_all = (score(settings=basis[name], **once) for name in ("repeat", "all"))
+    assert (by_itself["spend_x"], by_itself["spent"]) == (0, 0)
+    assert by_itself["expected_order_value"] == pytest.approx(6.25 * 15.44 / 2.74)
+    assert by_all["expected_order_value"] == pytest.approx(
+        float(gamma_gamma.expected_spend(SPEND, 1, 500.0))
+    )
 
 
 def test_refunds_can_be_ignored():
-    row = score(replace(SETTINGS, refunds="ignore"))
+    row = score(settings=replace(SETTINGS, refunds="ignore"))
     assert row["return_rate"] == 0.0
+    assert row["margin"] == 0.3
     assert row["historical_clv"] == pytest.approx(0.3 * 80)
+    assert row["clv_high"] > score()["clv_high"]
 
 
 def test_recorded_margin_wins_and_past_value_is_never_negative():
@@ -150,10 +231,17 @@ def test_recorded_margin_wins_and_past_value_is_never_negative():
     assert score(refund_amount=200.0)["historical_clv"] == 0.0
 
 
+def test_who_sends_everything_back_is_worth_nothing():
+    row = score(refund_amount=1e9)
+    assert row["return_rate"] == 1.0
+    assert [row[name] for name in ("clv", *INTERVAL)] == [0.0, 0.0, 0.0]
+
+
 def test_without_discount_there_is_no_endless_value():
-    row = score(replace(SETTINGS, annual_discount_rate=0.0))
+    row = score(rate=0.0)
     assert row["residual_clv"] is None
     assert row["clv"] > score()["clv"]
+    assert row["clv_high"] > score()["clv_high"]
     assert row["score_status"] == "ok"
 
 
@@ -162,10 +250,11 @@ def test_a_mean_that_is_not_positive_gives_the_segments_mean(mean):
     row = score(monetary_value=mean)
     assert row["expected_order_value"] == pytest.approx(6.25 * 15.44 / 2.74)
     assert row["monetary_value"] == mean
+    assert (row["spend_x"], row["spent"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
-    ("customer", "segment", "status"),
+    ("customer", "changes", "status"),
     [
         ({}, {}, "ok"),
         ({"frequency": 0, "recency": 0, "monetary_value": None}, {}, "one_purchase"),
@@ -180,8 +269,8 @@ def test_a_mean_that_is_not_positive_gives_the_segments_mean(mean):
         ({}, {"purchases": None, "purchases_segment": None, "spend": None}, "insufficient_data"),
     ],
 )
-def test_status_by_precedence(customer, segment, status):
-    assert score(parameters={"uk": replace(UK, **segment)}, **customer)["score_status"] == status
+def test_status_by_precedence(customer, changes, status):
+    assert score(parameters={"uk": replace(UK, **changes)}, **customer)["score_status"] == status
 
 
 def test_without_purchase_parameters_predictions_are_null():
@@ -193,79 +282,63 @@ def test_without_purchase_parameters_predictions_are_null():
         assert row["parameters_segment"] is None
 
 
-def test_without_spend_parameters_only_money_is_null():
-    row = score(parameters={"uk": replace(UK, spend=None, spend_segment=None)})
-    assert [row[name] for name in MONEY] == [None] * len(MONEY)
-    assert row["p_alive"] > 0
-    assert row["expected_purchases_365d"] > 0
-    assert row["spend_parameters_segment"] is None
+@pytest.mark.parametrize("spend", [None, {**SPEND, "q": 0.9}, {**SPEND, "q": 1.0}])
+@pytest.mark.parametrize("errors", [(), covariance(3, 0.1)])
+def test_without_a_mean_of_spend_only_money_is_null(spend, errors):
+    uk = replace(UK, spend=spend, spend_covariance=errors if spend else ())
+    for customer in CUSTOMERS:
+        row = score(parameters={"uk": uk}, **customer)
+        assert [row[name] for name in MONEY] == [None] * len(MONEY)
+        assert row["p_alive"] > 0
+        assert row["expected_purchases_365d"] > 0
+        assert row["score_status"] == "spend_undefined"
 
 
-@pytest.mark.parametrize("segment", ["mars", None])
-def test_a_segment_nobody_knows_takes_the_default_or_says_so(segment):
-    row = score(segment=segment)
+def test_nulls_of_one_segment_do_not_reach_another():
+    parameters = {
+        "uk": UK,
+        "poor": replace(
+            UK, spend=None, spend_segment=None, purchases_covariance=covariance(4, 0.1)
+        ),
+        "none": replace(UK, purchases=None, purchases_segment=None),
+    }
+    names = ("uk", "poor", "uk", "none", "mars", None, "uk")
+    rows = scores([{**CUSTOMER, "segment": name} for name in names], parameters=parameters)
+    alone = score()
+    for name, row in zip(names, rows, strict=True):
+        assert (row["clv"], row["clv_high"]) == (
+            (alone["clv"], alone["clv_high"]) if name == "uk" else (None, None)
+        )
+
+
+@pytest.mark.parametrize("name", ["mars", None])
+def test_a_segment_nobody_knows_takes_the_default_or_says_so(name):
+    row = score(segment=name)
     assert row["score_status"] == "insufficient_data"
     assert row["historical_clv"] is None
-    assert score(segment=segment, margin_amount=5.0)["historical_clv"] == 5.0
-    world = replace(UK, segment="global", purchases_segment="global", spend_segment="global")
-    taken = score(segment=segment, default=world)
+    assert row["purchase_model"] is None
+    assert score(segment=name, margin_amount=5.0)["historical_clv"] == 5.0
+    world = segment("global", "mbg_nbd")
+    taken = score(segment=name, default=world)
     assert taken["score_status"] == "parent_model"
     assert taken["parameters_segment"] == "global"
-    assert taken["clv"] == score()["clv"]
-
-
-def test_no_value_is_ever_nan_even_for_wild_customers():
-    random = np.random.default_rng(2)
-    wild = [
-        {**CUSTOMER, "frequency": int(x), "recency": int(T * share), "T": int(T)}
-        for x, T, share in zip(
-            random.integers(1, 3000, 200),
-            random.integers(0, 20000, 200),
-            random.random(200),
-            strict=True,
-        )
-    ]
-    parameters = {"uk": replace(UK, purchases={"r": 1e-4, "alpha": 1e-3, "a": 1e-3, "b": 1e3})}
-    for settings in (SETTINGS, replace(SETTINGS, unit_days=1)):
-        scored = score_batch(batch_of(*wild), settings, parameters)
-        for name in PREDICTIONS:
-            column = scored.column(name)
-            assert column.null_count == 0, name
-            assert np.isfinite(column.to_numpy()).all(), name
-
-
-def test_values_are_bit_equal_in_any_batch_and_any_order():
-    batch, parameters = random_batch(400), three_segments()
-    together = score_batch(batch, SETTINGS, parameters)
-    order = pa.array(np.random.default_rng(4).permutation(400))
-    assert score_batch(batch.take(order), SETTINGS, parameters).equals(together.take(order))
-    for size in (1, 2, 7, 150):
-        parts = [
-            score_batch(batch.slice(first, size), SETTINGS, parameters)
-            for first in range(0, 60 if size < 7 else 400, size)
-        ]
-        glued = pa.Table.from_batches(parts).combine_chunks()
-        assert glued.equals(pa.Table.from_batches([together.slice(0, glued.num_rows)]))
-
-
-def test_segments_in_one_batch_are_scored_as_if_alone():
-    batch, parameters = random_batch(60), three_segments()
-    together = score_batch(batch, SETTINGS, parameters)
-    for name in parameters:
-        rows = pa.array([s == name for s in batch.column("segment").to_pylist()])
-        alone = score_batch(batch.filter(rows), SETTINGS, {name: parameters[name]})
-        assert alone.equals(together.filter(rows))
+    assert taken["purchase_model"] == "mbg_nbd"
+    assert taken["clv"] == score(segment="global", parameters={"global": world})["clv"]
 
 
 def test_any_type_of_id_and_an_empty_batch_pass_through():
+    forecasts = LivingForecasts(HORIZON, 0.1)
     for ids in (pa.array([7]), pa.array([b"x"]), pa.array([None], pa.string())):
         batch = batch_of(CUSTOMER).set_column(0, "customer_id", ids)
-        assert score_batch(batch, SETTINGS, {"uk": UK}).column("customer_id").equals(ids)
-    empty = score_batch(random_batch(5).slice(0, 0), SETTINGS, {"uk": UK})
+        scored = score_batch(batch, SETTINGS, {"uk": UK}, forecasts)
+        assert scored.column("customer_id").equals(ids)
+    some = random_batch(5, ("uk",))
+    empty = score_batch(some.slice(0, 0), SETTINGS, {"uk": UK}, forecasts)
     assert empty.num_rows == 0
-    assert empty.schema.equals(score_batch(random_batch(5), SETTINGS, three_segments()).schema)
+    assert empty.schema.equals(score_batch(some, SETTINGS, {"uk": UK}, forecasts).schema)
 
 
 def test_a_missing_column_is_named():
+    batch = batch_of(CUSTOMER).drop_columns(["T"])
     with pytest.raises(InputError, match=r"lacks \['T'\]"):
-        score_batch(batch_of(CUSTOMER).drop_columns(["T"]), SETTINGS, {"uk": UK})
+        score_batch(batch, SETTINGS, {"uk": UK}, LivingForecasts(HORIZON, 0.1))
