@@ -139,12 +139,11 @@ def test_segments_are_drawn_to_their_parent_and_say_how_sure_they_are(fits: pd.D
     own = fits[fits["status"].isin(USABLE) & fits.index.get_level_values(0).isin(MODELS)]
     for (model, segment), row in own.iterrows():
         assert row["parameters_segment"] == segment
-        letters = [name for name, _ in row["parameters"]]
-        assert {name for name, _ in row["standard_errors"]} == set(letters), model
+        assert set(row["standard_errors"]) == set(row["parameters"]), model
         assert len(row["covariance"]) == 16
-        errors = dict(row["standard_errors"])
         variances = sorted(row["covariance"][position] for position in (0, 5, 10, 15))
-        assert sorted(error**2 for error in errors.values()) == pytest.approx(variances)
+        errors = sorted(error**2 for error in row["standard_errors"].values())
+        assert errors == pytest.approx(variances)
         assert row["own_weight"] == 1 if segment == "global" else 0 < row["own_weight"] < 1
 
 
