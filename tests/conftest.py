@@ -1,4 +1,4 @@
-"""Shared by all tests: one Spark session a process, configurations on temporary lakes, markers by folder."""
+"""Shared by all tests: one Spark session a process, configurations, markers by folder."""
 
 from __future__ import annotations
 

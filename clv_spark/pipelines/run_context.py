@@ -96,6 +96,7 @@ class Run:
         source_version: str,
         slice_date: dt.date | None = None,
         sections: tuple[str, ...] | None = None,
+        beside: TableSpec | None = None,
     ) -> Commit:
         """Do one stage, unless its last commit says that it is done already.
 
@@ -106,6 +107,8 @@ class Run:
             source_version: version of the source behind the inputs.
             slice_date: the dated slice to replace, None for a whole table.
             sections: settings the stage depends on; those of the table by default.
+            beside: a table whose slice the work writes after the first, with the same commit: the
+                stage is done only when both are.
         """
         self.current_stage = spec.name
         reached(f"{spec.name}:start")
@@ -117,7 +120,10 @@ class Run:
         fingerprint = _digest([*inputs, config_hash, __version__, when])
         planned = Commit(self.run_id, when, fingerprint, source_version, config_hash, __version__)
         done = self.lake.last_commit(spec, slice_date)
-        if done is not None and self._still_holds(spec, slice_date, done, planned):
+        both = done is not None and (
+            beside is None or self._has_commit(beside, slice_date, planned.fingerprint)
+        )
+        if done is not None and both and self._still_holds(spec, slice_date, done, planned):
             self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
             return done
         log.info("%s ...", _title(spec, slice_date))
@@ -125,6 +131,10 @@ class Run:
         reached(f"{spec.name}:committed")
         self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
         return commit
+
+    def _has_commit(self, spec: TableSpec, slice_date: dt.date | None, fingerprint: str) -> bool:
+        commit = self.lake.last_commit(spec, slice_date)
+        return commit is not None and commit.fingerprint == fingerprint
 
     def _still_holds(
         self, spec: TableSpec, slice_date: dt.date | None, done: Commit, planned: Commit

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
@@ -66,9 +67,10 @@ def score_stage(run: Run) -> Commit:
     return run.stage(
         CLV_SCORES,
         [features.fingerprint, _fingerprint(run, fitted)],
-        lambda commit: _write(run, fit_date, commit),
+        lambda commit: _write(run, fit_date, features, commit),
         source_version=features.source_version,
         slice_date=run.date,
+        beside=SEGMENT_SUMMARY,
     )
 
 
@@ -94,7 +96,7 @@ def _fingerprint(run: Run, commit: Commit | None) -> str:
     return commit.fingerprint if commit else run.run_id
 
 
-def _write(run: Run, fit_date: dt.date, commit: Commit) -> Commit:
+def _write(run: Run, fit_date: dt.date, upstream: Commit, commit: Commit) -> Commit:
     run.input_accepted = True
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     shape = shape_of(features, run.config)
@@ -105,14 +107,22 @@ def _write(run: Run, fit_date: dt.date, commit: Commit) -> Commit:
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(spec))
     scored = score_columns(scored, run.config, run.date, fit_date)
     with cached(scored) as kept:
-        figures = _gates(kept, features.count())
+        counts = kept.groupBy("segment", "score_status").agg(F.count(F.lit(1)).alias("customers"))
+        found = counts.collect()
+        # The log has counted them; a log without metrics has not.
+        expected = upstream.rows_written
+        figures = _gates(found, features.count() if expected is None else expected)
         reached("clv_scores:scored")
-        summary = summarise_segments(run, kept, parameters, fitted)
-        # Whatever the table refuses shows before the first of the two is replaced.
-        run.lake.ensure(spec)
+        customers = Counter[str]()
+        for row in found:
+            customers[row["segment"]] += row["customers"]
+        summary = summarise_segments(run, kept, customers, parameters, fitted)
+        # Whatever the second table refuses shows before the first is replaced.
+        run.lake.ensure(SEGMENT_SUMMARY)
+        published = run.lake.replace(spec, kept, replace(commit, figures=figures), run.date)
+        reached("clv_scores:scores_written")
         run.lake.replace(SEGMENT_SUMMARY, summary, commit, run.date)
-        reached("clv_scores:summary_written")
-        return run.lake.replace(spec, kept, replace(commit, figures=figures), run.date)
+        return published
 
 
 def score_batches(
@@ -141,13 +151,14 @@ def _kernel_schema(spec: TableSpec) -> str:
     return ", ".join(f"`{name}` {types[name]}" for name in OUTPUT_COLUMNS)
 
 
-def _gates(scored: DataFrame, expected: int) -> dict[str, Any]:
+def _gates(found: Sequence[Row], expected: int) -> dict[str, Any]:
     """Every customer has a score; CHECK constraints guard the values while they are written."""
-    rows = scored.groupBy("score_status").agg(F.count(F.lit(1)).alias("customers")).collect()
-    counts = {row["score_status"]: row["customers"] for row in rows}
-    if sum(counts.values()) != expected:
+    counts = Counter[str]()
+    for row in found:
+        counts[row["score_status"]] += row["customers"]
+    if counts.total() != expected:
         raise GateError(
-            f"{sum(counts.values())} customers were scored, customer_features holds {expected}; "
-            "nothing was published. Run again"
+            f"{counts.total()} customers were scored, customer_features holds {expected}; nothing "
+            "was published. Run again"
         )
     return {"message": ", ".join(f"{status}: {counts[status]}" for status in sorted(counts))}

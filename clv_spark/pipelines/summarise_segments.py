@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
-from pyspark.sql import functions as F
 
 from clv_spark.kernels.fit_segment import as_frame
 from clv_spark.kernels.segment_table import SegmentParameters
@@ -28,23 +27,24 @@ _SUMMED = (
 
 
 def summarise_segments(
-    run: Run, scored: DataFrame, parameters: Mapping[str, SegmentParameters], fitted: list[SparkRow]
+    run: Run,
+    scored: DataFrame,
+    counts: Mapping[str, int],
+    parameters: Mapping[str, SegmentParameters],
+    fitted: list[SparkRow],
 ) -> DataFrame:
-    """Count the customers of every segment, and add up their values under draws of the parameters.
+    """Add up the values of every segment's customers under draws of the parameters.
 
     Args:
         run: The run.
-        scored: The scored customers, kept: they are read twice.
+        scored: The scored customers.
+        counts: How many there are, by leaf segment.
         parameters: What was used to score them, by segment.
         fitted: The rows of model_parameters behind it: they say which segment lies below which.
 
     Returns:
         Rows of segment_summary.
     """
-    counts = {
-        row["segment"]: row["customers"]
-        for row in scored.groupBy("segment").agg(F.count(F.lit(1)).alias("customers")).collect()
-    }
     large = frozenset(name for name, customers in counts.items() if customers > MANY_CUSTOMERS)
     sums = value_sums(scored, large).groupBy("segment")
     found = sums.applyInPandas(_sum_group(run, parameters), _SUMMED).collect()

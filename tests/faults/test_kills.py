@@ -41,6 +41,7 @@ POINTS = (
     "customer_features:read",
     "model_parameters:fitted",
     "clv_scores:scored",
+    "clv_scores:scores_written",
     "pipeline_runs:start",
     "pipeline_runs:committed",
 )
