@@ -25,7 +25,7 @@ HORIZON, RATE = 730, 0.1
 # Numbers with few leading bits, which are not rounded.
 X = np.array([0, 0, 0, 1, 1, 2, 3, 5, 5, 12, 12, 40])
 T_X = np.array([0, 0, 0, 10, 300, 40, 208, 100, 440, 100, 800, 200])
-T = np.array([4, 64, 832, 208, 320, 320, 208, 448, 448, 832, 832, 208])
+T = np.array([4, 64, 896, 224, 320, 320, 224, 448, 448, 896, 896, 224])
 MEAN = np.where(X > 0, np.random.default_rng(1).gamma(2, 20, X.size), 0.0)
 
 

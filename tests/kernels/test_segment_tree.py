@@ -51,6 +51,8 @@ def test_what_no_leaf_knows_is_unknown_and_what_some_know_is_their_sum():
     assert tree["Asia"].totals["margin"] is None
     assert tree["Europe"].totals["margin"] == 7
     assert tree["global"].totals["margin"] == 7
+    nothing = segment_tree([leaf("Asia", "Japan", margin=0)], LEVELS)
+    assert nothing["Asia"].totals["margin"] == 0
 
 
 def test_one_level_is_the_root_alone():
