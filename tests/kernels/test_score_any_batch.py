@@ -98,7 +98,8 @@ def assert_fit_for_the_table(rows):
         if row["score_status"] != "insufficient_data":
             assert row["p_active_365d"] <= row["p_alive"] <= 1
             counts = [row[f"expected_purchases_{days}d"] for days in (30, 90, 365)]
-            assert counts == sorted(counts)
+            # But for rounding, where all purchases come within days.
+            assert np.all(np.diff(counts) >= -1e-12 * counts[-1])
 
 
 def test_scores_are_fit_for_the_table(together):
