@@ -13,6 +13,10 @@ from clv_spark.models import PURCHASE_MODELS, gamma_gamma
 
 Floats = NDArray[np.float64]
 
+# A slope tells nothing of values a factor of e and more away. With more than this an interval would
+# even become narrower at its upper end, and at last have none.
+LARGEST_VARIANCE = 1.0
+
 SLOPE_NAMES = tuple(f"slope_{number}" for number in range(SLOPES))
 
 
@@ -54,7 +58,8 @@ def relative_variance(
 ) -> Floats:
     """Variance of the logarithm of each customer's expected value that the parameters bring.
 
-    Purchases and spend are fitted apart, so their parts add up.
+    Purchases and spend are fitted apart, so their parts add up; to ``LARGEST_VARIANCE`` at most,
+    since where q is near 1 the slope of the mean spend has no bound.
 
     Args:
         segments: The segments of the batch.
@@ -79,7 +84,7 @@ def relative_variance(
             up = gamma_gamma.expected_spend(moved, x[rows], m_x[rows])
             slopes.append(log_slope(up, here, SLOPE_WIDTH))
         variance[rows] += _quadratic(slopes, money)
-    return variance
+    return np.minimum(variance, LARGEST_VARIANCE)
 
 
 def _quadratic(slopes: Sequence[Floats], covariances: Covariances) -> Floats:

@@ -294,6 +294,14 @@ def test_without_a_mean_of_spend_only_money_is_null(spend, errors):
         assert row["score_status"] == "spend_undefined"
 
 
+def test_a_mean_of_spend_that_is_hardly_known_has_bounds_all_the_same():
+    near = segment(spend={**SPEND, "q": 1.002}, spend_covariance=covariance(3, 0.05))
+    for customer in CUSTOMERS:
+        row = score(parameters={"uk": near}, **customer)
+        assert row["clv"] > 0
+        assert 0 <= row["clv_low"] <= row["clv_high"] < 10 * row["clv"]
+
+
 def test_nulls_of_one_segment_do_not_reach_another():
     parameters = {
         "uk": UK,
