@@ -33,9 +33,9 @@ MANY_PURCHASES = 6.0
 STAYING = (0.05, 1 - 1e-4)
 # Below this probability the lower bound counts as zero; coverage changes by no more than it.
 SMALLEST_LEVEL = 1e-6
-# From log-odds this near, one step that is not longer meets the level to 1e-4, and to 2e-3 between
-# humps far apart.
-NEAR, LONGEST_LAST_STEP = 0.05, 0.5
+# From log-odds this near, for one part and for two, one step that is not longer meets the level to
+# 1e-4, and to 2e-3 between humps far apart.
+NEAR, LONGEST_LAST_STEP = (0.5, 0.05), 0.5
 # A bracket is this wide to either side, in the logarithm of the amount, and is halved so often.
 WIDEST, MOST_STEPS = 60.0, 60
 SMALLEST_SLOPE = 1e-6
@@ -284,6 +284,7 @@ def _solve(mixture: _Mixture, start: Floats, level: Floats) -> Floats:
     where a step may lead far off: then the bracket is halved instead.
     """
     aim = np.log(level / (1 - level))
+    near = NEAR[mixture.weight.shape[0] - 1]
     point = start.copy()
     low, high = start - WIDEST, start + WIDEST
     rows = np.arange(start.size)
@@ -295,7 +296,7 @@ def _solve(mixture: _Mixture, start: Floats, level: Floats) -> Floats:
         there = here - step
         inside = (there >= low[rows]) & (there <= high[rows])
         point[rows] = np.where(inside, there, (low[rows] + high[rows]) / 2)
-        last = inside & (np.abs(gap) < NEAR) & (np.abs(step) < LONGEST_LAST_STEP)
+        last = inside & (np.abs(gap) < near) & (np.abs(step) < LONGEST_LAST_STEP)
         rows = rows[~last]
         if rows.size == 0:
             break
