@@ -32,6 +32,7 @@ COLUMNS = (
     "iterations",
     "gradient_norm",
     "condition_number",
+    "bounds_touched",
     "status",
     "message",
 )
@@ -192,6 +193,7 @@ def _outcome(result: FitResult, row: Row) -> Row:
         "iterations": result.iterations,
         "gradient_norm": _number(result.gradient_norm),
         "condition_number": _number(result.condition_number),
+        "bounds_touched": list(result.bounds_touched),
         "status": result.status,
         "message": result.message,
     }

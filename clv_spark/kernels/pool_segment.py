@@ -116,10 +116,12 @@ def with_pooled(rows: Sequence[Row], pooled: Mapping[Key, Mapping[str, Any]]) ->
         found = pooled.get((row["model"], row["segment"]))
         merged = {name: value for name, value in row.items() if name not in SUMMARY_COLUMNS}
         if found is not None and row["status"] in USABLE:
+            kept = ("parameters", "standard_errors", "covariance", "own_weight")
+            merged |= {name: found[name] for name in kept}
             merged["message"] = f"{row['message']} {found['message']}"
-            if found["parameters"] is not None:
-                kept = ("parameters", "standard_errors", "covariance", "own_weight")
-                merged |= {name: found[name] for name in kept}
+            if found["parameters"] is None:
+                # Data that even a prior can't hold: the parent's parameters are the safe ones.
+                merged["status"] = "not_identified"
         out.append(merged)
     return out
 

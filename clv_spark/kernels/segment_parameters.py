@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from clv_spark.config import DAYS_PER_UNIT, Config
@@ -11,6 +11,7 @@ from clv_spark.models import MODELS, PURCHASE_MODELS
 
 RETURN_RATE = "return_rate"
 MARGIN_RATE = "margin_rate"
+ROOT = "global"
 _NOTHING: Mapping[str, Any] = {
     "model": "",
     "parameters": None,
@@ -58,6 +59,32 @@ def _segment(
         return_prior_amount=returns.get("prior_amount", 0.0),
         margin_rate=margin.get("rate", config.value.margin_rate),
     )
+
+
+def nearest(segment: str, known: Container[str], nested: bool) -> str:
+    """The segment itself where it is known, else the nearest known one above: at last the root.
+
+    Args:
+        segment: A name, or with several keys a path such as ``Europe/Malta``.
+        known: Names that are known.
+        nested: Whether names are paths; a slash in a plain name means nothing.
+
+    Example:
+        >>> nearest("Europe/Malta", {"global", "Europe"}, nested=True)
+        'Europe'
+        >>> nearest("Europe/Malta", {"global", "Europe"}, nested=False)
+        'global'
+    """
+    while segment not in known:
+        if not nested or "/" not in segment:
+            return ROOT
+        segment = segment.rsplit("/", 1)[0]
+    return segment
+
+
+def spend_basis_of(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The purchase days behind the spend that was fitted; None where no spend was."""
+    return next((row["spend_basis"] for row in rows if row["spend_basis"] is not None), None)
 
 
 def log_covariance(values: Sequence[float], covariance: Sequence[float] | None) -> Matrix:

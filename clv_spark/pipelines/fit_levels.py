@@ -35,7 +35,8 @@ _FITTED = (
     f"segment STRING, model STRING, {_NUMBERS}, log_likelihood DOUBLE, bic DOUBLE, "
     "comparable_bic DOUBLE, n_customers BIGINT, n_patterns BIGINT, n_repeaters BIGINT, "
     "frequency_spend_correlation DOUBLE, log_frequency_spend_correlation DOUBLE, "
-    "iterations INT, gradient_norm DOUBLE, condition_number DOUBLE, status STRING, message STRING, "
+    "iterations INT, gradient_norm DOUBLE, condition_number DOUBLE, "
+    "bounds_touched ARRAY<STRING>, status STRING, message STRING, "
     "point ARRAY<DOUBLE>, slope ARRAY<DOUBLE>, hessian ARRAY<DOUBLE>, height DOUBLE"
 )
 _POOLED = f"segment STRING, model STRING, {_NUMBERS}, own_weight DOUBLE, message STRING"

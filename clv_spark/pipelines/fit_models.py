@@ -51,10 +51,11 @@ def fit_models(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str,
 def fit_stage(run: Run) -> Commit:
     """Read features -> count patterns -> fit per segment -> take parents -> check -> publish."""
     upstream = features_commit(run)
+    last = _last_choice(run)
     return run.stage(
         MODEL_PARAMETERS,
-        [upstream.fingerprint],
-        lambda commit: _write(run, commit),
+        [upstream.fingerprint, *(f"{segment}={model}" for segment, model in sorted(last.items()))],
+        lambda commit: _write(run, last, commit),
         source_version=upstream.source_version,
         slice_date=run.date,
     )
@@ -75,7 +76,7 @@ def features_commit(run: Run) -> Commit:
     return commit
 
 
-def _write(run: Run, commit: Commit) -> Commit:
+def _write(run: Run, last: Mapping[str, str], commit: Commit) -> Commit:
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     run.input_accepted = True
     models, levels = run.config.models, level_columns(run.config.segments)
@@ -85,7 +86,7 @@ def _write(run: Run, commit: Commit) -> Commit:
     with cached(fit_patterns(run.config, named, tree)) as patterns:
         rows = fit_levels(run.config, patterns, tree)
     reached("model_parameters:fitted")
-    choice = choose_models(rows, models.purchases, _last_choice(run), models.switch_margin)
+    choice = choose_models(rows, models.purchases, last, models.switch_margin)
     rows += take_parents(_rate_rows(run, tree))
     used = [row for row in rows if row["model"] == choice[row["segment"]]]
     for kind, ours in (
@@ -115,13 +116,19 @@ def fit_patterns(config: Config, named: DataFrame, tree: Mapping[str, Segment]) 
         spend.withColumn("model", F.lit(models.spend))
     )
     # A number of partitions of its own: adaptive execution would put all groups into one task.
-    parallelism = named.sparkSession.sparkContext.defaultParallelism
-    partitions = max(2, min(len(tree) * (len(models.purchases) + 1), 4 * parallelism))
+    spark = named.sparkSession
+    most = max(
+        4 * spark.sparkContext.defaultParallelism,
+        int(str(spark.conf.get("spark.sql.shuffle.partitions"))),
+    )
+    partitions = max(2, min(len(tree) * (len(models.purchases) + 1), most))
     return patterns.repartition(partitions, "model", "segment")
 
 
 def _last_choice(run: Run) -> dict[str, str]:
-    """The purchase model of each segment in the newest fit of an earlier date."""
+    """The purchase model of each segment in the newest fit of an earlier date, for ``auto``."""
+    if run.config.models.transactions != "auto":
+        return {}
     before = run.lake.newest_slice(MODEL_PARAMETERS, run.date - dt.timedelta(days=1))
     if before is None:
         return {}

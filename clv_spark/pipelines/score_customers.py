@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
@@ -21,7 +21,12 @@ from clv_spark.kernels.score_batch import (
     SegmentParameters,
     score_batch,
 )
-from clv_spark.kernels.segment_parameters import parameters_by_segment
+from clv_spark.kernels.segment_parameters import (
+    RETURN_RATE,
+    nearest,
+    parameters_by_segment,
+    spend_basis_of,
+)
 from clv_spark.lake import Commit
 from clv_spark.pipelines.fit_models import features_commit
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
@@ -34,7 +39,12 @@ from clv_spark.schemas import (
     SEGMENT_SUMMARY,
     TableSpec,
 )
-from clv_spark.transforms.scores import SUMMARY_TYPES, score_columns, score_input
+from clv_spark.transforms.scores import (
+    SUMMARY_TYPES,
+    score_columns,
+    score_input,
+    spread_segments,
+)
 from clv_spark.transforms.segments import GLOBAL
 
 
@@ -102,8 +112,12 @@ def _write(run: Run, fit_date: dt.date, upstream: Commit, commit: Commit) -> Com
     shape = shape_of(features, run.config)
     spec = CLV_SCORES.of(shape)
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen").collect()
+    _require_fit_for(run, fitted)
     parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
     inputs = score_input(features, run.config.segments)
+    if fit_date < run.date:
+        parameters |= _newcomers(run, inputs, parameters)
+    inputs = inputs.transform(spread_segments, _sizes(fitted))
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(spec))
     scored = score_columns(scored, run.config, run.date, fit_date)
     with cached(scored) as kept:
@@ -125,6 +139,35 @@ def _write(run: Run, fit_date: dt.date, upstream: Commit, commit: Commit) -> Com
         return published
 
 
+def _require_fit_for(run: Run, fitted: list[Row]) -> None:
+    """Parameters mean something only beside the settings they were fitted with.
+
+    Raises:
+        InputError: segments or the basis of spend are not those of the fit.
+    """
+    models, keys = run.config.models, {GLOBAL, *run.config.segments}
+    levels = {row["segment_level"] for row in fitted}
+    basis = spend_basis_of([row.asDict() for row in fitted])
+    if levels != keys or basis not in (None, models.spend_basis):
+        raise InputError(
+            f"model_parameters was fitted for {sorted(levels)} with spend_basis {basis}, the "
+            f"configuration has {sorted(keys)} with {models.spend_basis}; run fit-models again"
+        )
+
+
+def _newcomers(
+    run: Run, inputs: DataFrame, known: Mapping[str, SegmentParameters]
+) -> dict[str, SegmentParameters]:
+    """Segments that appeared after the fit have the parameters of the nearest one above."""
+    nested = len(run.config.segments) > 1
+    names = [row["segment"] for row in inputs.select("segment").distinct().collect()]
+    return {name: known[nearest(name, known, nested)] for name in names if name not in known}
+
+
+def _sizes(fitted: list[Row]) -> dict[str, int]:
+    return {row["segment"]: row["n_customers"] for row in fitted if row["model"] == RETURN_RATE}
+
+
 def score_batches(
     config: Config, parameters: dict[str, SegmentParameters]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
@@ -139,9 +182,7 @@ def score_batches(
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate)
         for batch in batches:
-            # A segment that appeared after the fit is scored like everybody.
-            default = parameters.get(GLOBAL)
-            yield score_batch(batch, settings, parameters, forecasts, default=default)
+            yield score_batch(batch, settings, parameters, forecasts)
 
     return score_all
 

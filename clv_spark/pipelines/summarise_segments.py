@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
 from clv_spark.kernels.fit_segment import as_frame
+from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.kernels.sum_segment import SegmentSum, sum_segment, summary_row
 from clv_spark.pipelines.run_context import Run
@@ -46,13 +47,16 @@ def summarise_segments(
         Rows of segment_summary.
     """
     large = frozenset(name for name, customers in counts.items() if customers > MANY_CUSTOMERS)
-    sums = value_sums(scored, large).groupBy("segment")
-    found = sums.applyInPandas(_sum_group(run, parameters), _SUMMED).collect()
+    # A number of partitions of its own: adaptive execution would put all groups into one task.
+    partitions = max(1, min(len(counts), 4 * run.spark.sparkContext.defaultParallelism))
+    sums = value_sums(scored, large).repartition(partitions, "segment")
+    groups = sums.groupBy("segment")
+    found = groups.applyInPandas(_sum_group(run, parameters), _SUMMED).collect()
     parts = {row["segment"]: SegmentSum(**row.asDict()) for row in found}
     above = {row["segment"]: (row["segment_level"], row["parent_segment"]) for row in fitted}
     rows = [
         _table_row(run, segment, above, members, parts, counts)
-        for segment, members in _members(counts, above).items()
+        for segment, members in _members(counts, above, len(run.config.segments) > 1).items()
     ]
     schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
     return run.spark.createDataFrame(rows, schema).coalesce(1)
@@ -68,23 +72,22 @@ def _sum_group(
     }
 
     def sum_one(rows: pd.DataFrame) -> pd.DataFrame:
-        segment = rows["segment"].iloc[0]
-        used = parameters.get(segment) or parameters[GLOBAL]
+        used = parameters[rows["segment"].iloc[0]]
         return as_frame(asdict(sum_segment(rows, used, **horizon)))
 
     return sum_one
 
 
 def _members(
-    counts: Mapping[str, int], above: Mapping[str, tuple[str, str | None]]
+    counts: Mapping[str, int], above: Mapping[str, tuple[str, str | None]], nested: bool
 ) -> dict[str, list[str]]:
-    """Every segment with the leaves below it; one that appeared after the fit lies below global."""
+    """Every segment with the leaves below it, also those that appeared after the fit."""
     members: dict[str, list[str]] = {}
     for leaf in sorted(counts):
         segment: str | None = leaf
         while segment is not None:
             members.setdefault(segment, []).append(leaf)
-            segment = None if segment == GLOBAL else above.get(segment, ("", GLOBAL))[1]
+            segment = above[segment][1] if segment in above else nearest(segment, above, nested)
     return members
 
 

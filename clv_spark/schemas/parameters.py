@@ -93,6 +93,12 @@ MODEL_PARAMETERS = TableSpec(
         ),
         Column("condition_number", "DOUBLE", "of its Hessian; no unit", True),
         Column(
+            "bounds_touched",
+            "ARRAY<STRING>",
+            "parameters that ran to a limit of the search; text",
+            nullable=True,
+        ),
+        Column(
             "status",
             "STRING",
             "of the segment's own fit: ok; spend_depends_on_frequency: ok, but the correlation of "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -10,6 +11,10 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.schemas import CLV_SCORES
 from clv_spark.transforms.segments import segment_name
+
+# Above this number of segments scoring brings those of one segment together; a segment of more
+# than so many customers is spread over tasks.
+MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
 # Columns of the kernel beside those of the table: what the sums of a segment are made of.
 SUMMARY_TYPES = {
@@ -33,6 +38,25 @@ def score_input(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
         F.col("refund_amount").cast("double").alias("refund_amount"),
         F.col("margin_amount").cast("double").alias("margin_amount"),
     )
+
+
+def spread_segments(inputs: DataFrame, sizes: Mapping[str, int]) -> DataFrame:
+    """With many segments brings customers together who share parameters and frequency.
+
+    A worker computes the forecasts of living customers once for all who share them. A few segments
+    fit into its memory in any order; of thousands it would compute the same ones again and again.
+
+    Args:
+        inputs: Customers as the kernel takes them.
+        sizes: Customers of each segment at the time of the fit.
+    """
+    if len(sizes) <= MANY_SEGMENTS:
+        return inputs
+    large = [name for name, customers in sizes.items() if customers > LARGE_SEGMENT]
+    # A large segment would be one task; its customers are spread by age.
+    salt = F.when(F.col("segment").isin(sorted(large)), F.col("T") % 64).otherwise(0)
+    spread = inputs.repartition(F.col("segment"), F.col("frequency"), salt)
+    return spread.sortWithinPartitions("segment", "frequency", "T")
 
 
 def score_columns(

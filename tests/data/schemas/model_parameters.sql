@@ -21,6 +21,7 @@ CREATE TABLE model_parameters (
   `iterations` INT,
   `gradient_norm` DOUBLE,
   `condition_number` DOUBLE,
+  `bounds_touched` ARRAY<STRING>,
   `status` STRING NOT NULL,
   `message` STRING NOT NULL,
   `own_weight` DOUBLE NOT NULL,
