@@ -176,15 +176,24 @@ def test_a_first_look_that_fails_is_told_and_changes_nothing_else(patterns, rows
     assert (found["status"], found["parameters"]) == ("ok", row["parameters"])
 
 
-def test_a_second_look_that_fails_leaves_the_segments_own_parameters(patterns, rows, prior):
+def test_a_second_look_that_fails_leaves_the_segment_to_its_parent(patterns, rows, prior):
     broken = patterns["small"].assign(recency=np.nan)
     found = pool_segment(broken, model=MODEL, unit_days=7, prior=prior)
     assert found["parameters"] is None
     assert found["message"].startswith("InputError: t_x must be")
     (row,) = (row for row in rows if row["segment"] == "small")
-    (kept,) = take_parents(with_pooled([row], {(MODEL, "small"): found}))
-    assert (kept["parameters"], kept["covariance"]) == (row["parameters"], row["covariance"])
-    assert kept["own_weight"] == 1.0
+    parent = {
+        **row,
+        "segment": "global",
+        "parent_segment": None,
+        "parameters": PARENT,
+        "covariance": [0.0] * 16,
+    }
+    pooled = with_pooled([parent, row], {(MODEL, "small"): found})
+    kept = take_parents(pooled)[1]
+    assert kept["status"] == "not_identified"
+    assert (kept["parameters"], kept["covariance"]) == (PARENT, [0.0] * 16)
+    assert (kept["parameters_segment"], kept["own_weight"]) == ("global", 0.0)
     assert found["message"] in kept["message"]
 
 
