@@ -11,6 +11,9 @@ LIMIT = $(if $(shell command -v timeout),timeout --foreground -k 30 $(1))
 
 LINES ?= 20000000
 CUSTOMERS ?= 600000
+FITS ?= 2000000
+FITS_LARGE ?= 20000000
+SCORES ?= 2000000
 
 FAST := not spark and not cli and not cluster and not faults and not long
 
@@ -37,7 +40,9 @@ test: check ## Style, types and all tests except the long ones (under 10 minutes
 test-faults: setup ## Kill real runs at every named point, also the long cases
 	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -m faults
 
-bench: setup ## Time the whole job beside DuckDB with lifetimes (LINES=..., CUSTOMERS=...)
+bench: setup ## Time fits and scoring, and the whole job beside DuckDB with lifetimes
+	$(RUN) $(call LIMIT,3600) $(PY) benchmarks/fits.py --customers $(FITS) --large $(FITS_LARGE)
+	$(RUN) $(call LIMIT,1800) $(PY) benchmarks/scoring.py --customers $(SCORES)
 	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/bench.py --lines $(LINES) --customers $(CUSTOMERS)
 
 docs: setup ## Write docs/tables.md anew from the table specifications

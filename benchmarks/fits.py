@@ -1,6 +1,6 @@
 """Time the fits of both purchase models beside lifetimes, on the same customers in the same run.
 
-    python benchmarks/fits.py --customers 2000000 --large 20000000 --sample 10000
+    python benchmarks/fits.py --customers 2000000 --large 20000000 --sample 100000
 
 Every fit runs in a process of its own, after a small one that loads what is loaded lazily; of
 several rounds each keeps its fastest. lifetimes is given one row per customer, as its users do, and
@@ -24,7 +24,7 @@ import worlds
 from bench import measured, say
 from report import ROOT, machine, publish
 
-FACTS = {"bg_nbd": "BetaGeoFitter", "pareto_nbd": "ParetoNBDFitter"}
+FITTERS = {"bg_nbd": "BetaGeoFitter", "pareto_nbd": "ParetoNBDFitter"}
 WARM_UP = 500
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=2_000_000)
     parser.add_argument("--large", type=int, default=20_000_000, help="0 leaves it out")
-    parser.add_argument("--sample", type=int, default=10_000, help="for lifetimes' Pareto/NBD")
+    parser.add_argument("--sample", type=int, default=100_000, help="for lifetimes' Pareto/NBD")
     parser.add_argument("--rounds", type=int, default=2, help="of our fits; lifetimes has one")
     parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
     parser.add_argument("--one", nargs=3, metavar=("MODEL", "SIDE", "DATA"), help="a single fit")
@@ -42,7 +42,7 @@ def main() -> None:
         return
     options.work.mkdir(parents=True, exist_ok=True)
     entry = {
-        **{"customers": options.customers, "large": options.large, "sample": options.sample},
+        **{name: getattr(options, name) for name in ("customers", "large", "sample", "rounds")},
         "command": " ".join(["python", "benchmarks/fits.py", *sys.argv[1:]]),
         **machine(),
         "truth": worlds.TRUTH,
@@ -88,38 +88,42 @@ def single(model: str, side: str, data: str) -> dict[str, Any]:
     """One fit, timed; the log-likelihood is worked out by the same code for both sides."""
     with np.load(data) as file:
         columns = dict(file)
-    x, t_x, T = (columns[name] for name in ("frequency", "recency", "T"))
-    t_x, T = t_x / worlds.WEEK, T / worlds.WEEK
-    weights = columns.get("customers")
+    weights = columns.pop("customers", None)
+    data_in_weeks = letters(columns)
     work = fit_ours if side == "ours" else fit_lifetimes
-    small = worlds.draw(model, WARM_UP)
-    work(model, small["frequency"], small["recency"] / worlds.WEEK, small["T"] / worlds.WEEK, None)
+    work(model, letters(worlds.draw(model, WARM_UP)), None)
     before, began = processor_seconds(), time.perf_counter()
-    found = work(model, x, t_x, T, weights)
+    found = work(model, data_in_weeks, weights)
     seconds, after = time.perf_counter() - began, processor_seconds()
     return {
         "seconds": round(seconds, 3),
         "processor_seconds": round(after - before, 3),
-        "rows": int(x.size),
+        "rows": int(data_in_weeks["x"].size),
         **found,
-        "log_likelihood_per_customer": mean_log_likelihood(model, found, x, t_x, T, weights),
+        "log_likelihood_per_customer": mean_log_likelihood(model, found, data_in_weeks, weights),
     }
 
 
-def fit_ours(model: str, x: Any, t_x: Any, T: Any, weights: Any) -> dict[str, Any]:
+def letters(columns: dict[str, Any]) -> dict[str, Any]:
+    """The letters of the papers, in weeks."""
+    times = {"t_x": columns["recency"] / worlds.WEEK, "T": columns["T"] / worlds.WEEK}
+    return {"x": columns["frequency"], **times}
+
+
+def fit_ours(model: str, data: dict[str, Any], weights: Any) -> dict[str, Any]:
     from clv_spark.models import fit
 
-    result = fit(model, {"x": x, "t_x": t_x, "T": T}, weights)
+    result = fit(model, data, weights)
     return {"parameters": result.parameters, "outcome": result.status}
 
 
-def fit_lifetimes(model: str, x: Any, t_x: Any, T: Any, weights: Any) -> dict[str, Any]:
+def fit_lifetimes(model: str, data: dict[str, Any], weights: Any) -> dict[str, Any]:
     import lifetimes
 
     warnings.simplefilter("ignore", RuntimeWarning)  # log(0) on the way to an optimum
-    fitter = getattr(lifetimes, FACTS[model])()
+    fitter = getattr(lifetimes, FITTERS[model])()
     try:
-        fitter.fit(x, t_x, T)
+        fitter.fit(data["x"], data["t_x"], data["T"], weights)
     except lifetimes.utils.ConvergenceError:
         return {"parameters": None, "outcome": "ConvergenceError"}
     parameters = {name: float(value) for name, value in fitter.params_.items()}
@@ -127,13 +131,13 @@ def fit_lifetimes(model: str, x: Any, t_x: Any, T: Any, weights: Any) -> dict[st
 
 
 def mean_log_likelihood(
-    model: str, found: dict[str, Any], x: Any, t_x: Any, T: Any, weights: Any
+    model: str, found: dict[str, Any], data: dict[str, Any], weights: Any
 ) -> float | None:
     from clv_spark.models import PURCHASE_MODELS
 
     if found["parameters"] is None:
         return None
-    values = PURCHASE_MODELS[model].log_likelihood(found["parameters"], x, t_x, T)
+    values = PURCHASE_MODELS[model].log_likelihood(found["parameters"], **data)
     return float(np.average(values, weights=weights))
 
 

@@ -134,7 +134,7 @@ def _job(entry: dict[str, Any]) -> str:
         f"{table(entry)}\n\n"
         f"Our stages in seconds: {detail}. "
         f"Input: {entry['megabytes']} MB of Parquet. Rounds: {entry['rounds']}.\n\n"
-        f"{circumstances(entry)}\n"
+        f"{circumstances(entry)}"
     )
 
 

@@ -1,3 +1,131 @@
-def fits_section(e): return ""
-def scoring_section(e): return ""
-def circumstances(e): return ""
+"""The parts of the page about fits and about scoring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# A difference of mean log-likelihoods below this counts as none: that is what doubles can tell.
+EQUAL_FITS = 1e-12
+
+FITS = """## Fits
+
+{customers} customers who came on any day of three years, in whole days, drawn from each model's
+own world (`benchmarks/worlds.py`); times in weeks. Every fit runs in a process of its own after a
+small one that warms it up; of {rounds} rounds ours keeps its fastest, lifetimes has one. "Rows" is
+one row per customer, which is what lifetimes is given; "patterns" are the same customers, counted,
+which is what the pipeline hands to a fit; to count them is not part of it. The difference of
+log-likelihoods per customer is ours minus that of lifetimes, both worked out by the same code:
+above zero ours is the better optimum.
+"""
+
+SCORING = """## Scoring
+
+The scoring stage alone, from a Delta table to nothing (`noop`), all columns with intervals:
+{customers} customers of {segments} segments with {model} and gamma-gamma, on {cores} cores. The
+first scoring of a session starts Python workers that know no forecast yet, in a Java that has
+compiled nothing yet; the transport is the same with a kernel that hands over columns of the same
+types without working anything out.
+"""
+
+KERNEL = """The kernel alone, in one process without Spark, batches of {batch} rows, processor time
+in microseconds a customer. The first time over the customers it works out the forecasts of {pairs}
+pairs of frequency and age, which every worker does once; the second time it knows them.
+"""
+
+
+def fits_section(entry: dict[str, Any]) -> str:
+    """Return what the page says of one run of ``fits.py``."""
+    lines = [FITS.format(customers=f"{entry['customers']:,}", rounds=entry["rounds"])]
+    for model in dict.fromkeys(one["model"] for one in entry["fits"]):
+        lines += _model([one for one in entry["fits"] if one["model"] == model], entry)
+    return "\n".join([*lines, circumstances(entry), ""])
+
+
+def _model(fits: list[dict[str, Any]], entry: dict[str, Any]) -> list[str]:
+    peer = next(one for one in fits if one["side"] == "lifetimes")
+    lines = [
+        f"### {fits[0]['model']}\n",
+        "| side | customers | input | rows of it | s | processor s | times faster | "
+        "log-likelihood per customer, minus lifetimes' |",
+        "|---|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    for one in fits:
+        compared = one["customers"] == peer["customers"] and one is not peer
+        faster = f"{peer['seconds'] / one['seconds']:.1f}" if compared else ""
+        lines.append(
+            f"| {one['side']} | {one['customers']:,} | {one['shape']} | {one['rows']:,} "
+            f"| {one['seconds']:.2f} | {one['processor_seconds']:.2f} | {faster} "
+            f"| {_gain(one, peer) if compared else ''} |"
+        )
+    sizes = {one["customers"]: one for one in fits if one["shape"] == "patterns"}
+    large, usual = sizes.get(entry["large"]), sizes.get(entry["customers"])
+    lines.append("")
+    if large and usual and large is not usual:
+        lines.append(
+            f"{large['customers']:,} customers are {large['rows'] / usual['rows']:.1f} times the "
+            f"patterns of {usual['customers']:,} and take "
+            f"{large['seconds'] / usual['seconds']:.1f} times as long.\n"
+        )
+    if usual and peer["customers"] < entry["customers"]:
+        guess = peer["seconds"] * entry["customers"] / peer["customers"]
+        lines.append(
+            f"lifetimes was run on {peer['customers']:,} customers, not on all. Extrapolated in "
+            f"proportion to the rows, **not measured**, it would take about {guess:.0f} s for "
+            f"{entry['customers']:,}, {guess / usual['seconds']:.0f} times ours on patterns.\n"
+        )
+    if peer["outcome"] != "converged":
+        lines.append(f"lifetimes ended with {peer['outcome']} after the time given.\n")
+    return lines
+
+
+def _gain(one: dict[str, Any], peer: dict[str, Any]) -> str:
+    if peer["log_likelihood_per_customer"] is None:
+        return "no optimum of lifetimes"
+    gain = one["log_likelihood_per_customer"] - peer["log_likelihood_per_customer"]
+    return "0" if abs(gain) < EQUAL_FITS else f"{gain:+.1e}"
+
+
+def scoring_section(entry: dict[str, Any]) -> str:
+    """Return what the page says of one run of ``scoring.py``."""
+    spark, kernel = entry["spark"], entry["kernel"]
+    customers = entry["customers"]
+    lines = [
+        SCORING.format(
+            customers=f"{customers:,}",
+            segments=entry["segments"],
+            model=entry["model"],
+            cores=entry["cores"],
+        ),
+        "| run | s | processor s | customers per second | customers per second of processor time, "
+        "times the cores |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name, run in spark.items():
+        possible = entry["cores"] * customers / run["processor_seconds"]
+        lines.append(
+            f"| {name} | {run['seconds']:.1f} | {run['processor_seconds']:.1f} "
+            f"| {customers / run['seconds']:,.0f} | {possible:,.0f} |"
+        )
+    lines += [
+        "\nThe last column is what the stage would reach if nobody else used the machine and both "
+        "cores were always busy; on a loaded machine it is nearer to the truth than the clock.\n",
+        KERNEL.format(batch=f"{entry['batch']:,}", pairs=f"{kernel['pairs']:,}"),
+        "| part | first time | second time |",
+        "|---|--:|--:|",
+    ]
+    parts = {"first": kernel["first"], "second": kernel["second"]}
+    for part in sorted(parts["first"], key=lambda name: -parts["first"][name]):
+        lines.append(
+            f"| {part} | {parts['first'][part]:.2f} | {parts['second'].get(part, 0):.2f} |"
+        )
+    total = {name: sum(values.values()) for name, values in parts.items()}
+    lines.append(f"| **all** | {total['first']:.2f} | {total['second']:.2f} |\n")
+    return "\n".join([*lines, circumstances(entry), ""])
+
+
+def circumstances(entry: dict[str, Any]) -> str:
+    """Return by which command, when and where a result came about."""
+    load = f"load before {entry['load']}; " if "load" in entry else ""
+    return (
+        f"`{entry['command']}`, {entry['date']}\n\n{load}{entry['machine']}; {entry['versions']}\n"
+    )

@@ -234,7 +234,8 @@ class LivingForecasts:
 
         def discounted(moved: Mapping[str, Floats]) -> Floats:
             forecast = model.forecast_if_alive(moved, times, rate, x.astype(np.float64), T / unit)
-            return forecast.discounted[0]
+            until: Floats = forecast.discounted[0]
+            return until
 
         slopes = np.zeros((SLOPES, x.size))
         here = discounted(params)
