@@ -23,8 +23,8 @@ SCORING = """## Scoring
 The scoring stage alone, from a Delta table to nothing (`noop`), all columns with intervals:
 {customers} customers of {segments} segments with {model} and gamma-gamma, on {cores} cores. The
 first scoring of a session starts Python workers that know no forecast yet, in a Java that has
-compiled nothing yet; the transport is the same with a kernel that hands over columns of the same
-types without working anything out.
+compiled nothing yet; the later ones are nearer to what a large table costs. The transport is the
+same with a kernel that hands over columns of the same types without working anything out.
 """
 
 KERNEL = """The kernel alone, in one process without Spark, batches of {batch} rows, processor time
@@ -64,7 +64,9 @@ def _model(fits: list[dict[str, Any]], entry: dict[str, Any]) -> list[str]:
         lines.append(
             f"{large['customers']:,} customers are {large['rows'] / usual['rows']:.1f} times the "
             f"patterns of {usual['customers']:,} and take "
-            f"{large['seconds'] / usual['seconds']:.1f} times as long.\n"
+            f"{large['seconds'] / usual['seconds']:.1f} times as long, "
+            f"{large['processor_seconds'] / usual['processor_seconds']:.1f} times by processor "
+            "time.\n"
         )
     if usual and peer["customers"] < entry["customers"]:
         guess = peer["seconds"] * entry["customers"] / peer["customers"]
@@ -96,8 +98,7 @@ def scoring_section(entry: dict[str, Any]) -> str:
             model=entry["model"],
             cores=entry["cores"],
         ),
-        "| run | s | processor s | customers per second | customers per second of processor time, "
-        "times the cores |",
+        "| run | s | processor s | customers per second | at most, by processor time |",
         "|---|--:|--:|--:|--:|",
     ]
     for name, run in spark.items():
@@ -107,8 +108,8 @@ def scoring_section(entry: dict[str, Any]) -> str:
             f"| {customers / run['seconds']:,.0f} | {possible:,.0f} |"
         )
     lines += [
-        "\nThe last column is what the stage would reach if nobody else used the machine and both "
-        "cores were always busy; on a loaded machine it is nearer to the truth than the clock.\n",
+        "\nThe last column is not measured: it is what the processor time would allow if all cores "
+        "did nothing else and were never idle.\n",
         KERNEL.format(batch=f"{entry['batch']:,}", pairs=f"{kernel['pairs']:,}"),
         "| part | first time | second time |",
         "|---|--:|--:|",
