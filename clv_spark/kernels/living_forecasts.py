@@ -38,7 +38,7 @@ SLOPES = 4
 # A step in the logarithm of a parameter. Not smaller: a forecast is exact to 1e-8.
 SLOPE_WIDTH = 1e-3
 # Slopes are taken at x and T with so many leading bits: they change slowly with both, and the
-# bounds of an interval move by less than a thousandth of their distance.
+# bounds of an interval move by two thousandths of their distance at most.
 LEADING_BITS = 4
 # Pairs kept per worker before it begins anew: 2 million are about 200 MB.
 MOST_PAIRS = 2_000_000
