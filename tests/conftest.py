@@ -29,8 +29,10 @@ NOT_COMPILED = {
 TEST_SPARK = {
     **NOT_COMPILED,
     "spark.driver.memory": "3g",
-    # Short jobs: compile little, collect garbage on one thread.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    # Short jobs: compile little, collect garbage on one thread. The room for compiled code is as
+    # large as usual: the little that this compiler has by itself fills up, and is swept for ever.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
+    "-XX:ReservedCodeCacheSize=240m",
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
@@ -50,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _group_of(path: Path) -> str:
     """Tests of a group run in one process, one after the other, as they share what is costly."""
     if path.parent.name in ("ops", "faults", "cluster"):
-        return "operation"
+        return path.parent.name
     return "demo" if path.name in ("test_online_retail.py", "test_notebook.py") else str(path)
 
 
