@@ -40,6 +40,7 @@ TEST_SPARK = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups are read from the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # The folder under tests/ counts, so that tests/spark/ops is spark too.
