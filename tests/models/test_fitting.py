@@ -87,7 +87,7 @@ def test_importing_the_models_loads_neither_spark_nor_pandas():
 
 
 @pytest.mark.parametrize("model", SHAPES)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(any_rows, st.lists(st.floats(-1.5, 1.5), min_size=4, max_size=4))
 def test_gradient_is_that_of_finite_differences(model, rows, logs):
     spec = MODELS[model]
@@ -105,7 +105,7 @@ def test_gradient_is_that_of_finite_differences(model, rows, logs):
 
 
 @pytest.mark.parametrize("model", SHAPES)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(any_rows)
 def test_fast_likelihood_is_the_plain_one(model, rows):
     plain = {**PURCHASE_MODELS, "gamma_gamma": gamma_gamma}[model].log_likelihood

@@ -34,14 +34,14 @@ exponents = st.floats(-4, 3.5).map(lambda power: 10.0**power)
 scales = st.floats(-1, 1).map(lambda power: 10.0**power)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(exponents, exponents, scales, scales)
 def test_value_is_that_of_the_series_to_1e_12(k, s, A, B):
     value = lapse_probability(*arrays(k, s, A, B))
     assert value[0] == pytest.approx(by_series(k, s, A, B), rel=1e-12)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(exponents, exponents, scales, scales)
 def test_slopes_are_those_of_the_series(k, s, A, B):
     lapse = lapse_with_slopes(*arrays(k, s, A, B))
@@ -95,7 +95,7 @@ wide = st.floats(-5, 5).map(lambda power: 10.0**power)
 far = st.floats(-7, 9).map(lambda power: 10.0**power)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(wide, wide, far, far)
 def test_anything_a_search_may_try_gives_a_probability_without_warning(k, s, A, B):
     with np.errstate(all="raise", under="ignore"):

@@ -150,7 +150,7 @@ any_rows = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(any_rows, st.floats(0.02, 2))
 def test_any_data_give_a_fit_and_any_order_the_same_bytes(rows, spread):
     x, share, T = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
