@@ -13,10 +13,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
+from clv_spark.errors import InputError
 from clv_spark.kernels.choose import USABLE, comparable_bic
 from clv_spark.kernels.generate import WORLD, transactions
 from clv_spark.lake import Lake
 from clv_spark.pipelines import build_customer_days, build_features, fit_models, score_customers
+from clv_spark.pipelines.summarise_segments import _members
 from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, MODEL_PARAMETERS, SEGMENT_SUMMARY
 
 AS_OF = dt.date(2022, 12, 31)
@@ -167,6 +169,31 @@ def test_a_summary_adds_up_on_every_level(lake: Lake, scores: pd.DataFrame) -> N
     assert dict(summary["segment_level"])["South"] == "region"
     inside = summary["clv_sum"].between(summary["clv_sum_low"], summary["clv_sum_high"])
     assert inside.all()
+
+
+def test_a_fit_with_another_basis_of_spend_is_not_used(spark: SparkSession, lake: Lake) -> None:
+    settings = config(Path(str(lake.config.lake.path)).parent, spend_basis="repeat")
+    before = lake.last_commit(CLV_SCORES, AS_OF)
+    with pytest.raises(InputError, match=r"spend_basis all.*run fit-models again"):
+        score_customers(spark, settings, AS_OF)
+    assert lake.last_commit(CLV_SCORES, AS_OF) == before
+
+
+def test_a_segment_that_appears_after_the_fit_lies_below_the_nearest_one() -> None:
+    above = {
+        "global": ("global", None),
+        "Europe": ("region", "global"),
+        "Europe/France": ("country", "Europe"),
+    }
+    leaves = {"Asia/Japan": 2, "Europe/France": 10, "Europe/Malta": 5}
+    assert _members(leaves, above, nested=True) == {
+        "Asia/Japan": ["Asia/Japan"],
+        "Europe/France": ["Europe/France"],
+        "Europe/Malta": ["Europe/Malta"],
+        "Europe": ["Europe/France", "Europe/Malta"],
+        "global": ["Asia/Japan", "Europe/France", "Europe/Malta"],
+    }
+    assert _members(leaves, above, nested=False)["Europe"] == ["Europe/France"]
 
 
 def test_a_choice_stays_until_another_is_better_by_the_margin(
