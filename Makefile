@@ -39,7 +39,7 @@ test: check ## Style, types and all tests except the long ones (under 10 minutes
 	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"
 
 test-faults: setup ## Kill real runs at every named point, also the long cases
-	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -m faults
+	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -n 2 --dist loadgroup -m faults
 
 bench: setup ## Time fits and scoring, and the whole job beside DuckDB with lifetimes
 	$(RUN) $(call LIMIT,3600) $(PY) benchmarks/fits.py --customers $(FITS) --large $(FITS_LARGE)

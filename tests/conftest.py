@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,31 +14,12 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config, load_config
 from clv_spark.lake import Lake
+from tests.small_spark import NOT_COMPILED, TEST_SPARK
 
 ROOT = Path(__file__).parent.parent
 DEMO_AS_OF = dt.date(2011, 12, 9)
 # Tests in these folders need a JVM, child processes or a cluster; all others run in test-fast.
 MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
-
-# Compiling a query takes longer than running it on small data. Real data is run compiled, as in
-# production: the demo's lake, the commands, the cluster.
-NOT_COMPILED = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
-# Small data: a few partitions are faster than many.
-TEST_SPARK = {
-    **NOT_COMPILED,
-    "spark.driver.memory": "3g",
-    # Short jobs: compile little, collect garbage on one thread. The room for compiled code is as
-    # large as usual: the little that this compiler has by itself fills up, and is swept for ever.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
-    "-XX:ReservedCodeCacheSize=240m",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.default.parallelism": "2",
-    "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.sql.warehouse.dir": "",
-}
 
 
 @pytest.hookimpl(tryfirst=True)  # before groups are read from the marks
@@ -47,11 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(ROOT).parts[1]
         if folder in MARKED_FOLDERS:
             item.add_marker(getattr(pytest.mark, folder))
-        item.add_marker(pytest.mark.xdist_group(_group_of(item.path)))
+        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
 
 
-def _group_of(path: Path) -> str:
+def _group_of(item: pytest.Item) -> str:
     """Tests of a group run in one process, one after the other, as they share what is costly."""
+    path = item.path
+    if path.parent.name == "faults" and item.get_closest_marker("long"):
+        return f"faults {zlib.crc32(item.name.encode()) % 2}"
     if path.parent.name in ("ops", "faults", "cluster"):
         return path.parent.name
     return "demo" if path.name in ("test_online_retail.py", "test_notebook.py") else str(path)

@@ -27,6 +27,7 @@ from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.kernels.generate import WORLD, transactions
 from clv_spark.schemas import TABLES
+from tests.small_spark import JAVA_OPTIONS, NOT_COMPILED, TEST_SPARK
 
 ROOT = Path(__file__).parent.parent
 AS_OF = dt.date(2023, 9, 30)
@@ -178,9 +179,13 @@ def finished_once(spark: SparkSession, factory: pytest.TempPathFactory) -> Finis
     return _finished[0]
 
 
-def write_conf(folder: Path, source: Path, lake: Path, **more: Any) -> Path:
+def write_conf(
+    folder: Path, source: Path, lake: Path, *, compiled: bool = True, **more: Any
+) -> Path:
     """The configuration as a file, with a small Spark of its own."""
     conf = {**SMALL_SPARK, "spark.sql.warehouse.dir": str(folder / "warehouse")}
+    if not compiled:
+        conf |= {name: TEST_SPARK[name] for name in (*NOT_COMPILED, JAVA_OPTIONS)}
     spark = {"master": "local[2]", "conf": conf}
     values = {"lake": {"path": str(lake)}, "spark": spark, **sections(source, **more)}
     path = folder / "conf.yml"

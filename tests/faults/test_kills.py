@@ -86,7 +86,7 @@ def test_killed_between_the_two_tables_of_the_first_stage(
     spark: SparkSession, finished: Finished, tmp_path: Path
 ) -> None:
     lake = tmp_path / "lake"
-    conf = write_conf(tmp_path, finished.source, lake)
+    conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     killed_at(conf, "customer_days:rejected_written", tmp_path / "log")
     assert contents(lake, ["rejected_transactions"]) == contents(
         finished.lake, ["rejected_transactions"]
@@ -99,7 +99,7 @@ def test_the_lock_lets_one_work_and_dies_with_its_holder(
 ) -> None:
     """The holder stands between clv_scores and clv_scores_latest, and is killed there."""
     lake, marker = tmp_path / "lake", tmp_path / "there"
-    conf = write_conf(tmp_path, finished.source, lake)
+    conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     holder = child(conf, "clv_scores_latest:start", marker, log=tmp_path / "log")
     try:
         deadline = time.monotonic() + 200
@@ -125,7 +125,7 @@ def test_killed_at_a_named_point(
     spark: SparkSession, finished: Finished, tmp_path: Path, point: str
 ) -> None:
     lake = tmp_path / "lake"
-    conf = write_conf(tmp_path, finished.source, lake)
+    conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     killed_at(conf, point, tmp_path / "log")
     check_healed(spark, conf, lake, finished)
 
@@ -138,7 +138,7 @@ def test_killed_with_its_jvm_at_a_random_moment(
 ) -> None:
     """As when the machine is lost: no process gets to end what it was writing."""
     lake = tmp_path / "lake"
-    conf = write_conf(tmp_path, finished.source, lake)
+    conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     process = child(conf, "never", log=tmp_path / "log")
     try:
         deadline = time.monotonic() + 200
