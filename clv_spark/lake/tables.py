@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
+from clv_spark.lake.leftover import remove_leftover
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 from clv_spark.schemas import TableSpec
@@ -204,6 +205,8 @@ class Lake:
     def _create(self, spec: TableSpec) -> None:
         if self.config.lake.path is None:
             ensure_schema(self.spark, self.config)
+        else:
+            remove_leftover(self.spark, self.path(spec))
         columns = ", ".join(f"{spec.ddl(c)} COMMENT {_text(c.comment)}" for c in spec.columns)
         partitions = ", ".join(quoted(name) for name in spec.partition_by)
         # In SQL, as Delta's own builder takes no name with a catalog.

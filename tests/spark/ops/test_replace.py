@@ -150,3 +150,16 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
     done = lake.replace(NOTES, rows, commit("r2", MONDAY), MONDAY)
     assert lost
     assert done.table_version == version(lake, NOTES) == before + 1
+
+
+def test_a_folder_that_a_killed_process_left_without_a_commit_becomes_a_table(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    lake = Lake(spark, Config.model_validate({"lake": {"path": str(tmp_path)}}))
+    log = tmp_path / "notes" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / ".00000000000000000000.json.1234.tmp").write_text("half a com")
+    assert not lake.exists(NOTES)
+    lake.ensure(NOTES)
+    assert lake.exists(NOTES)
+    assert lake.is_empty(NOTES)

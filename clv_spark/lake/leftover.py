@@ -1,0 +1,25 @@
+"""What a process leaves that is killed while it makes a table: a log without a commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+def remove_leftover(spark: SparkSession, folder: str) -> None:
+    """Remove the folder of a table that was never made; whatever else is in it stays untouched.
+
+    Delta takes such a folder neither for a table nor for room for one. Only a log in which nothing
+    but hidden temporary files lie goes away: a table has a commit, which is not hidden.
+    """
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    log = jvm.org.apache.hadoop.fs.Path(path, "_delta_log")
+    files = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    if not files.exists(log):
+        return
+    beside = [entry.getPath().getName() for entry in files.listStatus(path)]
+    inside = [entry.getPath().getName() for entry in files.listStatus(log)]
+    if beside == ["_delta_log"] and all(name.startswith(".") for name in inside):
+        files.delete(path, True)

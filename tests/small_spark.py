@@ -1,0 +1,23 @@
+"""Settings of Spark for small data, so that a test does not wait for what large data needs."""
+
+from __future__ import annotations
+
+# Compiling a query takes longer than running it on small data. Real data is run compiled, as in
+# production: the demo's lake, the commands, the cluster.
+NOT_COMPILED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+# Small data: a few partitions are faster than many.
+TEST_SPARK = {
+    **NOT_COMPILED,
+    "spark.driver.memory": "3g",
+    # Short jobs: compile little, collect garbage on one thread. The room for compiled code is as
+    # large as usual: the little that this compiler has by itself fills up, and is swept for ever.
+    JAVA_OPTIONS: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.warehouse.dir": "",
+}
