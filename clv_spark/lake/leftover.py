@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 def remove_leftover(spark: SparkSession, folder: str) -> None:
     """Remove the folder of a table that was never made; whatever else is in it stays untouched.
 
-    Delta takes such a folder neither for a table nor for room for one. Only a log in which nothing
-    but hidden temporary files lie goes away: a table has a commit, which is not hidden.
+    Delta takes such a folder neither for a table nor for room for one. Only a log with nothing but
+    temporary files (.name) and marks (_name) goes away: a table has a commit, which is neither.
     """
     jvm: Any = spark.sparkContext._jvm
     path = jvm.org.apache.hadoop.fs.Path(folder)
@@ -21,5 +21,5 @@ def remove_leftover(spark: SparkSession, folder: str) -> None:
         return
     beside = [entry.getPath().getName() for entry in files.listStatus(path)]
     inside = [entry.getPath().getName() for entry in files.listStatus(log)]
-    if beside == ["_delta_log"] and all(name.startswith(".") for name in inside):
+    if beside == ["_delta_log"] and all(name.startswith((".", "_")) for name in inside):
         files.delete(path, True)

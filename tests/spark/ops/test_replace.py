@@ -157,7 +157,7 @@ def test_a_folder_that_a_killed_process_left_without_a_commit_becomes_a_table(
 ) -> None:
     lake = Lake(spark, Config.model_validate({"lake": {"path": str(tmp_path)}}))
     log = tmp_path / "notes" / "_delta_log"
-    log.mkdir(parents=True)
+    (log / "_staged_commits").mkdir(parents=True)
     (log / ".00000000000000000000.json.1234.tmp").write_text("half a com")
     assert not lake.exists(NOTES)
     lake.ensure(NOTES)
