@@ -52,29 +52,6 @@ How to read it:
 - The lines come from `clv-spark generate`'s world of eight countries, in files sorted by time.
 """
 
-# Shown until a run of the benchmark takes its place.
-FIRST_LOOK = """### A first look
-
-Taken by hand on a machine that was busy with other work (two cores, load 5 to 8), so both columns
-are too slow and the ratio is only a hint. 19,876,144 lines, 600,000 customers, integer ids,
-2026-11-22, one round of each side, not at the same moment
-(`python benchmarks/bench.py --only peer --rounds 1` and `--only ours --rounds 1`):
-
-| stage | clv_spark, s | DuckDB and lifetimes, s |
-|---|--:|--:|
-| features (customer_days, customer_features) | 168.0 | 3.9 |
-| fit (model_parameters) | 60.7 | 12.2 |
-| score (clv_scores) | 47.3 | 10.3 |
-| publish (clv_scores_latest; the peer's Parquet) | 31.8 | 0.5 |
-| whole job | 340.0 | 26.9 |
-| session start, apart | 22.0 | 2.2 |
-| peak memory, MB | 4,600 | 528 |
-
-On one machine the peer is far ahead. Known causes on our side: a Delta commit costs seconds of
-fixed time, the lines are scanned twice (counts, then sums), results are kept on disk between check
-and write, and each stage reads back what the one before wrote.
-"""
-
 
 def machine() -> dict[str, Any]:
     """Return the date, the machine, its load so far and the versions behind a result."""
@@ -115,7 +92,7 @@ def publish(file: str, entry: dict[str, Any], key: tuple[str, ...]) -> None:
 def page() -> str:
     """Return the page with all results that are recorded."""
     jobs = [_job(entry) for entry in _results("results.json")]
-    parts = [INTRODUCTION, JOB, *(jobs or [FIRST_LOOK])]
+    parts = [INTRODUCTION, JOB, *jobs]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [scoring_section(entry) for entry in _results("results_scoring.json")]
     return "\n".join(parts)
