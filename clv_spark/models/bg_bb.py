@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln
 
-from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Parameters
 from clv_spark.models.bg_bb_given_alive import forecast_if_alive
 from clv_spark.models.bg_bb_likelihood import (
@@ -28,6 +27,7 @@ from clv_spark.models.bg_bb_likelihood import (
     log_likelihood,
     log_odds_of_loss,
 )
+from clv_spark.models.purchase_patterns import require_discounting
 
 # Beyond this many units of 1 / discount rate the weight e^-40 is negligible.
 NEGLIGIBLE = 40.0
@@ -194,10 +194,7 @@ def discounted_expected_purchases(
         >>> float(value.round(4))
         1.6214
     """
-    if not (discount_rate >= 0 and horizon >= 0):
-        raise InputError(f"discount_rate {discount_rate} and horizon {horizon} must be >= 0.")
-    if np.isinf(horizon) and discount_rate == 0:
-        raise InputError("Value without horizon is infinite without a discount rate above zero.")
+    require_discounting(discount_rate, horizon)
     alive = probability_alive(params, x, t_x, T)
     x, T = np.asarray(x, dtype=np.float64), np.asarray(T, dtype=np.float64)
     columns = np.broadcast_arrays(x, T, *letters(params), alive)[:-1]

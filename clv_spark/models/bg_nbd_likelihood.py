@@ -5,15 +5,20 @@ What the parameters mean and what to do with them is in ``bg_nbd``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln
 
-from clv_spark.models.arrays import Columns, Floats, Parameters, read_columns, require
+from clv_spark.models.arrays import Columns, Floats, Parameters
 from clv_spark.models.model import Evaluate, Model
+from clv_spark.models.purchase_patterns import (
+    caveat_without_repeats,
+    coarsened,
+    mean_age,
+    read_patterns,
+)
 
 PARAMETERS = ("r", "alpha", "a", "b")
 # Beyond these a distribution over customers is a single point, or not there at all.
@@ -77,16 +82,6 @@ def letters(params: Parameters) -> tuple[Floats, Floats, Floats, Floats]:
     return r, alpha, a, b
 
 
-def _read(data: Mapping[str, ArrayLike]) -> Columns:
-    columns = read_columns(data, ("x", "t_x", "T"))
-    x, t_x, T = columns["x"], columns["t_x"], columns["T"]
-    require((x >= 0) & (x == np.floor(x)), "x must be a whole number of purchases, not negative")
-    require(t_x >= 0, "t_x must not be negative")
-    require(t_x <= T, "t_x must not be larger than T")
-    require((x > 0) | (t_x == 0), "t_x must be 0 where x is 0")
-    return columns
-
-
 def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
     x, t_x, T = columns["x"], columns["t_x"], columns["T"]
     shares = weights / np.sum(weights)
@@ -147,7 +142,7 @@ def _starts(columns: Columns, weights: Floats) -> list[Floats]:
     # A buyer's mean rate is r / alpha; who leaves early hides it, so its double is tried as well.
     exposure = np.sum(weights * columns["T"])
     rate = np.sum(weights * columns["x"]) / exposure if exposure > 0 else 0.0
-    rate = max(rate, 1e-9 / _age(columns, weights))
+    rate = max(rate, 1e-9 / mean_age(columns, weights))
     return [
         np.array([0.5, 0.5 / rate, 1.0, 3.0]),
         np.array([0.5, 0.25 / rate, 0.5, 1.0]),
@@ -157,37 +152,21 @@ def _starts(columns: Columns, weights: Floats) -> list[Floats]:
 
 def _box(columns: Columns, weights: Floats) -> tuple[Floats, Floats]:
     low, high = SHAPE_LIMITS
-    age = _age(columns, weights)
+    age = mean_age(columns, weights)
     return np.array([low, 1e-7 * age, low, low]), np.array([high, 1e9 * age, high, high])
 
 
-def _age(columns: Columns, weights: Floats) -> float:
-    age = float(np.sum(weights * columns["T"]) / np.sum(weights))
-    return age if age > 0 else 1.0
-
-
-def _caveat(columns: Columns, params: Mapping[str, float]) -> str:
-    if not np.any(columns["x"] > 0):
-        return "no customer bought a second time, so neither rate nor dropout can be told"
-    return ""
-
-
 def _coarsen(columns: Columns) -> Columns:
-    # Rounding keeps the order, hence t_x <= T; x stays as it is.
-    width = np.max(columns["T"]) / COARSE_STEPS
-    if width == 0:
-        return columns
-    rounded = {name: np.round(columns[name] / width) * width for name in ("t_x", "T")}
-    return {"x": columns["x"], **rounded}
+    return coarsened(columns, COARSE_STEPS)
 
 
 MODEL = Model(
     name="bg_nbd",
     parameters=PARAMETERS,
-    read=_read,
+    read=read_patterns,
     likelihood=_likelihood,
     starts=_starts,
     box=_box,
-    caveat=_caveat,
+    caveat=caveat_without_repeats,
     coarsen=_coarsen,
 )

@@ -15,10 +15,10 @@ from typing import cast
 import numpy as np
 from scipy.special import betainc, betaincc, betaln, gammaln
 
-from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Integers
 from clv_spark.models.dropout_curves import Curves, Living, curves
 from clv_spark.models.model import Forecast
+from clv_spark.models.purchase_patterns import require_discounting
 from clv_spark.models.quadrature import legendre_rule
 
 # Beyond this many units of 1 / discount rate the weight e^-25 = 1e-11 is negligible.
@@ -91,10 +91,7 @@ def discounted_if_alive(living: Living, discount_rate: float, horizon: float) ->
     Raises:
         InputError: Negative rate or horizon, or no horizon and no discount.
     """
-    if not (discount_rate >= 0 and horizon >= 0):
-        raise InputError(f"discount_rate {discount_rate} and horizon {horizon} must be >= 0.")
-    if np.isinf(horizon) and discount_rate == 0:
-        raise InputError("Value without horizon is infinite without a discount rate above zero.")
+    require_discounting(discount_rate, horizon)
     flat, _, shape = _flat(living, np.zeros(()))
     within_reach = horizon * discount_rate <= NEGLIGIBLE
     # Without horizon: up to where the discount begins to bite, and the rest as the tail.

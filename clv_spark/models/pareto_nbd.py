@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Parameters
 from clv_spark.models.model import Forecast
 from clv_spark.models.pareto_forecast import (
@@ -26,6 +25,7 @@ from clv_spark.models.pareto_forecast import (
     forecast_given_alive,
 )
 from clv_spark.models.pareto_nbd_likelihood import MODEL, broadcast, log_likelihood, log_silence
+from clv_spark.models.purchase_patterns import require_discounting
 
 __all__ = [
     "MODEL",
@@ -170,10 +170,7 @@ def discounted_expected_purchases(
         >>> float(discounted_expected_purchases(params, 0.00183, 52.0, 2, 30.43, 38.86).round(4))
         1.7652
     """
-    if not (discount_rate >= 0 and horizon >= 0):
-        raise InputError(f"discount_rate {discount_rate} and horizon {horizon} must be >= 0.")
-    if np.isinf(horizon) and discount_rate == 0:
-        raise InputError("Value without horizon is infinite without a discount rate above zero.")
+    require_discounting(discount_rate, horizon)
     r, alpha, s, beta, x, t_x, T = broadcast(params, x, t_x, T)
     A, B = alpha + T, beta + T
     times = [] if np.isinf(horizon) else [float(horizon)]
