@@ -175,7 +175,8 @@ def _check_failures(run: Run, kind: str, rows: list[Row]) -> None:
         raise FitError(
             f"{kind}: {share:.1%} of the customers are without a usable fit, "
             f"fit.max_failed_share allows {limit:.1%}. The global fit says: {root['status']}, "
-            f"{root['message']}. Nothing was published"
+            f"{root['message'].rstrip('.')}. Nothing was published; fit on more history, lower "
+            "fit.min_customers and fit.min_repeaters, or name other models.candidates"
         )
 
 
