@@ -135,6 +135,7 @@ class TransactionsSource(Section):
     path: str | None = None
     table: str | None = None
     options: dict[str, Text] = {}
+    schema_: str | None = Field(default=None, alias="schema")
     timezone: TimeZone = "UTC"
     deduplicate: Literal["none", "all_columns", "line_id"] = "none"
     first_date: dt.date | None = None
@@ -148,6 +149,8 @@ class TransactionsSource(Section):
             raise ValueError("format 'table' needs source.transactions.table, and no path")
         if self.format != "table" and (self.path is None or self.table is not None):
             raise ValueError(f"format {self.format!r} needs source.transactions.path, and no table")
+        if self.format in ("table", "delta") and self.schema_ is not None:
+            raise ValueError(f"format {self.format!r} has its own schema; remove the key schema")
         missing = [name for name in REQUIRED_COLUMNS if name not in self.columns]
         if missing:
             raise ValueError(
@@ -209,6 +212,7 @@ class FitConfig(Section):
     min_repeaters: int = Field(default=50, ge=1)
     max_failed_share: Share = 0.05
     cohort_start: dt.date | None = None
+    refit_every: int = Field(default=1, ge=1)
     max_frequency_spend_correlation: Share = 0.2
     max_exact_repeaters: int = Field(default=500_000, ge=0)
 
@@ -228,6 +232,7 @@ class GatesConfig(Section):
     max_rejected_share: Share = 0.5
     max_customer_drop: Share = 0.2
     max_source_age_days: int | None = Field(default=None, ge=0)
+    max_late_days: int | None = Field(default=400, ge=0)
 
 
 class RetentionConfig(Section):

@@ -4,7 +4,8 @@ from clv_spark.lake.commit import Commit
 from clv_spark.lake.lock import lake_lock
 from clv_spark.lake.place import ensure_schema, lake_folder, schema_name
 from clv_spark.lake.session_settings import trusted_session
-from clv_spark.lake.source import UNVERSIONED, read_source, source_version
+from clv_spark.lake.source import read_source
+from clv_spark.lake.source_state import UNVERSIONED, Mark, Source, open_source
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 from clv_spark.lake.tables import Lake
 
@@ -13,12 +14,14 @@ __all__ = [
     "UNVERSIONED",
     "Commit",
     "Lake",
+    "Mark",
+    "Source",
     "condition",
     "ensure_schema",
     "lake_folder",
     "lake_lock",
+    "open_source",
     "read_source",
     "schema_name",
-    "source_version",
     "trusted_session",
 ]

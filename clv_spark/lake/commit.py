@@ -20,7 +20,8 @@ class Commit:
         package_version: version of clv_spark.
         figures: counts and sums of the stage, as they go to ``pipeline_runs``.
         table_version: Delta version, known once committed.
-        rows_written: rows of the commit, as Delta counted them.
+        rows_written: rows of the commit, as Delta counted them, without those of other slices that
+            stood in a file which was written anew.
     """
 
     run_id: str
@@ -44,11 +45,10 @@ class Commit:
         """The commit of a row of DESCRIBE HISTORY, None when another program wrote it."""
         try:
             values = json.loads(row["userMetadata"] or "")["clv_spark"]
-            written = (row["operationMetrics"] or {}).get("numOutputRows")
-            return Commit(
-                **values,
-                table_version=int(row["version"]),
-                rows_written=None if written is None else int(written),
-            )
+            metrics = row["operationMetrics"] or {}
+            written = metrics.get("numOutputRows")
+            if written is not None:
+                written = int(written) - int(metrics.get("numCopiedRows", 0))
+            return Commit(**values, table_version=int(row["version"]), rows_written=written)
         except (ValueError, KeyError, TypeError):
             return None

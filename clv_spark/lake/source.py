@@ -1,23 +1,16 @@
-"""Read the transaction source, and tell which version of it was read."""
+"""Read the transaction source with the reader options of the configuration."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import unquote
 
-from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 from clv_spark.config import TransactionsSource
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
-# A source whose next state can't be told from this one: it is never "already done".
-UNVERSIONED = "unversioned"
 _LOSES_LINES = {
     ("ignorecorruptfiles", "true"),
     ("ignoremissingfiles", "true"),
@@ -25,8 +18,10 @@ _LOSES_LINES = {
 }
 
 
-def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
-    """The source as a DataFrame, with the reader options of the configuration.
+def read_source(
+    spark: SparkSession, config: TransactionsSource, delta_version: int | None = None
+) -> DataFrame:
+    """The source as a DataFrame; of a Delta table the given version, or the newest.
 
     Raises:
         InputError: the path or table does not exist, or Spark can't read it.
@@ -34,10 +29,12 @@ def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
     """
     where = config.table if config.format == "table" else config.path
     try:
+        reader = reader_of(spark, config)
+        if delta_version is not None:
+            reader = reader.option("versionAsOf", delta_version)
         if config.format == "table":
-            source = spark.table(str(config.table))
+            source = reader.table(str(config.table))
         else:
-            reader = spark.read.format(config.format).options(**_options(config))
             with _times_stay_local(spark):
                 source = reader.load(str(config.path))
     except SPARK_ERRORS as error:
@@ -48,6 +45,18 @@ def read_source(spark: SparkSession, config: TransactionsSource) -> DataFrame:
     if not source.columns:
         raise InputError(f"source.transactions: {config.format} {where} holds no column")
     return source
+
+
+def reader_of(spark: SparkSession, config: TransactionsSource) -> DataFrameReader:
+    """Spark's reader with the options of the configuration.
+
+    Raises:
+        ConfigError: an option would lose lines without a word.
+    """
+    if config.format == "table":
+        return spark.read
+    reader = spark.read.format(config.format).options(**_options(config))
+    return reader if config.schema_ is None else reader.schema(config.schema_)
 
 
 @contextmanager
@@ -72,47 +81,3 @@ def _options(config: TransactionsSource) -> dict[str, str]:
                 "remove it, so that a line that can't be used is refused with its reason"
             )
     return {**defaults, **config.options}
-
-
-def source_version(spark: SparkSession, config: TransactionsSource, source: DataFrame) -> str:
-    """A text that changes when the source does: a Delta version, or a hash over its files.
-
-    Files count with path, size and modification time. A source without files or versions (a view
-    over a database, say) can't be told apart from its next state, so it has no stable version.
-    """
-    delta = _delta_table(spark, config)
-    if delta is not None:
-        version, table = delta.history(1).first(), delta.detail().select("id").first()
-        # A table that is dropped and made again starts at 0 anew, under another id.
-        return f"delta:{table[0] if table else ''}:{version['version'] if version else 0}"
-    if config.format == "table" and _is_view(spark, str(config.table)):
-        # Its text and whatever it joins may change while its files stay the same.
-        return UNVERSIONED
-    paths = sorted(_as_path(uri) for uri in source.inputFiles())
-    if not paths:
-        return UNVERSIONED
-    # binaryFile lists size and time without opening the files.
-    files = spark.read.format("binaryFile").load(paths)
-    rows = files.select("path", "length", F.unix_micros("modificationTime")).collect()
-    digest = hashlib.sha256(repr(sorted(tuple(row) for row in rows)).encode())
-    return f"files:{digest.hexdigest()[:16]}"
-
-
-def _is_view(spark: SparkSession, name: str) -> bool:
-    return spark.catalog.getTable(name).tableType in ("VIEW", "TEMPORARY", "MATERIALIZED_VIEW")
-
-
-def _as_path(uri: str) -> str:
-    """The address of a file as Spark's reader takes it: decoded, and nothing read as a pattern."""
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", unquote(uri))
-
-
-def _delta_table(spark: SparkSession, config: TransactionsSource) -> DeltaTable | None:
-    if config.format == "delta":
-        return DeltaTable.forPath(spark, str(config.path))
-    if config.format == "table":
-        try:
-            return DeltaTable.forName(spark, str(config.table))
-        except SPARK_ERRORS:
-            return None
-    return None

@@ -23,6 +23,15 @@ _WRITE_ATTEMPTS = 3
 _HISTORY_ROWS = 1000
 _RECENT_ROWS = 50
 _CHANGES_ROWS = ("DELETE", "RESTORE", "UPDATE", "MERGE", "TRUNCATE")
+_KEEPS_ROWS = (
+    "ADD COLUMNS",
+    "CREATE TABLE",
+    "OPTIMIZE",
+    "SET TBLPROPERTIES",
+    "UPGRADE PROTOCOL",
+    "VACUUM END",
+    "VACUUM START",
+)
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _EXPIRED = "clv_spark: dated slices beyond retention"
 
@@ -78,6 +87,35 @@ class Lake:
         row = dates.agg(F.max(spec.slice_column)).first()
         return row[0] if row else None
 
+    def date_range(self, spec: TableSpec) -> tuple[dt.date, dt.date] | None:
+        """First and last event_date, None without rows; read from the log, not the rows."""
+        row = self.read(spec).agg(F.min("event_date"), F.max("event_date")).first()
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    def slices(self, spec: TableSpec) -> dict[dt.date, Commit]:
+        """The newest commit of this package for each dated slice on record."""
+        found: dict[dt.date, Commit] = {}
+        for row in self._history(spec, _HISTORY_ROWS) if self.exists(spec) else ():
+            commit = Commit.from_history(row)
+            if commit is not None and commit.slice is not None:
+                found.setdefault(dt.date.fromisoformat(commit.slice), commit)
+            elif commit is None and _by_others(row):
+                break
+        return found
+
+    def commits_after(self, spec: TableSpec, version: int) -> list[Commit] | None:
+        """Our commits after a version, newest first; None when the log does not tell them all."""
+        found: list[Commit] = []
+        for row in self._history(spec, _HISTORY_ROWS):
+            if row["version"] == version:
+                return found
+            commit = Commit.from_history(row)
+            if commit is not None:
+                found.append(commit)
+            elif row["operation"] not in _KEEPS_ROWS:
+                return None
+        return None
+
     def last_commit(self, spec: TableSpec, slice_date: dt.date | None = None) -> Commit | None:
         """The newest commit of this package for a slice, None when there is none on record."""
         if not self.exists(spec):
@@ -87,7 +125,7 @@ class Lake:
             commit = Commit.from_history(row)
             if commit is not None and commit.slice == wanted:
                 return commit
-            if row["operation"] in _CHANGES_ROWS and _EXPIRED not in (row["userMetadata"] or ""):
+            if _by_others(row):
                 # Somebody else deleted, restored or changed rows since: ours can't be relied on.
                 return None
         return None
@@ -102,9 +140,14 @@ class Lake:
         return [row.asDict() for row in rows.collect()]
 
     def replace(
-        self, spec: TableSpec, rows: DataFrame, commit: Commit, slice_date: dt.date | None = None
+        self,
+        spec: TableSpec,
+        rows: DataFrame,
+        commit: Commit,
+        slice_date: dt.date | None = None,
+        where: str | None = None,
     ) -> Commit:
-        """Replace one slice, or the whole table, in one atomic commit; others stay as they are.
+        """Replace one slice, what meets a condition, or the whole table, in one atomic commit.
 
         A repeated attempt carries the same transaction id, so a write whose answer was lost is
         not done twice.
@@ -117,20 +160,36 @@ class Lake:
             GateError: a row breaks a CHECK or NOT NULL of the table; nothing was written.
         """
         self.ensure(spec)
+        before = self._version(spec)
         writer = (
             rows.select(*spec.column_names)
             .write.format("delta")
             .mode("overwrite")
             .option("userMetadata", commit.to_json())
             .option("txnAppId", f"clv_spark/{spec.name}/{commit.slice or 'all'}")
-            .option("txnVersion", self._version(spec) + 1)
+            .option("txnVersion", before + 1)
             .partitionBy(*spec.partition_by)
         )
         if slice_date is not None:
-            condition = f"{spec.slice_column} = DATE'{slice_date.isoformat()}'"
-            writer = writer.option("replaceWhere", condition)
+            where = f"{spec.slice_column} = DATE'{slice_date.isoformat()}'"
+        if where is not None:
+            writer = writer.option("replaceWhere", where)
         self.may_write()
         self._with_retries(spec, lambda: self._save(spec, writer))
+        if where is not None and self._version(spec) == before:
+            # No row before and none after: Delta makes no commit, but the run must be on record.
+            return self.record(spec, commit)
+        return self._committed(spec, commit)
+
+    def record(self, spec: TableSpec, commit: Commit) -> Commit:
+        """A commit without rows: what a run found out where there was nothing to replace."""
+        self.may_write()
+        self.spark.conf.set(_USER_METADATA, commit.to_json())
+        try:
+            pair = _pairs({"clv_spark.lastRun": commit.run_id})
+            self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pair})")
+        finally:
+            self.spark.conf.unset(_USER_METADATA)
         return self._committed(spec, commit)
 
     def append(self, spec: TableSpec, rows: DataFrame) -> None:
@@ -265,6 +324,11 @@ class Lake:
                     f"{spec.name}.{column.name} is {have[column.name]} in the lake, now it would "
                     f"be {column.type}. Map the column to the old type, or use another lake"
                 )
+
+
+def _by_others(row: dict[str, Any]) -> bool:
+    """Whether somebody else deleted, restored or changed rows."""
+    return row["operation"] in _CHANGES_ROWS and _EXPIRED not in (row["userMetadata"] or "")
 
 
 def _text(value: str) -> str:

@@ -14,8 +14,15 @@ from clv_spark.errors import GateError, InputError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_customer_days import require_data
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
-from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES
-from clv_spark.transforms.features import customer_features, fold_days
+from clv_spark.pipelines.snapshot import usable_snapshot
+from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
+from clv_spark.transforms.features import (
+    customer_features,
+    fold,
+    pieces_of_days,
+    pieces_of_snapshot,
+    refund_only_customers,
+)
 
 
 def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -33,7 +40,7 @@ def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[
 
 
 def features_stage(run: Run) -> Commit:
-    """Read days -> fold -> check -> publish the slice."""
+    """Read a snapshot and the days after it, or all days -> fold -> check -> publish the slice."""
     days = run.lake.read(CUSTOMER_DAYS)
     upstream = run.lake.last_commit(CUSTOMER_DAYS)
     if upstream is None:
@@ -45,28 +52,51 @@ def features_stage(run: Run) -> Commit:
         lambda commit: _write(run, days, upstream, commit),
         source_version=upstream.source_version,
         slice_date=run.date,
+        beside=REFUND_ONLY_CUSTOMERS,
     )
 
 
 def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commit:
-    _check_dates(run, upstream)
+    _check_dates(run)
     run.input_accepted = True
     shape = shape_of(days, run.config)
-    folded_days = fold_days(days, segment_values(days, run.config.segments), run.config, run.date)
-    with cached(folded_days) as folded:
-        buyers, everyone = _counts(folded)
+    snapshot = usable_snapshot(run, commit)
+    pieces = _pieces(run, days, snapshot)
+    folded = fold(pieces, segment_values(pieces, run.config.segments), run.config)
+    with cached(folded) as kept:
+        buyers, everyone = _counts(kept)
         _check_customers(run, buyers)
         reached("customer_features:read")
-        message = f"{everyone - buyers} customers without a purchase are left out"
-        features = customer_features(folded, shape, run.date)
-        commit = replace(commit, figures={"message": message})
-        return run.lake.replace(CUSTOMER_FEATURES.of(shape), features, commit, run.date)
+        figures = {
+            "message": f"{everyone - buyers} customers without a purchase are left out; "
+            + ("all days folded" if snapshot is None else f"days after {snapshot} folded"),
+            "days_version": upstream.table_version,
+        }
+        commit = replace(commit, figures=figures)
+        others = REFUND_ONLY_CUSTOMERS.of(shape)
+        # Whatever the second table refuses shows before the first is replaced.
+        run.lake.ensure(others)
+        features = customer_features(kept, shape, run.date)
+        written = run.lake.replace(CUSTOMER_FEATURES.of(shape), features, commit, run.date)
+        reached("customer_features:features_written")
+        run.lake.replace(others, refund_only_customers(kept, run.date), commit, run.date)
+        return written
+
+
+def _pieces(run: Run, days: DataFrame, snapshot: dt.date | None) -> DataFrame:
+    keys = run.config.segments
+    later = pieces_of_days(days, keys, run.date, after=snapshot)
+    if snapshot is None:
+        return later
+    features = run.lake.read(CUSTOMER_FEATURES, snapshot)
+    others = run.lake.read(REFUND_ONLY_CUSTOMERS, snapshot)
+    return pieces_of_snapshot(features, others, keys).unionByName(later)
 
 
 def segment_values(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, list[str]]:
     """All values of each segment key, sorted."""
-    distinct = {key: rows.select(key).distinct().collect() for key in keys}
-    return {key: sorted(str(row[0]) for row in found) for key, found in distinct.items()}
+    distinct = {key: rows.select(key).where(F.col(key).isNotNull()).distinct() for key in keys}
+    return {key: sorted(str(row[0]) for row in found.collect()) for key, found in distinct.items()}
 
 
 def _counts(folded: DataFrame) -> tuple[int, int]:
@@ -74,10 +104,11 @@ def _counts(folded: DataFrame) -> tuple[int, int]:
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _check_dates(run: Run, days: Commit) -> None:
-    first, last = (
-        dt.date.fromisoformat(days.figures[name]) for name in ("first_date", "last_date")
-    )
+def _check_dates(run: Run) -> None:
+    held = run.lake.date_range(CUSTOMER_DAYS)
+    if held is None:
+        raise InputError("customer_days holds no day; run build-customer-days again")
+    first, last = held
     require_data(first, last, run.date)
     limit = run.config.gates.max_source_age_days
     age = (run.date - last).days

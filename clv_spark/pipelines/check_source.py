@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config, TransactionsSource
-from clv_spark.lake import read_source, source_version, trusted_session
-from clv_spark.pipelines.build_customer_days import figures_of, read_totals, transactions_of
+from clv_spark.lake import open_source, trusted_session
+from clv_spark.pipelines.build_customer_days import transactions_of
+from clv_spark.pipelines.line_totals import figures_of, read_totals
 from clv_spark.transforms import conform as reasons
 from clv_spark.transforms.conform import MAPPED, conform, map_columns
 
@@ -42,12 +43,13 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
     """
     with trusted_session(spark):
         source_config = transactions_of(config)
-        source = read_source(spark, source_config)
+        state = open_source(spark, source_config)
+        source = state.rows
         lines = conform(source, source_config, currency=config.currency, segments=config.segments)
         read, _ = read_totals(lines, config.segments)
         sample = lines.where(F.col("reason").isNull()).drop("reason", "line").limit(_SAMPLE)
         return {
-            "source_version": source_version(spark, source_config, source),
+            "source_version": state.version,
             "mapping": _mapping(source, source_config),
             "sample": [row.asDict() for row in sample.collect()],
             "reasons": {

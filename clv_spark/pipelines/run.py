@@ -19,6 +19,7 @@ from clv_spark.schemas import (
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
+    REFUND_ONLY_CUSTOMERS,
     SEGMENT_SUMMARY,
 )
 
@@ -48,17 +49,19 @@ def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
     return this.outcome()
 
 
-_DATED = (CUSTOMER_FEATURES, MODEL_PARAMETERS, CLV_SCORES, SEGMENT_SUMMARY)
+_DATED = (CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS, MODEL_PARAMETERS, CLV_SCORES, SEGMENT_SUMMARY)
 
 
 def _oldest_kept(this: Run) -> dt.date | None:
     keep = this.config.retention.slice_days
-    newest, days = this.lake.newest_slice(CLV_SCORES), this.lake.last_commit(CUSTOMER_DAYS)
-    if keep is None or newest is None or days is None:
+    newest = this.lake.newest_slice(CLV_SCORES)
+    if keep is None or newest is None or not this.lake.exists(CUSTOMER_DAYS):
+        return None
+    held = this.lake.date_range(CUSTOMER_DAYS)
+    if held is None:
         return None
     # Not beyond the data: a mistyped year in --as-of must not make every slice look old.
-    last = dt.date.fromisoformat(days.figures["last_date"])
-    return min(newest, last) - dt.timedelta(days=keep)
+    return min(newest, held[1]) - dt.timedelta(days=keep)
 
 
 def _check_date(this: Run) -> None:

@@ -3,13 +3,22 @@
 from clv_spark.schemas.gold import CLV_SCORES, CLV_SCORES_LATEST, SEGMENT_SUMMARY
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
-from clv_spark.schemas.silver import CUSTOMER_DAYS, CUSTOMER_FEATURES, REJECTED_TRANSACTIONS
+from clv_spark.schemas.silver import (
+    CUSTOMER_DAYS,
+    CUSTOMER_FEATURES,
+    REFUND_ONLY_CUSTOMERS,
+    REJECTED_TRANSACTIONS,
+)
+from clv_spark.schemas.sources import LATE_CHANGES, SOURCE_FILES
 from clv_spark.schemas.spec import Column, Shape, TableSpec
 
 TABLES: tuple[TableSpec, ...] = (
+    SOURCE_FILES,
+    LATE_CHANGES,
     CUSTOMER_DAYS,
     REJECTED_TRANSACTIONS,
     CUSTOMER_FEATURES,
+    REFUND_ONLY_CUSTOMERS,
     MODEL_PARAMETERS,
     CLV_SCORES,
     SEGMENT_SUMMARY,
@@ -22,10 +31,13 @@ __all__ = [
     "CLV_SCORES_LATEST",
     "CUSTOMER_DAYS",
     "CUSTOMER_FEATURES",
+    "LATE_CHANGES",
     "MODEL_PARAMETERS",
     "PIPELINE_RUNS",
+    "REFUND_ONLY_CUSTOMERS",
     "REJECTED_TRANSACTIONS",
     "SEGMENT_SUMMARY",
+    "SOURCE_FILES",
     "TABLES",
     "Column",
     "Shape",

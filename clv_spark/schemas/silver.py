@@ -1,4 +1,4 @@
-"""Tables of facts: customer_days, rejected_transactions, customer_features."""
+"""Tables of facts about customers: their days, their features, and the lines not used."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ CUSTOMER_DAYS = TableSpec(
 
 REJECTED_TRANSACTIONS = TableSpec(
     name="rejected_transactions",
-    comment="One row per source line that was not used, with the reason. Replaced by each read.",
+    comment=(
+        "One row per source line that was not used, with the reason. A read replaces the dates it "
+        "derives again."
+    ),
     columns=(
         Column("reason", "STRING", "why the line is not used; text, one of the documented reasons"),
         Column("event_date", "DATE", "local calendar day, NULL when unreadable; date", True),
@@ -112,5 +115,29 @@ CUSTOMER_FEATURES = TableSpec(
         "ages": "frequency >= 0 AND recency >= 0 AND recency <= T AND frequency <= recency",
         "refund": "refund_amount >= 0",
     },
+    version=1,
+)
+
+REFUND_ONLY_CUSTOMERS = TableSpec(
+    name="refund_only_customers",
+    comment=(
+        "One row per as_of_date and customer with refunds but no purchase day up to that date: "
+        "no model can say anything about them, so customer_features leaves them out."
+    ),
+    columns=(
+        Column("as_of_date", "DATE", "last day that counts; date, the partition"),
+        Column("customer_id", ID, "customer as named by the source; identifier"),
+        Column("refund_amount", "DECIMAL(28,2)", "all refunds up to as_of_date, positive; money"),
+        Column(
+            "margin_amount",
+            "DECIMAL(28,2)",
+            "margin of the refunds, NULL when the source maps no margin; money",
+            nullable=True,
+        ),
+    ),
+    key=("as_of_date", "customer_id"),
+    partition_by=("as_of_date",),
+    slice_column="as_of_date",
+    checks={"refund": "refund_amount >= 0"},
     version=1,
 )

@@ -1,4 +1,4 @@
-"""customer_days -> customer_features: sums, minima and maxima only, never a rescan of lines."""
+"""customer_days, or a snapshot and the days after it -> customer_features."""
 
 from __future__ import annotations
 
@@ -14,42 +14,104 @@ from clv_spark.transforms.money import cents, money
 from clv_spark.transforms.segments import decode, encode
 
 
-def fold_days(
-    days: DataFrame,
-    segment_values: Mapping[str, Sequence[str]],
-    config: Config,
-    as_of: dt.date,
+def pieces_of_days(
+    days: DataFrame, keys: tuple[str, ...], as_of: dt.date, after: dt.date | None = None
 ) -> DataFrame:
-    """Fold the days of each customer up to ``as_of``, that day included.
+    """Each customer-day as the features of that day alone, ready to be folded.
 
     Args:
         days: rows of ``customer_days``.
+        keys: names of the segment keys.
+        as_of: last day that counts.
+        after: only later days; all by default.
+    """
+    wanted = days.where(F.col("event_date") <= F.lit(as_of))
+    if after is not None:
+        wanted = wanted.where(F.col("event_date") > F.lit(after))
+    sold = F.col("transactions") > 0
+    date = F.when(sold, F.col("event_date"))
+    gross = cents(F.col("gross_amount"))
+    return wanted.select(
+        "customer_id",
+        *keys,
+        date.alias("first_purchase_date"),
+        date.alias("last_purchase_date"),
+        sold.cast("bigint").alias("purchase_days"),
+        gross.alias("first_day"),
+        "transactions",
+        gross.alias("gross"),
+        cents(F.col("refund_amount")).alias("refund"),
+        cents(F.col("margin_amount")).alias("margin"),
+    )
+
+
+def pieces_of_snapshot(
+    features: DataFrame, refund_only: DataFrame, keys: tuple[str, ...]
+) -> DataFrame:
+    """What earlier days of each customer come to, from one slice of the features.
+
+    Args:
+        features: a slice of ``customer_features``.
+        refund_only: the same slice of ``refund_only_customers``.
+        keys: names of the segment keys.
+    """
+    first_day = cents(F.col("first_day_amount"))
+    buyers = features.select(
+        "customer_id",
+        *keys,
+        "first_purchase_date",
+        "last_purchase_date",
+        (F.col("frequency") + 1).cast("bigint").alias("purchase_days"),
+        first_day.alias("first_day"),
+        "transactions",
+        cents(F.col("gross_amount")).alias("gross"),
+        cents(F.col("refund_amount")).alias("refund"),
+        cents(F.col("margin_amount")).alias("margin"),
+    )
+    others = refund_only.select(
+        "customer_id",
+        *(F.lit(None).cast("string").alias(key) for key in keys),
+        F.lit(None).cast("date").alias("first_purchase_date"),
+        F.lit(None).cast("date").alias("last_purchase_date"),
+        F.lit(0).cast("bigint").alias("purchase_days"),
+        F.lit(0).cast("bigint").alias("first_day"),
+        F.lit(0).cast("bigint").alias("transactions"),
+        F.lit(0).cast("bigint").alias("gross"),
+        cents(F.col("refund_amount")).alias("refund"),
+        cents(F.col("margin_amount")).alias("margin"),
+    )
+    return buyers.unionByName(others)
+
+
+def fold(
+    pieces: DataFrame, segment_values: Mapping[str, Sequence[str]], config: Config
+) -> DataFrame:
+    """Put the pieces of each customer together: sums, minima and maxima, in any order.
+
+    Args:
+        pieces: of days, of a snapshot and the days after it, or of anything that is folded already.
         segment_values: all values of each segment key, sorted.
         config: says whether a key takes its latest or its first value.
-        as_of: last day that counts.
 
     Returns:
         One row per customer with sums in cents; first_purchase_date is NULL for a customer
         without a purchase day.
     """
-    folded = days.where(F.col("event_date") <= F.lit(as_of))
+    folded = pieces
     for key, values in segment_values.items():
         folded = encode(folded, key, values)
-    purchase_date = F.when(F.col("transactions") > 0, F.col("event_date"))
-    gross = cents(F.col("gross_amount"))
     assigned = []
     for key in segment_values:
-        pick = F.max_by if config.assignment(key) == "latest" else F.min_by
-        assigned.append(pick(f"{key}_code", purchase_date).alias(f"{key}_code"))
+        latest = config.assignment(key) == "latest"
+        pick = F.max_by if latest else F.min_by
+        date = "last_purchase_date" if latest else "first_purchase_date"
+        assigned.append(pick(f"{key}_code", date).alias(f"{key}_code"))
+    sums = ("purchase_days", "transactions", "gross", "refund", "margin")
     folded = folded.groupBy("customer_id").agg(
-        F.min(purchase_date).alias("first_purchase_date"),
-        F.max(purchase_date).alias("last_purchase_date"),
-        F.count(purchase_date).alias("purchase_days"),
-        F.min_by(gross, purchase_date).alias("first_day"),
-        F.sum("transactions").alias("transactions"),
-        F.sum(gross).alias("gross"),
-        F.sum(cents(F.col("refund_amount"))).alias("refund"),
-        F.sum(cents(F.col("margin_amount"))).alias("margin"),
+        F.min("first_purchase_date").alias("first_purchase_date"),
+        F.max("last_purchase_date").alias("last_purchase_date"),
+        F.min_by("first_day", "first_purchase_date").alias("first_day"),
+        *(F.sum(name).alias(name) for name in sums),
         *assigned,
     )
     names = [name for name in folded.columns if not name.endswith("_code")]
@@ -82,3 +144,13 @@ def customer_features(folded: DataFrame, shape: Shape, as_of: dt.date) -> DataFr
         money(F.col("refund"), 28).alias("refund_amount"),
         money(F.col("margin"), 28).alias("margin_amount"),
     ).select(*CUSTOMER_FEATURES.of(shape).column_names)
+
+
+def refund_only_customers(folded: DataFrame, as_of: dt.date) -> DataFrame:
+    """Folded customers without a purchase as rows of ``refund_only_customers``."""
+    return folded.where(F.col("first_purchase_date").isNull()).select(
+        F.lit(as_of).alias("as_of_date"),
+        "customer_id",
+        money(F.col("refund"), 28).alias("refund_amount"),
+        money(F.col("margin"), 28).alias("margin_amount"),
+    )

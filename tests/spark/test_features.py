@@ -24,7 +24,7 @@ from clv_spark.pipelines.build_features import segment_values
 from clv_spark.schemas import Shape
 from clv_spark.transforms.conform import conform
 from clv_spark.transforms.customer_days import customer_days
-from clv_spark.transforms.features import customer_features, fold_days
+from clv_spark.transforms.features import customer_features, fold, pieces_of_days
 
 FIRST = dt.date(2011, 1, 20)
 MIDDLE = FIRST + dt.timedelta(days=15)
@@ -227,7 +227,8 @@ def test_without_transaction_ids_every_sale_line_is_a_transaction(
 def test_features_are_what_plain_python_says(
     days: DataFrame, lines: list[Line], as_of: dt.date, assignment: str
 ) -> None:
-    folded = fold_days(days, segment_values(days, ("country",)), config(assignment), as_of)
+    pieces = pieces_of_days(days, ("country",), as_of)
+    folded = fold(pieces, segment_values(pieces, ("country",)), config(assignment))
     rows = [row.asDict() for row in customer_features(folded, SHAPE, as_of).collect()]
     found = {row.pop("customer_id"): row for row in rows}
     assert len(found) == len(rows)

@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from clv_spark.config import Config
 from clv_spark.lake import trusted_session
 from clv_spark.schemas import Shape
+from clv_spark.transforms import features
 from clv_spark.transforms.conform import conform
 from clv_spark.transforms.customer_days import customer_days, totals_by_reason
-from clv_spark.transforms.features import customer_features, fold_days
 
 AS_OF = dt.date(2011, 12, 9)
 FORBIDDEN = re.compile(
@@ -62,11 +62,12 @@ def fold(
         lines = conform(spark.read.parquet(folder), source, currency=None, segments=config.segments)
         values = {"country": ["here", "there"]}
         days = customer_days(lines, values, by_transaction=transactions, with_margin=False)
-        folded = fold_days(days, values, config, AS_OF)
+        pieces = features.pieces_of_days(days, config.segments, AS_OF)
+        folded = features.fold(pieces, values, config)
         return {
             "totals": totals_by_reason(lines, config.segments),
             "days": days,
-            "features": customer_features(folded, shape, AS_OF),
+            "features": features.customer_features(folded, shape, AS_OF),
         }
 
 

@@ -19,7 +19,7 @@ from pyspark.sql import Row, SparkSession
 
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.lake import Lake, read_source, source_version, trusted_session
+from clv_spark.lake import Lake, open_source, read_source, trusted_session
 from clv_spark.pipelines import build_customer_days, check_source
 from clv_spark.pipelines.build_features import segment_values
 from clv_spark.schemas import CUSTOMER_DAYS, PIPELINE_RUNS, REJECTED_TRANSACTIONS, TABLES
@@ -149,9 +149,8 @@ def test_every_format_gives_the_same_days(spark: SparkSession, tmp_path: Path, k
     given = settings(**KINDS[kind](spark, tmp_path / "lines"))
     source = TransactionsSource.model_validate(given)
     with trusted_session(spark):
-        read = read_source(spark, source)
-        version = source_version(spark, source, read)
-        lines = conform(read, source, currency=None, segments=("country",))
+        read = open_source(spark, source)
+        lines = conform(read.rows, source, currency=None, segments=("country",))
         days = customer_days(
             lines, segment_values(lines, ("country",)), by_transaction=True, with_margin=False
         )
@@ -175,7 +174,7 @@ def test_every_format_gives_the_same_days(spark: SparkSession, tmp_path: Path, k
     ]
     assert reasons == ["invalid_date", "missing_customer_id"]
     versions_of = {"delta": "delta:", "table": "delta:", "view": "unversioned"}
-    assert version.startswith(versions_of.get(kind, "files:"))
+    assert read.version.startswith(versions_of.get(kind, "files:"))
 
 
 def test_inferred_times_are_local_times(spark: SparkSession, tmp_path: Path) -> None:
@@ -200,7 +199,7 @@ def test_inferred_times_are_local_times(spark: SparkSession, tmp_path: Path) -> 
 
 def version_of(spark: SparkSession, **source: Any) -> str:
     config = TransactionsSource.model_validate(settings(**source))
-    return source_version(spark, config, read_source(spark, config))
+    return open_source(spark, config).version
 
 
 def test_the_version_of_files_changes_with_the_files(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""A Delta table as a source: its version, and what changed in it since another version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.lake.addresses import as_path
+from clv_spark.lake.spark_errors import SPARK_ERRORS
+
+# Of a commit's actions, see "Add File and Remove File" in Delta's protocol.
+_FILE = "STRUCT<path: STRING, dataChange: BOOLEAN>"
+_ACTIONS = f"add {_FILE}, remove {_FILE}"
+
+
+@dataclass(frozen=True)
+class DeltaSource:
+    """One version of a Delta table.
+
+    Attributes:
+        spark: the session.
+        table_id: of the table; one that is dropped and made again has another.
+        version: of the table.
+        location: its folder.
+        address: the same as it stands in the addresses of its files.
+        plain: its files hold what the table holds: no deletion vectors, no mapped columns.
+        feed: it keeps change data.
+    """
+
+    spark: SparkSession
+    table_id: str
+    version: int
+    location: str
+    address: str
+    plain: bool
+    feed: bool
+
+    @staticmethod
+    def of(spark: SparkSession, table: DeltaTable) -> DeltaSource:
+        """The newest version of a table."""
+        newest, detail = table.history(1).first(), table.detail().first()
+        if newest is None or detail is None:
+            raise ValueError("a Delta table without a commit")
+        has = detail["properties"]
+        jvm: Any = spark.sparkContext._jvm
+        return DeltaSource(
+            spark,
+            detail["id"],
+            int(newest["version"]),
+            detail["location"],
+            str(jvm.org.apache.hadoop.fs.Path(detail["location"]).toUri().toString()),
+            plain=has.get("delta.enableDeletionVectors", "false") != "true"
+            and has.get("delta.columnMapping.mode", "none") == "none",
+            feed=has.get("delta.enableChangeDataFeed", "false") == "true",
+        )
+
+    @property
+    def name(self) -> str:
+        """The version as text, fit to be compared."""
+        return f"delta:{self.table_id}:{self.version}"
+
+    def version_in(self, name: str) -> int | None:
+        """The version in the name of an earlier state of this table; None for another table's."""
+        kind, _, rest = name.partition(":")
+        table_id, _, version = rest.rpartition(":")
+        return int(version) if kind == "delta" and table_id == self.table_id else None
+
+    def rows_of(self, rows: DataFrame, paths: list[str]) -> DataFrame:
+        """The rows of some files; all rows where a file does not hold what the table holds."""
+        if not self.plain:
+            return rows
+        if not paths:
+            return rows.limit(0)
+        # Delta itself can't be asked for files, and would open all.
+        reader = self.spark.read.schema(rows.schema).option("basePath", self.location)
+        return reader.parquet(*(as_path(path) for path in paths))
+
+    def changed_files(self, after: int) -> set[str] | None:
+        """Addresses of files whose rows came, went or changed; None when the log has been cleaned.
+
+        Files that were only put together anew (OPTIMIZE) are no change.
+        """
+        versions = range(after + 1, self.version + 1)
+        if not versions:
+            return set()
+        log = as_path(f"{self.address}/_delta_log")
+        commits = [f"{log}/{version:020d}.json" for version in versions]
+        try:
+            actions = self.spark.read.schema(_ACTIONS).json(commits)
+            changes = actions.where("add.dataChange OR remove.dataChange")
+            paths = changes.select(F.coalesce("add.path", "remove.path")).distinct().collect()
+        except SPARK_ERRORS:
+            return None
+        return {self._address(row[0]) for row in paths}
+
+    def _address(self, path: str) -> str:
+        return path if "://" in path or path.startswith("file:/") else f"{self.address}/{path}"
+
+    def changed_rows(self, after: int) -> DataFrame | None:
+        """Rows that came or went, before and after a change; None without change data."""
+        if not self.feed or after >= self.version:
+            return None
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", after + 1).option("endingVersion", self.version)
+        try:
+            return reader.load(self.location)
+        except SPARK_ERRORS:
+            # Switched on after that version, or cleaned since.
+            return None

@@ -1,0 +1,106 @@
+"""The source as it stands at one moment: its rows, its version, and the files it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.config import TransactionsSource
+from clv_spark.errors import InputError
+from clv_spark.lake.addresses import addresses, as_path
+from clv_spark.lake.delta_log import DeltaSource
+from clv_spark.lake.source import read_source
+from clv_spark.lake.spark_errors import SPARK_ERRORS
+
+# A source whose next state can't be told from this one: it is never "already done".
+UNVERSIONED = "unversioned"
+#: Length in bytes and time of the last change in microseconds; nothing for a file of a Delta
+#: table, which never changes under its name.
+Mark = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source, and what tells this state of it from another.
+
+    Attributes:
+        rows: its lines.
+        version: changes when the source does: a Delta version, or a hash over its files.
+        files: mark of each file by address, None when the rows come from no files.
+        delta: the Delta table behind it, None for anything else.
+    """
+
+    rows: DataFrame
+    version: str
+    files: Mapping[str, Mark] | None
+    delta: DeltaSource | None = None
+
+    def of_files(self, paths: Collection[str]) -> DataFrame:
+        """The rows of some of the files, without reading the others where that is possible."""
+        if self.delta is not None:
+            return self.delta.rows_of(self.rows, sorted(paths))
+        return self.rows.where(F.col("_metadata.file_path").isin(sorted(paths)))
+
+
+def open_source(spark: SparkSession, config: TransactionsSource) -> Source:
+    """The source at this moment.
+
+    Files count with path, size and modification time. A source without files or versions (a view
+    over a database, say) can't be told apart from its next state, so it has no stable version.
+
+    Raises:
+        InputError: the path or table does not exist, or Spark can't read it.
+        ConfigError: an option of the reader would lose lines without a word.
+    """
+    rows = read_source(spark, config)
+    table = _delta_table(spark, config)
+    if table is not None:
+        delta = DeltaSource.of(spark, table)
+        # Of that version: what lands from now on is for the next run.
+        rows = read_source(spark, config, delta.version)
+        return Source(rows, delta.name, dict.fromkeys(addresses(rows)), delta)
+    if config.format == "table" and _is_view(spark, str(config.table)):
+        # Its text and whatever it joins may change while its files stay the same.
+        return Source(rows, UNVERSIONED, None)
+    files = _marks(spark, addresses(rows))
+    if not files:
+        return Source(rows, UNVERSIONED, None)
+    digest = hashlib.sha256(repr(sorted(files.items())).encode())
+    return Source(rows, f"files:{digest.hexdigest()[:16]}", files)
+
+
+def _marks(spark: SparkSession, files: list[str]) -> dict[str, Mark]:
+    if not files:
+        return {}
+    by_path = {unquote(address): address for address in files}
+    # binaryFile lists size and time without opening the files.
+    listed = spark.read.format("binaryFile").load([as_path(address) for address in files])
+    found = listed.select("path", "length", F.unix_micros("modificationTime")).collect()
+    marks: dict[str, Mark] = {by_path[path]: (size, time) for path, size, time in found}
+    if len(marks) < len(by_path):
+        raise InputError(
+            f"source.transactions: {len(by_path) - len(marks)} files vanished while the source was "
+            "listed; run again on a source that stands still"
+        )
+    return marks
+
+
+def _is_view(spark: SparkSession, name: str) -> bool:
+    return spark.catalog.getTable(name).tableType in ("VIEW", "TEMPORARY", "MATERIALIZED_VIEW")
+
+
+def _delta_table(spark: SparkSession, config: TransactionsSource) -> DeltaTable | None:
+    if config.format == "delta":
+        return DeltaTable.forPath(spark, str(config.path))
+    if config.format == "table":
+        try:
+            return DeltaTable.forName(spark, str(config.table))
+        except SPARK_ERRORS:
+            return None
+    return None

@@ -1,0 +1,119 @@
+"""Lines and money that were read, by reason: the reconciliation that stands before every write."""
+
+from __future__ import annotations
+
+import decimal
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from clv_spark.errors import GateError, InputError
+from clv_spark.lake import SPARK_ERRORS, condition
+from clv_spark.transforms.customer_days import totals_by_reason, totals_of_days
+
+# Beyond this a segment key is a mistake, such as a customer id mapped as country.
+MOST_SEGMENTS = 100_000
+# Lines, cents and dates by reason; None stands for the lines that are used.
+Totals = dict[str | None, dict[str, Any]]
+
+
+def read_totals(lines: DataFrame, segments: tuple[str, ...]) -> tuple[Totals, dict[str, list[str]]]:
+    """Lines, cents and dates by reason (None = used), and the values of each segment key.
+
+    Raises:
+        InputError: Spark failed while it read the source, or a segment key has so many values
+            that it can't be a segment.
+    """
+    try:
+        rows = totals_by_reason(lines, segments).limit(MOST_SEGMENTS + 1).collect()
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"source.transactions: reading the lines failed ({condition(error)}). "
+            "Run check-source, and mend the file or the mapped expression it names"
+        ) from error
+    if len(rows) > MOST_SEGMENTS:
+        raise InputError(
+            f"segments {list(segments)}: more than {MOST_SEGMENTS} distinct values; map a key "
+            "with few values, such as a country, channel or region"
+        )
+    totals: Totals = {}
+    for row in rows:
+        found = {name: row[name] for name in ("line_count", "cents", "first_date", "last_date")}
+        known = totals.get(row["reason"])
+        totals[row["reason"]] = found if known is None else _together(known, found)
+    return totals, {key: sorted({row[key] for row in rows}) for key in segments}
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    def both(name: str) -> list[Any]:
+        return [part[name] for part in (one, other) if part[name] is not None]
+
+    return {
+        "line_count": sum(both("line_count")),
+        "cents": sum(both("cents")),
+        "first_date": min(both("first_date"), default=None),
+        "last_date": max(both("last_date"), default=None),
+    }
+
+
+def check_usable(read: Totals) -> None:
+    """Stop before anything is written when the source is empty or nothing of it can be used.
+
+    Raises:
+        InputError: there is no line, or no usable line.
+    """
+    if not read:
+        raise InputError(
+            "source.transactions: the source has no line. Check that the path or table holds the "
+            "data; every table is left as it was"
+        )
+    if None not in read:
+        refused = {str(reason): totals["line_count"] for reason, totals in sorted(read.items())}
+        raise InputError(
+            f"source.transactions: none of the lines can be used; refused by reason: {refused}. "
+            "Run check-source to see how the columns are mapped"
+        )
+
+
+def figures_of(read: Totals) -> dict[str, Any]:
+    """The reconciliation of lines and money, as it goes to the commit and pipeline_runs."""
+    used = {reason: totals for reason, totals in read.items() if reason is None}
+    refused = {str(reason): totals for reason, totals in read.items() if reason is not None}
+    return {
+        "rows_read": _sum(read, "line_count"),
+        "rows_used": _sum(used, "line_count"),
+        "rows_rejected": _sum(refused, "line_count"),
+        "amount_read": _money(_sum(read, "cents")),
+        "amount_used": _money(_sum(used, "cents")),
+        "amount_rejected": _money(_sum(refused, "cents")),
+        "rejected_by_reason": {r: t["line_count"] for r, t in sorted(refused.items())},
+    }
+
+
+def reconcile(read: Totals, days: DataFrame) -> None:
+    """Hold what went into customer_days against what was read as usable, lines and cents.
+
+    The two come from separate passes over the source, so a source that changes under the run, or
+    a line lost or doubled on the way, shows here.
+
+    Raises:
+        GateError: they differ.
+    """
+    (written,) = totals_of_days(days).collect()
+    used = read.get(None, {"line_count": 0, "cents": 0})
+    for what in ("line_count", "cents"):
+        expected, found = int(used[what]), int(written[what] or 0)
+        if expected != found:
+            raise GateError(
+                f"customer_days does not reconcile: {found} {what} were summed up, {expected} were "
+                "read as usable. Did the source change during the run? Nothing was published; run "
+                "again on a source that stands still"
+            )
+
+
+def _sum(totals: dict[Any, dict[str, Any]], what: str) -> int:
+    return sum(int(t[what] or 0) for t in totals.values())
+
+
+def _money(cents: int) -> str:
+    return str(decimal.Decimal(cents).scaleb(-2))

@@ -1,0 +1,270 @@
+"""What of the source has to be read: all of it, or the days that changed since the last read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark import __version__
+from clv_spark.config import TransactionsSource
+from clv_spark.errors import InputError
+from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Source, condition
+from clv_spark.pipelines.known_files import Days, FileDays, KnownFiles, file_days
+from clv_spark.pipelines.run_context import Run
+from clv_spark.schemas import CUSTOMER_DAYS, LATE_CHANGES, SOURCE_FILES
+from clv_spark.transforms.survey import dates_of_lines, days_of_files
+
+log = logging.getLogger(__name__)
+
+# A file with lines of more days than this is not split by date.
+_MANY_DAYS = 62
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one run reads of the source.
+
+    Attributes:
+        rows: the source, without files that hold nothing of what is read.
+        read_id: number of this read in ``source_files``.
+        base: the oldest read that still counts: the last one of everything.
+        days: what is derived again, None for everything.
+        late: changed dates that are too old to be derived again.
+        files: rows for ``source_files``; none for a source without files.
+    """
+
+    rows: DataFrame
+    read_id: int
+    base: int
+    days: Days | None = None
+    late: frozenset[dt.date] = frozenset()
+    files: tuple[tuple[Any, ...], ...] = ()
+
+    def of_its_days(self, lines: DataFrame) -> DataFrame:
+        """Only the conformed lines that this reading is about."""
+        if self.days is None:
+            return lines
+        wanted = F.col("event_date").isin(sorted(self.days.dates))
+        return lines.where(F.coalesce(wanted, F.lit(self.days.undated)))
+
+    def condition(self, *, months: bool = False) -> str | None:
+        """What of a table is replaced, None for all of it.
+
+        Args:
+            months: name the months as well, which are the partitions of customer_days.
+        """
+        if self.days is None:
+            return None
+        spans = [f"event_date BETWEEN {_sql(a)} AND {_sql(b)}" for a, b in _spans(self.days.dates)]
+        if months:
+            firsts = sorted({day.replace(day=1) for day in self.days.dates})
+            named = ", ".join(_sql(first) for first in firsts)
+            return f"event_month IN ({named}) AND ({' OR '.join(spans)})" if firsts else "false"
+        undated = ["event_date IS NULL"] if self.days.undated else []
+        return " OR ".join(spans + undated)
+
+    def figures(self) -> dict[str, Any]:
+        """What the commit says, so that the next run can go on from it."""
+        return {
+            "read_id": self.read_id,
+            "base": self.base,
+            "dates": None if self.days is None else _iso(self.days.dates),
+            "late": _iso(self.late),
+        }
+
+
+def find_reading(run: Run, config: TransactionsSource, source: Source, planned: Commit) -> Reading:
+    """Compare the source with what the last read saw of it.
+
+    Everything is read when the last read is not on record, when settings or package were others
+    then, and when the source can't tell what changed.
+
+    Raises:
+        InputError: Spark failed while it read the dates of new files.
+    """
+    last = run.lake.last_commit(CUSTOMER_DAYS)
+    read_id = 1 if last is None else int(last.figures.get("read_id", 0)) + 1
+    if source.files is None:
+        return Reading(source.rows, read_id, read_id)
+    if last is not None and _comparable(last, planned) and run.lake.exists(SOURCE_FILES):
+        known = KnownFiles(run.lake, last.figures["base"], last.figures["read_id"])
+        marks = known.marks()
+        changed = _changed_files(source, marks, last)
+        if marks and changed is not None and 2 * len(changed & marks.keys()) <= len(marks):
+            return _changes_only(run, config, source, last, known, marks, changed)
+    survey = _survey(source, config, source.files)
+    rows = tuple(_row(read_id, path, source.files, survey) for path in sorted(source.files))
+    return Reading(source.rows, read_id, read_id, files=rows)
+
+
+def record_files(run: Run, reading: Reading, commit: Commit) -> None:
+    """Write down what this reading saw; it counts once customer_days names it in a commit."""
+    spark, lake = run.spark, run.lake
+    if reading.files:
+        names = [f"{c.name} {c.type}" for c in SOURCE_FILES.columns]
+        schema = ", ".join(names).replace("modification_time TIMESTAMP", "modification_us BIGINT")
+        rows = spark.createDataFrame(list(reading.files), schema)
+        rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
+        where = f"read_id = {reading.read_id}"
+        lake.replace(SOURCE_FILES, rows.coalesce(1), commit, where=where)
+    before: dict[dt.date, int] = {}
+    if lake.exists(LATE_CHANGES):
+        before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
+    late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
+    if late != before:
+        found = spark.createDataFrame(list(late.items()), "event_date DATE, read_id BIGINT")
+        lake.replace(LATE_CHANGES, found.coalesce(1), commit)
+
+
+def _comparable(last: Commit, planned: Commit) -> bool:
+    same = last.config_hash == planned.config_hash
+    return same and last.package_version == __version__ and "base" in last.figures
+
+
+def _changed_files(
+    source: Source, known: Mapping[str, Mark], last: Commit
+) -> frozenset[str] | None:
+    """Files that came, went or changed; None when it can't be told."""
+    now = source.files or {}
+    paths = now.keys() | known.keys()
+    if source.delta is None:
+        same = {path for path in now.keys() & known.keys() if now[path] == known[path]}
+        return frozenset(paths - same)
+    before = source.delta.version_in(last.source_version)
+    changed = None if before is None else source.delta.changed_files(before)
+    return None if changed is None else frozenset(changed & paths)
+
+
+def _changes_only(
+    run: Run,
+    config: TransactionsSource,
+    source: Source,
+    last: Commit,
+    known: KnownFiles,
+    marks: Mapping[str, Mark],
+    changed: frozenset[str],
+) -> Reading:
+    now = source.files or {}
+    gone = marks.keys() - now.keys()
+    # Of files that were only put together anew the days must be known, though nothing changed.
+    survey = _survey(source, config, (changed & now.keys()) | (now.keys() - marks.keys()))
+    held = known.days_of((changed & marks.keys()) | gone)
+    cut_off = known.cut_off()
+    touched = _days_in_change_data(source, config, last)
+    if touched is None:
+        both = (*survey.items(), *held.items())
+        touched = Days.of(days for path, days in both if path in changed)
+    dates = touched.dates | {dt.date.fromisoformat(day) for day in last.figures["late"]}
+    again = Days(dates - _too_late(run, dates), touched.undated) | Days.of(cut_off.values())
+    absent = {path: days for path, days in {**cut_off, **held}.items() if path not in now}
+    read_id = int(last.figures["read_id"]) + 1
+    rows = [_row(read_id, path, now, survey) for path in sorted(survey)]
+    rows += [_row(read_id, path, now, absent) for path in sorted(absent)]
+    paths = known.holding(again) - changed - gone
+    paths |= {path for path, days in survey.items() if again.meet(days)}
+    late = dates - again.dates
+    _say(again, late, survey)
+    return Reading(source.of_files(paths), read_id, last.figures["base"], again, late, tuple(rows))
+
+
+def _survey(
+    source: Source, config: TransactionsSource, paths: Iterable[str]
+) -> dict[str, FileDays]:
+    """The days that some of the files hold now; a file without lines holds none."""
+    paths = set(paths)
+    if not paths:
+        return {}
+    try:
+        found = file_days(days_of_files(source.of_files(paths), config))
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"source.transactions: reading the dates failed ({condition(error)}). "
+            "Run check-source, and mend the file or the mapped expression it names"
+        ) from error
+    return {path: found.get(path, FileDays()) for path in paths}
+
+
+def _days_in_change_data(source: Source, config: TransactionsSource, last: Commit) -> Days | None:
+    """The days whose lines came, went or changed, where the source keeps change data."""
+    before = None if source.delta is None else source.delta.version_in(last.source_version)
+    if source.delta is None or before is None:
+        return None
+    changes = source.delta.changed_rows(before)
+    if changes is None:
+        return None
+    try:
+        found = {row[0] for row in dates_of_lines(changes, config).collect()}
+    except SPARK_ERRORS:
+        # Change data of that time has been cleaned; the files tell less exactly.
+        return None
+    return Days(frozenset(found - {None}), None in found)
+
+
+def _too_late(run: Run, dates: Iterable[dt.date]) -> frozenset[dt.date]:
+    limit = run.config.gates.max_late_days
+    held = run.lake.date_range(CUSTOMER_DAYS)
+    if limit is None or held is None:
+        return frozenset()
+    # A mistyped year in a line must not make every other day look old.
+    oldest = min(held[1], dt.date.today()) - dt.timedelta(days=limit)
+    return frozenset(day for day in dates if day < oldest)
+
+
+def _row(
+    read_id: int, path: str, now: Mapping[str, Mark], held: Mapping[str, FileDays]
+) -> tuple[Any, ...]:
+    days, mark = held[path], now.get(path)
+    size, modified = mark or (None, None)
+    counts = (days.line_count, days.undated_line_count)
+    return (read_id, path, path in now, size, modified, *counts, sorted(days.dates))
+
+
+def _say(again: Days, late: Iterable[dt.date], survey: Mapping[str, FileDays]) -> None:
+    log.info("%d changed days are derived again", len(again.dates))
+    late = sorted(late)
+    if late:
+        log.warning(
+            "%d changed days from %s on are older than gates.max_late_days and were left as they "
+            "are; they stand in late_changes. A run with a wider limit applies them",
+            len(late),
+            late[0],
+        )
+    wide = sum(len(days.dates) > _MANY_DAYS for days in survey.values())
+    if wide:
+        log.warning(
+            "%d new or changed files hold more than %d days each and are read whole; a source "
+            "that is split by date costs only its new days",
+            wide,
+            _MANY_DAYS,
+        )
+
+
+def _spans(dates: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """Days in a row as first and last.
+
+    Example:
+        >>> day = dt.date(2024, 1, 30)
+        >>> [(a.day, b.day) for a, b in _spans([day, day + dt.timedelta(1), day + dt.timedelta(4)])]
+        [(30, 31), (3, 3)]
+    """
+    spans: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(dates):
+        if spans and day - spans[-1][1] == dt.timedelta(days=1):
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans
+
+
+def _sql(day: dt.date) -> str:
+    return f"DATE'{day.isoformat()}'"
+
+
+def _iso(dates: Iterable[dt.date]) -> list[str]:
+    return [day.isoformat() for day in sorted(dates)]
