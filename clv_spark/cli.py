@@ -27,6 +27,7 @@ JOBS = {
     "build-features": (True, "customer_days -> customer_features"),
     "fit-models": (True, "customer_features -> model_parameters"),
     "score-customers": (True, "features and parameters -> clv_scores, clv_scores_latest"),
+    "maintain": (False, "few files per table, nothing beyond retention; --dry-run only says"),
     "check-source": (False, "show how the source is understood; writes nothing"),
     "doctor": (False, "check versions, Java, Delta and the lake; say what to do"),
     "show-config": (False, "print the configuration in force, secrets masked"),
@@ -89,15 +90,19 @@ def _parser() -> argparse.ArgumentParser:
         job.add_argument(
             "--set", action="append", default=[], metavar="a.b=value", help="override one key"
         )
+        if name == "maintain":
+            job.add_argument("--dry-run", action="store_true", help="only say what would be done")
         if dated:
-            job.add_argument(
-                "--as-of",
-                required=True,
-                type=_date,
-                metavar="YYYY-MM-DD",
-                help="last day that counts",
-            )
+            _add_dates(job, several=name == "run")
     return parser
+
+
+def _add_dates(job: argparse.ArgumentParser, *, several: bool) -> None:
+    given: dict[str, Any] = {"type": _date, "metavar": "YYYY-MM-DD"}
+    job.add_argument("--as-of", required=not several, help="last day that counts", **given)
+    if several:
+        job.add_argument("--from", dest="first", help="instead: first of several dates", **given)
+        job.add_argument("--to", dest="last", help="last of them", **given)
 
 
 def _add_generate_options(job: argparse.ArgumentParser) -> None:
@@ -126,13 +131,33 @@ def _dated(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark.session import get_session
 
     functions: dict[str, Callable[..., dict[str, Any]]] = {
-        "run": pipelines.run,
         "build-features": pipelines.build_features,
         "fit-models": pipelines.fit_models,
         "score-customers": pipelines.score_customers,
     }
     config = _config(arguments)
     return functions[arguments.job](get_session(config), config, arguments.as_of)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.session import get_session
+
+    first, last, as_of = arguments.first, arguments.last, arguments.as_of
+    if (as_of is None) == (first is None) or (first is None) != (last is None):
+        raise ConfigError("run needs --as-of DATE, or --from DATE --to DATE for each date between")
+    config = _config(arguments)
+    if as_of is not None:
+        return pipelines.run(get_session(config), config, as_of)
+    return pipelines.backfill(get_session(config), config, first, last)
+
+
+def _maintain(arguments: argparse.Namespace) -> dict[str, Any]:
+    from clv_spark import pipelines
+    from clv_spark.session import get_session
+
+    config = _config(arguments)
+    return pipelines.maintain(get_session(config), config, dry_run=arguments.dry_run)
 
 
 def _customer_days(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -208,11 +233,12 @@ def _generate(arguments: argparse.Namespace) -> dict[str, Any]:
 
 # Heavy imports stand inside the functions, so that --help and a wrong key answer at once.
 _JOB_FUNCTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "run": _dated,
+    "run": _run,
     "build-customer-days": _customer_days,
     "build-features": _dated,
     "fit-models": _dated,
     "score-customers": _dated,
+    "maintain": _maintain,
     "check-source": _check_source,
     "doctor": _doctor,
     "show-config": _show_config,

@@ -80,7 +80,7 @@ class Files:
         return {"format": self.suffix, "path": str(self.folder)}
 
     def night(self, day: dt.date) -> None:
-        self._write(f"day {day}", self.lines.of_night(day))
+        self.put(f"day {day}", self.lines.of_night(day))
         draw = self.lines.random
         act = draw.choice([self._correct, self._vanish, self._merge, None, None])
         if act is not None and len(self.held) > 4:
@@ -94,25 +94,25 @@ class Files:
             line["amount"] = 7.77
             line["day"] = (FIRST + dt.timedelta(days=draw.randrange(3))).isoformat()
         if lines:
-            self._write(name, lines)
+            self.put(name, lines)
 
     def _vanish(self, name: str) -> None:
-        self._remove(name)
+        self.remove(name)
 
     def _merge(self, name: str) -> None:
         other = next(one for one in sorted(self.held) if one != name)
-        self._write(f"merged {name}", self.held[name] + self.held[other])
-        self._remove(name)
-        self._remove(other)
+        self.put(f"merged {name}", self.held[name] + self.held[other])
+        self.remove(name)
+        self.remove(other)
 
-    def _write(self, name: str, lines: list[Line]) -> None:
+    def put(self, name: str, lines: list[Line]) -> None:
         self.held[name] = lines
         table = pa.Table.from_pylist(lines, SCHEMA)
         path = self.folder / f"{name}.{self.suffix}"
         path.unlink(missing_ok=True)
         (pq.write_table if self.suffix == "parquet" else pa_csv.write_csv)(table, path)
 
-    def _remove(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         del self.held[name]
         (self.folder / f"{name}.{self.suffix}").unlink()
 
@@ -132,8 +132,7 @@ class Delta:
         return {"format": "delta", "path": str(self.folder)}
 
     def night(self, day: dt.date) -> None:
-        new = pa.Table.from_pylist(self.lines.of_night(day), SCHEMA)
-        write_deltalake(str(self.folder), new, mode="append")
+        self.append(self.lines.of_night(day))
         acts: list[Callable[[DeltaTable], Any] | None] = [
             lambda table: table.update(
                 updates={"day": f"'{FIRST}'"}, predicate=f"line % 17 = {day.day % 17}"
@@ -145,3 +144,7 @@ class Delta:
         act = self.lines.random.choice(acts)
         if act is not None:
             act(DeltaTable(str(self.folder)))
+
+    def append(self, lines: list[Line]) -> None:
+        table = pa.Table.from_pylist(lines, SCHEMA)
+        write_deltalake(str(self.folder), table, mode="append")

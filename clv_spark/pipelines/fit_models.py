@@ -22,7 +22,7 @@ from clv_spark.kernels.segments import failed_share, take_parents
 from clv_spark.lake import Commit
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.pipelines.fit_levels import empty_row, fit_levels, place
-from clv_spark.pipelines.run_context import Run, cached, open_run, reached
+from clv_spark.pipelines.run_context import SECTIONS, Run, cached, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.patterns import (
     entering_fit,
@@ -51,6 +51,10 @@ def fit_models(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str,
 def fit_stage(run: Run) -> Commit:
     """Read features -> count patterns -> fit per segment -> take parents -> check -> publish."""
     upstream = features_commit(run)
+    young = _young_fit(run)
+    if young is not None:
+        why = f"parameters of {young.slice} are used again: fit.refit_every"
+        return run.reuse(MODEL_PARAMETERS, young, f"{why} is {run.config.fit.refit_every}")
     last = _last_choice(run)
     return run.stage(
         MODEL_PARAMETERS,
@@ -59,6 +63,21 @@ def fit_stage(run: Run) -> Commit:
         source_version=upstream.source_version,
         slice_date=run.date,
     )
+
+
+def _young_fit(run: Run) -> Commit | None:
+    """An earlier fit with the same settings that is not due yet; None when the date has its own."""
+    limit = run.config.fit.refit_every
+    settings = run.config_hash(SECTIONS[MODEL_PARAMETERS.name])
+    slices = run.lake.slices(MODEL_PARAMETERS) if limit > 1 else {}
+    if run.date in slices:
+        return None
+    for fit_date, commit in sorted(slices.items(), reverse=True):
+        due = fit_date > run.date or (run.date - fit_date).days >= limit
+        comparable = (commit.config_hash, commit.package_version) == (settings, __version__)
+        if not due and comparable and not run.lake.is_empty(MODEL_PARAMETERS, fit_date):
+            return commit
+    return None
 
 
 def features_commit(run: Run) -> Commit:

@@ -38,21 +38,49 @@ def run(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
     Raises:
         ClvError: one of its kinds, see :mod:`clv_spark.errors`; nothing is half published.
     """
+    return _run(spark, config, as_of, publish=True)
+
+
+def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date) -> dict[str, Any]:
+    """Do the whole job for every date from ``first`` to ``last``, with one read of the source.
+
+    Each date starts from the features of the one before; ``clv_scores_latest`` is replaced once, at
+    the end. A backfill that was cut off goes on where it stopped.
+
+    Returns:
+        The outcome of the last date, with ``dates``: the outcome of each.
+
+    Raises:
+        ConfigError: the first date lies after the last.
+        ClvError: one of its kinds, as for :func:`run`; earlier dates stay done.
+    """
+    if first > last:
+        raise ConfigError(f"--from {first} lies after --to {last}; give the earlier date first")
+    days = [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
+    outcomes = [_run(spark, config, day, publish=day == last) for day in days]
+    status = "done" if any(o["status"] == "done" for o in outcomes) else "already_done"
+    dates = [{key: o[key] for key in ("as_of_date", "status", "rows")} for o in outcomes]
+    return {**outcomes[-1], "status": status, "dates": dates}
+
+
+def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) -> dict[str, Any]:
     with open_run(spark, config, "run", as_of) as this:
         _check_date(this)
         customer_days_stage(this)
         features_stage(this)
         fit_stage(this)
         score_stage(this)
-        publish_stage(this)
-        _expire(this)
+        if publish:
+            publish_stage(this)
+        expire_slices(this)
     return this.outcome()
 
 
-_DATED = (CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS, MODEL_PARAMETERS, CLV_SCORES, SEGMENT_SUMMARY)
+DATED = (CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS, MODEL_PARAMETERS, CLV_SCORES, SEGMENT_SUMMARY)
 
 
-def _oldest_kept(this: Run) -> dt.date | None:
+def oldest_kept(this: Run) -> dt.date | None:
+    """The oldest date whose slices retention keeps; None for all."""
     keep = this.config.retention.slice_days
     newest = this.lake.newest_slice(CLV_SCORES)
     if keep is None or newest is None or not this.lake.exists(CUSTOMER_DAYS):
@@ -67,7 +95,7 @@ def _oldest_kept(this: Run) -> dt.date | None:
 def _check_date(this: Run) -> None:
     if this.date > dt.date.today():
         raise ConfigError(f"--as-of {this.date} lies in the future; give the last day of the data")
-    oldest = _oldest_kept(this)
+    oldest = oldest_kept(this)
     if oldest is not None and this.date < oldest:
         raise ConfigError(
             f"--as-of {this.date} is older than what retention.slice_days keeps (from {oldest} "
@@ -75,8 +103,9 @@ def _check_date(this: Run) -> None:
         )
 
 
-def _expire(this: Run) -> None:
-    oldest = _oldest_kept(this)
+def expire_slices(this: Run) -> None:
+    """Remove the slices that retention does not keep."""
+    oldest = oldest_kept(this)
     if oldest is not None:
-        for spec in _DATED:
+        for spec in DATED:
             this.lake.expire(spec, oldest)

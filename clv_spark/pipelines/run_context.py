@@ -132,6 +132,13 @@ class Run:
         self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
         return commit
 
+    def reuse(self, spec: TableSpec, commit: Commit, message: str) -> Commit:
+        """Pass a stage whose earlier result is good enough, and say why."""
+        self.current_stage = spec.name
+        log.info("%s: %s", spec.name, message)
+        self._finish(StageResult(spec.name, "already_done", 0.0, commit, message))
+        return commit
+
     def _has_commit(self, spec: TableSpec, slice_date: dt.date | None, fingerprint: str) -> bool:
         commit = self.lake.last_commit(spec, slice_date)
         return commit is not None and commit.fingerprint == fingerprint

@@ -113,9 +113,8 @@ def record_files(run: Run, reading: Reading, commit: Commit) -> None:
         rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
         where = f"read_id = {reading.read_id}"
         lake.replace(SOURCE_FILES, rows.coalesce(1), commit, where=where)
-    before: dict[dt.date, int] = {}
-    if lake.exists(LATE_CHANGES):
-        before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
+    lake.ensure(LATE_CHANGES)
+    before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
     late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
     if late != before:
         found = spark.createDataFrame(list(late.items()), "event_date DATE, read_id BIGINT")
@@ -138,7 +137,12 @@ def _changed_files(
         return frozenset(paths - same)
     before = source.delta.version_in(last.source_version)
     changed = None if before is None else source.delta.changed_files(before)
-    return None if changed is None else frozenset(changed & paths)
+    if changed is None:
+        return None
+    if changed <= paths:
+        return frozenset(changed)
+    # A file came and went in between: its rows may be in any of those put together since.
+    return frozenset((changed & paths) | (now.keys() ^ known.keys()))
 
 
 def _changes_only(

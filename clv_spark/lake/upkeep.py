@@ -1,0 +1,50 @@
+"""Upkeep of a table's files: put small ones together, remove those that no version needs."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+
+from pyspark.sql import functions as F
+
+from clv_spark.lake.tables import Lake
+from clv_spark.schemas import TableSpec
+
+
+def scattered_files(lake: Lake, spec: TableSpec, condition: str) -> int:
+    """Files in partitions that consist of more than one."""
+    files = lake.read(spec).where(condition).inputFiles()
+    by_partition = Counter(posixpath.dirname(file) for file in files)
+    return sum(count for count in by_partition.values() if count > 1)
+
+
+def compact(lake: Lake, spec: TableSpec, condition: str) -> int:
+    """Put the files of each partition together; the rows stay as they are.
+
+    Args:
+        lake: the lake.
+        spec: the table.
+        condition: SQL over the partition columns, ``true`` for all.
+
+    Returns:
+        How many files fewer there are.
+    """
+    lake.may_write()
+    which = "" if condition == "true" else f" WHERE {condition}"
+    row = lake.spark.sql(f"OPTIMIZE {lake.identifier(spec)}{which}").select("metrics.*").first()
+    return 0 if row is None else int(row["numFilesRemoved"]) - int(row["numFilesAdded"])
+
+
+def unneeded_files(lake: Lake, spec: TableSpec) -> int:
+    """Files that :func:`vacuum` would remove: of replaced rows, older than the table keeps them."""
+    return (
+        lake.spark.sql(f"VACUUM {lake.identifier(spec)} DRY RUN")
+        .where(F.col("path").isNotNull())
+        .count()
+    )
+
+
+def vacuum(lake: Lake, spec: TableSpec) -> None:
+    """Remove the files that no version within ``retention.deleted_file_days`` needs."""
+    lake.may_write()
+    lake.spark.sql(f"VACUUM {lake.identifier(spec)}")

@@ -1,0 +1,79 @@
+"""Job maintain: few files per table, no slice beyond retention, no file that nothing needs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.lake import Lake
+from clv_spark.lake.upkeep import compact, scattered_files, unneeded_files, vacuum
+from clv_spark.pipelines.run import DATED, expire_slices, oldest_kept
+from clv_spark.pipelines.run_context import Run, open_run
+from clv_spark.schemas import CUSTOMER_DAYS, TABLES, TableSpec
+
+log = logging.getLogger(__name__)
+
+
+def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> dict[str, Any]:
+    """Remove old slices, put small files together, remove files that are no longer needed.
+
+    Values never change. The newest month of customer_days and the newest slice of dated tables are
+    left alone, since the next run works on them.
+
+    Args:
+        spark: a session with Delta.
+        config: ``retention`` says what is kept.
+        dry_run: only say what would be done.
+
+    Returns:
+        The outcome; ``tables`` has for each table slices_removed, files_put_together and
+        files_removed: counts, in a dry run of what would be done.
+
+    Raises:
+        LockedError: a run is at work on this lake.
+    """
+    with open_run(spark, config, "maintain") as run:
+        tables = [spec for spec in TABLES if run.lake.exists(spec)]
+        found = {spec.name: _look(run, spec) for spec in tables}
+        if not dry_run:
+            expire_slices(run)
+            for spec in tables:
+                condition = _closed(run.lake, spec)
+                if condition is not None and found[spec.name]["files_put_together"]:
+                    compact(run.lake, spec, condition)
+                vacuum(run.lake, spec)
+        for name, what in found.items():
+            log.info("%-24s %s", name, ", ".join(f"{key} {n}" for key, n in what.items()))
+        status = "dry_run" if dry_run else "done"
+        return {**run.outcome(), "status": status, "tables": found}
+
+
+def _look(run: Run, spec: TableSpec) -> dict[str, int]:
+    oldest = oldest_kept(run) if spec in DATED else None
+    slices = 0
+    if oldest is not None:
+        dates = run.lake.read(spec).select(str(spec.slice_column)).distinct()
+        slices = dates.where(F.col(str(spec.slice_column)) < F.lit(oldest)).count()
+    condition = _closed(run.lake, spec)
+    return {
+        "slices_removed": slices,
+        "files_put_together": 0
+        if condition is None
+        else scattered_files(run.lake, spec, condition),
+        "files_removed": unneeded_files(run.lake, spec),
+    }
+
+
+def _closed(lake: Lake, spec: TableSpec) -> str | None:
+    """What no longer changes from night to night, None for a table without rows."""
+    if spec.name == CUSTOMER_DAYS.name:
+        held = lake.date_range(spec)
+        return None if held is None else f"event_month < DATE'{held[1].replace(day=1)}'"
+    if spec.slice_column is None:
+        return "true"
+    newest = lake.newest_slice(spec)
+    return None if newest is None else f"{spec.slice_column} < DATE'{newest}'"

@@ -1,0 +1,96 @@
+"""A lake that follows its source night by night, and the same made from nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark import pipelines
+from clv_spark.config import Config
+from tests.nights import COLUMNS, FIRST, Delta, Files
+from tests.operations import read_table, rows_of
+
+OF_DAYS = ("customer_days", "rejected_transactions")
+OF_DATE = ("customer_features", "refund_only_customers")
+
+
+@dataclass
+class Follower:
+    """Builds days and features in a lake that is kept from night to night."""
+
+    spark: SparkSession
+    folder: Path
+    source: Files | Delta
+    deduplicate: str
+
+    def config(self, lake: str = "lake", **gates: Any) -> Config:
+        transactions = {
+            **self.source.source(),
+            "columns": COLUMNS,
+            "deduplicate": self.deduplicate,
+        }
+        return Config.model_validate(
+            {
+                "lake": {"path": str(self.folder / lake)},
+                "segments": ["country"],
+                # Few customers: a correction may take many of them away.
+                "gates": {"max_customer_drop": 1, **gates},
+                "source": {"transactions": transactions},
+            }
+        )
+
+    def night(self, number: int) -> dt.date:
+        """The source changes, and the lake follows."""
+        day = FIRST + dt.timedelta(days=number)
+        self.source.night(day)
+        self.build(self.config(), day)
+        return day
+
+    def build(self, config: Config, day: dt.date) -> dict[str, Any]:
+        pipelines.build_customer_days(self.spark, config)
+        return pipelines.build_features(self.spark, config, day)
+
+    def check(self, day: dt.date) -> None:
+        """Every table is, to the last digit, what a lake without a past has."""
+        shutil.rmtree(self.folder / "fresh", ignore_errors=True)
+        self.build(self.config("fresh"), day)
+        for name in OF_DAYS + OF_DATE:
+            found, expected = (self._rows(lake, name, day) for lake in ("lake", "fresh"))
+            assert found == expected, name
+
+    def _rows(self, lake: str, name: str, day: dt.date) -> list[Any]:
+        table = read_table(self.folder / lake / name)
+        if name in OF_DATE:
+            table = table.filter([date == day for date in table["as_of_date"].to_pylist()])
+        return rows_of(table)
+
+    def last_commit(self, table: str) -> dict[str, Any]:
+        """What Delta's log says about the newest commit."""
+        history = self.spark.sql(f"DESCRIBE HISTORY delta.`{self.folder / 'lake' / table}`")
+        row = history.orderBy("version", ascending=False).first()
+        assert row is not None
+        return {"operation": row["operation"], **row["operationMetrics"]}
+
+
+@pytest.fixture
+def follow(spark: SparkSession, tmp_path: Path) -> Callable[..., Follower]:
+    """Makes a follower of a source of some kind."""
+
+    def make(kind: str, seed: int, deduplicate: str = "all_columns") -> Follower:
+        place = tmp_path / "the night's lines"
+        source = {
+            "parquet": lambda: Files(place, seed),
+            "csv": lambda: Files(place, seed, "csv"),
+            "delta": lambda: Delta(place, seed),
+            "change data feed": lambda: Delta(place, seed, feed=True),
+        }[kind]()
+        return Follower(spark, tmp_path, source, deduplicate)
+
+    return make

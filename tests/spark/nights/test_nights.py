@@ -1,0 +1,136 @@
+"""Night by night, what changed is derived again, and the tables are as if made from nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+from deltalake import DeltaTable
+
+from tests.nights import FIRST, Files
+from tests.operations import read_table
+from tests.spark.nights.conftest import Follower
+
+KINDS = ("parquet", "csv", "delta", "change data feed")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "change data feed"])
+def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
+    shop = follow(kind, seed=11)
+    for number in range(5):
+        day = shop.night(number)
+    shop.check(day)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("deduplicate", ["all_columns", "line_id"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fifty_nights_end_as_a_rebuild(
+    follow: Callable[..., Follower], kind: str, deduplicate: str
+) -> None:
+    shop = follow(kind, seed=23, deduplicate=deduplicate)
+    for number in range(50):
+        day = shop.night(number)
+        if number % 10 == 9:
+            shop.check(day)
+
+
+def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower]) -> None:
+    shop = follow("parquet", seed=1)
+    files = shop.source
+    assert isinstance(files, Files)
+    for number in range(2):
+        day = FIRST + dt.timedelta(days=number)
+        files.put(f"day {day}", files.lines.of(day, 20))
+        features = shop.build(shop.config(), day)
+    commit = shop.last_commit("customer_days")
+    assert commit["numFiles"] != "0"
+    assert (commit["numRemovedFiles"], commit["numCopiedRows"]) == ("0", "0")
+    assert f"days after {FIRST} folded" in _message(shop, features["run_id"])
+    shop.check(day)
+
+    # A line of the first day comes late: its day is derived again, and so are the features.
+    files.put("late", files.lines.of(FIRST, 1))
+    features = shop.build(shop.config(), day)
+    assert "all days folded" in _message(shop, features["run_id"])
+    shop.check(day)
+
+    # The same lines in other files are no change of what they say, but nobody could know.
+    files.remove("late")
+    shop.build(shop.config(), day)
+    shop.check(day)
+
+
+def test_a_compacted_delta_source_is_no_change(follow: Callable[..., Follower]) -> None:
+    shop = follow("delta", seed=5)
+    days = [FIRST + dt.timedelta(days=number) for number in range(3)]
+    shop.source.append(shop.source.lines.of(days[0], 10))
+    shop.source.append(shop.source.lines.of(days[1], 10))
+    shop.build(shop.config(), days[1])
+    DeltaTable(str(shop.source.folder)).optimize.compact()
+    shop.build(shop.config(), days[1])
+    assert shop.last_commit("customer_days")["operation"] == "SET TBLPROPERTIES"
+    shop.source.append(shop.source.lines.of(days[0], 1))
+    shop.build(shop.config(), days[1])
+    shop.check(days[1])
+
+
+def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
+    follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = follow("parquet", seed=3)
+    files = shop.source
+    assert isinstance(files, Files)
+    old, new = FIRST, FIRST + dt.timedelta(days=500)
+    files.put("old", files.lines.of(old, 20))
+    files.put("new", files.lines.of(new, 20))
+    shop.build(shop.config(), new)
+    before = read_table(shop.folder / "lake" / "customer_days").num_rows
+
+    files.put("older still", files.lines.of(old - dt.timedelta(days=1), 20))
+    shop.build(shop.config(), new)
+    assert read_table(shop.folder / "lake" / "customer_days").num_rows == before
+    (late,) = read_table(shop.folder / "lake" / "late_changes").to_pylist()
+    assert late == {"event_date": old - dt.timedelta(days=1), "read_id": 2}
+    assert "late_changes" in caplog.text
+
+    files.put("newer", files.lines.of(new, 3))
+    shop.build(shop.config(max_late_days=None), new)
+    assert read_table(shop.folder / "lake" / "late_changes").num_rows == 0
+    shop.check(new)
+
+
+@pytest.mark.parametrize("point", ["files_written", "rejected_written"])
+def test_cut_off_between_two_tables_and_the_source_moves_on(
+    follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """What the cut off run had replaced already must not stay when its file is gone."""
+    shop = follow("parquet", seed=4)
+    files = shop.source
+    assert isinstance(files, Files)
+    day = FIRST + dt.timedelta(days=1)
+    files.put("first", files.lines.of(FIRST, 30))
+    files.put("second", files.lines.of(day, 30))
+    shop.build(shop.config(), day)
+    files.put("third", [{**line, "who": None} for line in files.lines.of(FIRST, 5)])
+
+    def stop(reached: str) -> None:
+        if reached == f"customer_days:{point}":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clv_spark.pipelines.build_customer_days.reached", stop)
+        with pytest.raises(KeyboardInterrupt):
+            shop.build(shop.config(), day)
+    files.remove("third")
+    files.put("fourth", files.lines.of(day, 2))
+    shop.build(shop.config(), day)
+    shop.check(day)
+
+
+def _message(shop: Follower, run_id: str) -> str:
+    rows = read_table(shop.folder / "lake" / "pipeline_runs").to_pylist()
+    (message,) = [row["message"] for row in rows if row["run_id"] == run_id]
+    return str(message)
