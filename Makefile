@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test-fast test test-faults bench docs clean
+.PHONY: help setup demo check test-fast test test-faults test-long bench docs clean
 
 PY := .venv/bin/python
 RUN := source .venv/clv_env;
@@ -40,6 +40,9 @@ test: check ## Style, types and all tests except the long ones (under 10 minutes
 
 test-faults: setup ## Kill real runs at every named point, also the long cases
 	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -n 2 --dist loadgroup -m faults
+
+test-long: setup ## Sources that change night by night at random, against rebuilds
+	$(RUN) $(call LIMIT,14400) $(PY) -m pytest -q -n 2 --dist loadgroup -m "long and not faults"
 
 bench: setup ## Time fits and scoring, and the whole job beside DuckDB with lifetimes
 	$(RUN) $(call LIMIT,3600) $(PY) benchmarks/fits.py --customers $(FITS) --large $(FITS_LARGE)

@@ -1,0 +1,94 @@
+"""Several dates at one go, parameters that are used again, and upkeep that changes no value."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark import pipelines
+from clv_spark.config import Config
+from clv_spark.errors import ConfigError
+from tests.operations import AS_OF, Finished, contents, copied, read_table, runs, sections
+
+FIRST, LAST = AS_OF + dt.timedelta(days=1), AS_OF + dt.timedelta(days=2)
+Backfilled = tuple[Path, Config, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def backfilled(
+    spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> Backfilled:
+    lake = copied(finished.lake, tmp_path_factory.mktemp("backfilled") / "lake")
+    fit = {"refit_every": 7, "min_customers": 100, "min_repeaters": 20}
+    values = {**sections(finished.source, fit=fit), "lake": {"path": str(lake)}}
+    config = Config.model_validate({**values, "retention": {"slice_days": 1}})
+    return lake, config, pipelines.backfill(spark, config, FIRST, LAST)
+
+
+def test_every_date_has_its_scores_and_the_source_was_read_once(backfilled: Backfilled) -> None:
+    lake, _, outcome = backfilled
+    assert [date["as_of_date"] for date in outcome["dates"]] == [str(FIRST), str(LAST)]
+    assert outcome["status"] == "done"
+    dates = {row["as_of_date"] for row in read_table(lake / "clv_scores").to_pylist()}
+    assert {FIRST, LAST} <= dates
+    assert set(read_table(lake / "clv_scores_latest")["as_of_date"].to_pylist()) == {LAST}
+    reads = [row["status"] for row in runs(lake) if row["stage"] == "customer_days"]
+    assert reads == ["done", "already_done", "already_done"]
+
+
+def test_young_parameters_are_used_again_and_the_scores_say_so(backfilled: Backfilled) -> None:
+    lake, _, _ = backfilled
+    # The settings of the fit are new, so the first date is fitted; the second is not due.
+    assert set(read_table(lake / "model_parameters")["fit_date"].to_pylist()) >= {FIRST}
+    assert LAST not in read_table(lake / "model_parameters")["fit_date"].to_pylist()
+    scores = read_table(lake / "clv_scores").to_pylist()
+    assert {row["fit_date"] for row in scores if row["as_of_date"] == LAST} == {FIRST}
+    (message,) = (
+        row["message"]
+        for row in runs(lake)
+        if row["stage"] == "model_parameters" and row["as_of_date"] == LAST
+    )
+    assert message == f"parameters of {FIRST} are used again: fit.refit_every is 7"
+
+
+def test_features_start_from_the_slice_before(backfilled: Backfilled) -> None:
+    lake, _, _ = backfilled
+    messages = {
+        row["as_of_date"]: row["message"]
+        for row in runs(lake)
+        if row["stage"] == "customer_features"
+    }
+    assert f"days after {AS_OF} folded" in messages[FIRST]
+    assert f"days after {FIRST} folded" in messages[LAST]
+
+
+def test_dates_in_the_wrong_order_are_refused(spark: SparkSession, backfilled: Backfilled) -> None:
+    _, config, _ = backfilled
+    with pytest.raises(ConfigError, match="earlier date first"):
+        pipelines.backfill(spark, config, LAST, FIRST)
+
+
+def test_maintain_does_what_its_dry_run_says_and_changes_no_value(
+    spark: SparkSession, backfilled: Backfilled, tmp_path: Path
+) -> None:
+    lake = copied(backfilled[0], tmp_path / "lake")
+    config = backfilled[1].model_copy(
+        update={"lake": backfilled[1].lake.model_copy(update={"path": str(lake)})}
+    )
+    before = contents(lake)
+    planned = pipelines.maintain(spark, config, dry_run=True)
+    assert planned["status"] == "dry_run"
+    assert contents(lake) == before
+    days = planned["tables"]["customer_days"]
+    assert days["files_put_together"] > 1
+    done = pipelines.maintain(spark, config)
+    assert (done["status"], done["tables"]) == ("done", planned["tables"])
+    assert contents(lake) == before
+    again = pipelines.maintain(spark, config, dry_run=True)["tables"]
+    assert all(table["files_put_together"] == 0 for table in again.values())
+    # A run goes on from a lake that was put in order.
+    assert pipelines.run(spark, config, LAST)["status"] == "already_done"
