@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,10 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config, load_config
 from clv_spark.lake import Lake
+from tests.groups import place_of, pytest_xdist_make_scheduler
 from tests.small_spark import NOT_COMPILED, TEST_SPARK
+
+__all__ = ["pytest_xdist_make_scheduler"]  # a hook: pytest finds it here
 
 ROOT = Path(__file__).parent.parent
 DEMO_AS_OF = dt.date(2011, 12, 9)
@@ -22,24 +24,13 @@ DEMO_AS_OF = dt.date(2011, 12, 9)
 MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
 
 
-@pytest.hookimpl(tryfirst=True)  # before groups are read from the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # The folder under tests/ counts, so that tests/spark/ops is spark too.
         folder = item.path.relative_to(ROOT).parts[1]
         if folder in MARKED_FOLDERS:
             item.add_marker(getattr(pytest.mark, folder))
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
-
-
-def _group_of(item: pytest.Item) -> str:
-    """Tests of a group run in one process, one after the other, as they share what is costly."""
-    path = item.path
-    if path.parent.name == "faults" and item.get_closest_marker("long"):
-        return f"faults {zlib.crc32(item.name.encode()) % 2}"
-    if path.parent.name in ("ops", "faults", "cluster"):
-        return path.parent.name
-    return "demo" if path.name in ("test_online_retail.py", "test_notebook.py") else str(path)
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")
