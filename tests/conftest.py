@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from clv_spark.config import Config, load_config
-from clv_spark.lake import Lake
 from tests.groups import place_of, pytest_xdist_make_scheduler
 from tests.small_spark import NOT_COMPILED, TEST_SPARK
+
+# This file is read before any process starts to look for tests, also where none needs Spark.
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from clv_spark.config import Config
+    from clv_spark.lake import Lake
 
 __all__ = ["pytest_xdist_make_scheduler"]  # a hook: pytest finds it here
 
@@ -36,6 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one session of a test process."""
+    from clv_spark.config import Config
     from clv_spark.session import get_session
 
     warehouse = str(tmp_path_factory.mktemp("warehouse"))
@@ -48,6 +52,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """The lake of the demo: Online Retail II, run once as of its last day. Only to be read."""
+    from clv_spark.config import load_config
+    from clv_spark.lake import Lake
     from clv_spark.pipelines import run
 
     folder = tmp_path_factory.mktemp("demo") / "lake"
@@ -65,14 +71,9 @@ def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def config_for(tmp_path: Path) -> Callable[..., Config]:
     """Makes a configuration with a lake of its own; sections are given as keywords."""
+    from clv_spark.config import Config
 
     def make(**sections: Any) -> Config:
         return Config.model_validate({"lake": {"path": str(tmp_path / "lake")}, **sections})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def child_environment() -> dict[str, str]:
-    """Environment for child processes: the package importable, few partitions."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
