@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 RUN := source .venv/clv_env;
+# Python keeps what it compiled, also where the caller says otherwise: the many processes of the
+# tests would each compile every test anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # --foreground keeps Ctrl-C working; without the command (macOS) there is no limit.
 LIMIT = $(if $(shell command -v timeout),timeout --foreground -k 30 $(1))
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from clv_spark.config import Config, load_config
-from clv_spark.lake import Lake
+from tests.groups import place_of, pytest_xdist_make_scheduler
 from tests.small_spark import NOT_COMPILED, TEST_SPARK
+
+# This file is read before any process starts to look for tests, also where none needs Spark.
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from clv_spark.config import Config
+    from clv_spark.lake import Lake
+
+__all__ = ["pytest_xdist_make_scheduler"]  # a hook: pytest finds it here
 
 ROOT = Path(__file__).parent.parent
 DEMO_AS_OF = dt.date(2011, 12, 9)
@@ -22,29 +27,19 @@ DEMO_AS_OF = dt.date(2011, 12, 9)
 MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
 
 
-@pytest.hookimpl(tryfirst=True)  # before groups are read from the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # The folder under tests/ counts, so that tests/spark/ops is spark too.
         folder = item.path.relative_to(ROOT).parts[1]
         if folder in MARKED_FOLDERS:
             item.add_marker(getattr(pytest.mark, folder))
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
-
-
-def _group_of(item: pytest.Item) -> str:
-    """Tests of a group run in one process, one after the other, as they share what is costly."""
-    path = item.path
-    if path.parent.name == "faults" and item.get_closest_marker("long"):
-        return f"faults {zlib.crc32(item.name.encode()) % 2}"
-    if path.parent.name in ("ops", "faults", "cluster"):
-        return path.parent.name
-    return "demo" if path.name in ("test_online_retail.py", "test_notebook.py") else str(path)
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one session of a test process."""
+    from clv_spark.config import Config
     from clv_spark.session import get_session
 
     warehouse = str(tmp_path_factory.mktemp("warehouse"))
@@ -57,6 +52,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """The lake of the demo: Online Retail II, run once as of its last day. Only to be read."""
+    from clv_spark.config import load_config
+    from clv_spark.lake import Lake
     from clv_spark.pipelines import run
 
     folder = tmp_path_factory.mktemp("demo") / "lake"
@@ -74,14 +71,9 @@ def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def config_for(tmp_path: Path) -> Callable[..., Config]:
     """Makes a configuration with a lake of its own; sections are given as keywords."""
+    from clv_spark.config import Config
 
     def make(**sections: Any) -> Config:
         return Config.model_validate({"lake": {"path": str(tmp_path / "lake")}, **sections})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def child_environment() -> dict[str, str]:
-    """Environment for child processes: the package importable, few partitions."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import betaprime
 
 from clv_spark.economics.interval import (
     ValueDistribution,
@@ -153,6 +152,9 @@ def test_probability_of_a_purchase_within_a_year_is_calibrated_by_decile(simulat
 
 
 def test_one_certain_purchase_is_the_beta_prime_of_fader_hardie_2013_note_025():
+    # Here, as this import takes longer than most tests, and every process imports every file.
+    from scipy.stats import betaprime
+
     customer = value_distribution(
         alive=1.0,
         stays=1.0,

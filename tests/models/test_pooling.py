@@ -112,16 +112,22 @@ EMPTY_HANDED = {
 }
 
 
-@pytest.mark.parametrize("name", EMPTY_HANDED)
-def test_one_degenerate_segment_does_not_move_the_others(name):
+@pytest.fixture(scope="module")
+def siblings():
+    """Their summaries, the data of every third, and its fit before another one joins them."""
     segments = world(8, 0.3, np.repeat([150, 1000], 10))
-    wide = wide_prior(PARENT)
-    summaries = [posterior_summary(BG, own, None, wide) for own, _ in segments]
+    summaries = [posterior_summary(BG, own, None, wide_prior(PARENT)) for own, _ in segments]
     before = estimate_spread(summaries, PARENT)
-    odd = posterior_summary(BG, EMPTY_HANDED[name], None, wide)
+    return summaries, [(own, fit_pooled(BG, own, None, before)) for own, _ in segments[::3]]
+
+
+@pytest.mark.parametrize("name", EMPTY_HANDED)
+def test_one_degenerate_segment_does_not_move_the_others(name, siblings):
+    summaries, fits = siblings
+    odd = posterior_summary(BG, EMPTY_HANDED[name], None, wide_prior(PARENT))
     after = estimate_spread([*summaries, odd], PARENT)
-    for own, _ in segments[::3]:
-        one, other = (fit_pooled(BG, own, None, prior) for prior in (before, after))
+    for own, one in fits:
+        other = fit_pooled(BG, own, None, after)
         errors = np.array([*one.standard_errors.values()])
         moved = np.array([*other.parameters.values()]) - np.array([*one.parameters.values()])
         assert np.all(np.abs(moved) < 0.25 * errors)

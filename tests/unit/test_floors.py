@@ -235,16 +235,15 @@ def test_other_files_stay_short(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "unwanted"),
+    ("packages", "unwanted"),
     [
-        ("models", {"pyspark", "pandas"}),
-        ("economics", {"pyspark", "pandas"}),
-        ("kernels", {"pyspark"}),
-        ("config", {"pyspark", "pandas"}),
+        (("models", "economics", "config"), {"pyspark", "pandas", "pyarrow"}),
+        (("kernels",), {"pyspark"}),
     ],
 )
-def test_import_loads_no_heavy_package(package: str, unwanted: set[str]) -> None:
-    code = f"import sys, clv_spark.{package}; sys.stdout.write(' '.join(sys.modules))"
+def test_imports_load_no_heavy_package(packages: tuple[str, ...], unwanted: set[str]) -> None:
+    names = ", ".join(f"clv_spark.{package}" for package in packages)
+    code = f"import sys, {names}; sys.stdout.write(' '.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
