@@ -9,9 +9,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.lake.addresses import as_path
+from clv_spark.lake.addresses import addresses, as_path
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 
+# With these a file does not hold what the table holds.
+_NOT_PLAIN = ("delta.enableDeletionVectors", "delta.enableTypeWidening")
 # Of a commit's actions, see "Add File and Remove File" in Delta's protocol.
 _FILE = "STRUCT<path: STRING, dataChange: BOOLEAN>"
 _ACTIONS = f"add {_FILE}, remove {_FILE}"
@@ -53,8 +55,8 @@ class DeltaSource:
             int(newest["version"]),
             detail["location"],
             str(jvm.org.apache.hadoop.fs.Path(detail["location"]).toUri().toString()),
-            plain=has.get("delta.enableDeletionVectors", "false") != "true"
-            and has.get("delta.columnMapping.mode", "none") == "none",
+            plain=has.get("delta.columnMapping.mode", "none") == "none"
+            and "true" not in (has.get(name) for name in _NOT_PLAIN),
             feed=has.get("delta.enableChangeDataFeed", "false") == "true",
         )
 
@@ -62,6 +64,15 @@ class DeltaSource:
     def name(self) -> str:
         """The version as text, fit to be compared."""
         return f"delta:{self.table_id}:{self.version}"
+
+    def files(self, rows: DataFrame) -> list[str]:
+        """Addresses of the files behind some rows of the table."""
+        # Delta lists the folder as it is called, and only the rest as in an address.
+        folder = f"{self.location}/"
+        return [
+            f"{self.address}/{file.removeprefix(folder)}" if file.startswith(folder) else file
+            for file in addresses(rows)
+        ]
 
     def version_in(self, name: str) -> int | None:
         """The version in the name of an earlier state of this table; None for another table's."""

@@ -64,7 +64,7 @@ def open_source(spark: SparkSession, config: TransactionsSource) -> Source:
         delta = DeltaSource.of(spark, table)
         # Of that version: what lands from now on is for the next run.
         rows = read_source(spark, config, delta.version)
-        return Source(rows, delta.name, dict.fromkeys(addresses(rows)), delta)
+        return Source(rows, delta.name, dict.fromkeys(delta.files(rows)), delta)
     if config.format == "table" and _is_view(spark, str(config.table)):
         # Its text and whatever it joins may change while its files stay the same.
         return Source(rows, UNVERSIONED, None)

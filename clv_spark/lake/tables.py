@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
@@ -202,11 +202,16 @@ class Lake:
         """Remove slices older than a date; only metadata is written, as dates are partitions."""
         oldest = self.read(spec).agg(F.min(str(spec.slice_column))).first()
         if oldest and oldest[0] is not None and oldest[0] < before:
-            self.spark.conf.set(_USER_METADATA, _EXPIRED)
-            try:
-                self._delta(spec).delete(F.col(str(spec.slice_column)) < F.lit(before))
-            finally:
-                self.spark.conf.unset(_USER_METADATA)
+            self.remove(spec, F.col(str(spec.slice_column)) < F.lit(before))
+
+    def remove(self, spec: TableSpec, which: Column) -> None:
+        """Delete rows that nothing reads any more; the slices that stay count as untouched."""
+        self.may_write()
+        self.spark.conf.set(_USER_METADATA, _EXPIRED)
+        try:
+            self._delta(spec).delete(which)
+        finally:
+            self.spark.conf.unset(_USER_METADATA)
 
     def _save(self, spec: TableSpec, writer: Any) -> None:
         if self.config.lake.path is not None:

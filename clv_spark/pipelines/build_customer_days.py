@@ -20,7 +20,7 @@ from clv_spark.pipelines.line_totals import (
     reconcile,
 )
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
-from clv_spark.pipelines.source_changes import Reading, find_reading, record_files
+from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
 from clv_spark.transforms.conform import conform
 from clv_spark.transforms.customer_days import customer_days, rejected_transactions
@@ -50,6 +50,7 @@ def customer_days_stage(run: Run) -> Commit:
         [source.version],
         lambda commit: _write(run, config, source, commit),
         source_version=source.version,
+        due=has_become_due(run),
     )
 
 
@@ -69,7 +70,7 @@ def transactions_of(config: Config) -> TransactionsSource:
 
 def _write(run: Run, config: TransactionsSource, source: Source, commit: Commit) -> Commit:
     reading = find_reading(run, config, source, commit)
-    commit = replace(commit, figures=reading.figures() | figures_of({}))
+    commit = replace(commit, figures=reading.figures(run.run_id) | figures_of({}))
     if reading.days is not None and not reading.days:
         record_files(run, reading, commit)
         return run.lake.record(CUSTOMER_DAYS, commit)

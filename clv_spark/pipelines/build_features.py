@@ -48,7 +48,8 @@ def features_stage(run: Run) -> Commit:
     run.require_same_settings(CUSTOMER_DAYS, upstream, "build-customer-days")
     return run.stage(
         CUSTOMER_FEATURES,
-        [upstream.fingerprint],
+        # A read that found no changed line leaves the features as they are.
+        [upstream.config_hash, str(upstream.figures.get("changed_by", upstream.fingerprint))],
         lambda commit: _write(run, days, upstream, commit),
         source_version=upstream.source_version,
         slice_date=run.date,

@@ -13,7 +13,7 @@ from clv_spark.lake import Lake
 from clv_spark.lake.upkeep import compact, scattered_files, unneeded_files, vacuum
 from clv_spark.pipelines.run import DATED, expire_slices, oldest_kept
 from clv_spark.pipelines.run_context import Run, open_run
-from clv_spark.schemas import CUSTOMER_DAYS, TABLES, TableSpec
+from clv_spark.schemas import CUSTOMER_DAYS, SOURCE_FILES, TABLES, TableSpec
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
         found = {spec.name: _look(run, spec) for spec in tables}
         if not dry_run:
             expire_slices(run)
+            _forget_reads(run)
             for spec in tables:
                 condition = _closed(run.lake, spec)
                 if condition is not None and found[spec.name]["files_put_together"]:
@@ -66,6 +67,13 @@ def _look(run: Run, spec: TableSpec) -> dict[str, int]:
         else scattered_files(run.lake, spec, condition),
         "files_removed": unneeded_files(run.lake, spec),
     }
+
+
+def _forget_reads(run: Run) -> None:
+    """What was seen of the source's files before everything was read anew is of no use."""
+    last = run.lake.last_commit(CUSTOMER_DAYS)
+    if last is not None and run.lake.exists(SOURCE_FILES):
+        run.lake.remove(SOURCE_FILES, F.col("read_id") < last.figures.get("base", 0))
 
 
 def _closed(lake: Lake, spec: TableSpec) -> str | None:

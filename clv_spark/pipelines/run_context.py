@@ -97,6 +97,7 @@ class Run:
         slice_date: dt.date | None = None,
         sections: tuple[str, ...] | None = None,
         beside: TableSpec | None = None,
+        due: bool = False,
     ) -> Commit:
         """Do one stage, unless its last commit says that it is done already.
 
@@ -109,6 +110,7 @@ class Run:
             sections: settings the stage depends on; those of the table by default.
             beside: a table whose slice the work writes after the first, with the same commit: the
                 stage is done only when both are.
+            due: do it whatever the last commit says.
         """
         self.current_stage = spec.name
         reached(f"{spec.name}:start")
@@ -123,7 +125,12 @@ class Run:
         both = done is not None and (
             beside is None or self._has_commit(beside, slice_date, planned.fingerprint)
         )
-        if done is not None and both and self._still_holds(spec, slice_date, done, planned):
+        if (
+            not due
+            and done is not None
+            and both
+            and self._still_holds(spec, slice_date, done, planned)
+        ):
             self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
             return done
         log.info("%s ...", _title(spec, slice_date))

@@ -36,6 +36,7 @@ class Reading:
         base: the oldest read that still counts: the last one of everything.
         days: what is derived again, None for everything.
         late: changed dates that are too old to be derived again.
+        changed_by: the last run that derived anything, None for this one.
         files: rows for ``source_files``; none for a source without files.
     """
 
@@ -44,14 +45,16 @@ class Reading:
     base: int
     days: Days | None = None
     late: frozenset[dt.date] = frozenset()
+    changed_by: str | None = None
     files: tuple[tuple[Any, ...], ...] = ()
 
     def of_its_days(self, lines: DataFrame) -> DataFrame:
         """Only the conformed lines that this reading is about."""
         if self.days is None:
             return lines
-        wanted = F.col("event_date").isin(sorted(self.days.dates))
-        return lines.where(F.coalesce(wanted, F.lit(self.days.undated)))
+        date = F.col("event_date")
+        wanted = F.when(date.isNull(), F.lit(self.days.undated))
+        return lines.where(wanted.otherwise(date.isin(sorted(self.days.dates))))
 
     def condition(self, *, months: bool = False) -> str | None:
         """What of a table is replaced, None for all of it.
@@ -69,14 +72,22 @@ class Reading:
         undated = ["event_date IS NULL"] if self.days.undated else []
         return " OR ".join(spans + undated)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, run_id: str) -> dict[str, Any]:
         """What the commit says, so that the next run can go on from it."""
         return {
+            "changed_by": self.changed_by or run_id,
             "read_id": self.read_id,
             "base": self.base,
             "dates": None if self.days is None else _iso(self.days.dates),
             "late": _iso(self.late),
         }
+
+
+def has_become_due(run: Run) -> bool:
+    """Whether a change that once came too late is within the limit now."""
+    last = run.lake.last_commit(CUSTOMER_DAYS)
+    late = _late_so_far(last) if last is not None else frozenset()
+    return bool(late) and bool(late - _too_late(run, late))
 
 
 def find_reading(run: Run, config: TransactionsSource, source: Source, planned: Commit) -> Reading:
@@ -164,7 +175,7 @@ def _changes_only(
     if touched is None:
         both = (*survey.items(), *held.items())
         touched = Days.of(days for path, days in both if path in changed)
-    dates = touched.dates | {dt.date.fromisoformat(day) for day in last.figures["late"]}
+    dates = touched.dates | _late_so_far(last)
     again = Days(dates - _too_late(run, dates), touched.undated) | Days.of(cut_off.values())
     absent = {path: days for path, days in {**cut_off, **held}.items() if path not in now}
     read_id = int(last.figures["read_id"]) + 1
@@ -174,7 +185,15 @@ def _changes_only(
     paths |= {path for path, days in survey.items() if again.meet(days)}
     late = dates - again.dates
     _say(again, late, survey)
-    return Reading(source.of_files(paths), read_id, last.figures["base"], again, late, tuple(rows))
+    return Reading(
+        source.of_files(paths),
+        read_id,
+        last.figures["base"],
+        again,
+        late,
+        changed_by=None if again else last.figures["changed_by"],
+        files=tuple(rows),
+    )
 
 
 def _survey(
@@ -191,6 +210,13 @@ def _survey(
             f"source.transactions: reading the dates failed ({condition(error)}). "
             "Run check-source, and mend the file or the mapped expression it names"
         ) from error
+    strange = found.keys() - paths
+    if strange:
+        raise InputError(
+            f"source.transactions: {len(strange)} files have other addresses when they are read "
+            "than when they are listed, so that changes can't be told. Please report this; every "
+            "table is as it was"
+        )
     return {path: found.get(path, FileDays()) for path in paths}
 
 
@@ -208,6 +234,10 @@ def _days_in_change_data(source: Source, config: TransactionsSource, last: Commi
         # Change data of that time has been cleaned; the files tell less exactly.
         return None
     return Days(frozenset(found - {None}), None in found)
+
+
+def _late_so_far(last: Commit) -> frozenset[dt.date]:
+    return frozenset(map(dt.date.fromisoformat, last.figures.get("late", ())))
 
 
 def _too_late(run: Run, dates: Iterable[dt.date]) -> frozenset[dt.date]:

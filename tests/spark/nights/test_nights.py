@@ -96,7 +96,6 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     assert late == {"event_date": old - dt.timedelta(days=1), "read_id": 2}
     assert "late_changes" in caplog.text
 
-    files.put("newer", files.lines.of(new, 3))
     shop.build(shop.config(max_late_days=None), new)
     assert read_table(shop.folder / "lake" / "late_changes").num_rows == 0
     shop.check(new)
