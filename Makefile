@@ -36,7 +36,7 @@ check: setup ## Style, formatting and types
 	$(call LIMIT,600) $(PY) -m mypy
 
 test-fast: setup ## The tests that need no JVM (under 30 seconds)
-	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup $(FAST)
+	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long" $(FAST)
 
 test: check ## Style, types and all tests except the long ones (under 10 minutes)
 	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"

@@ -103,14 +103,31 @@ def _results(file: str) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
+def _night(entry: dict[str, Any]) -> str:
+    """What the next night costs, one day later."""
+    if "night" not in entry:
+        return ""
+    night = entry["night"]
+    detail = _detail(night["ours"])
+    return (
+        "The night after, with one more day of lines and the parameters of the first run; the peer "
+        f"starts over:\n\n{table(night)}\n\nOur stages in seconds: {detail}.\n\n"
+    )
+
+
+def _detail(ours: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {seconds:.1f}" for name, seconds in ours["stages"].items())
+
+
 def _job(entry: dict[str, Any]) -> str:
-    detail = ", ".join(f"{name} {seconds:.1f}" for name, seconds in entry["ours"]["stages"].items())
+    detail = _detail(entry["ours"])
     return (
         f"### {entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers, "
         f"{entry['ids']} ids, peer with {entry['peer']}\n\n"
         f"{table(entry)}\n\n"
         f"Our stages in seconds: {detail}. "
         f"Input: {entry['megabytes']} MB of Parquet. Rounds: {entry['rounds']}.\n\n"
+        f"{_night(entry)}"
         f"{circumstances(entry)}"
     )
 

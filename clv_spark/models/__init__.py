@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from numpy.typing import ArrayLike
 
 from clv_spark.errors import ConfigError
-from clv_spark.models import bg_bb, bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd
+from clv_spark.models import bdw, bg_bb, bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd, sbg
 from clv_spark.models.fitting import FitResult, fit_model
 from clv_spark.models.model import Model, PurchaseModel
 
@@ -18,12 +18,14 @@ __all__ = [
     "MODELS",
     "PURCHASE_MODELS",
     "FitResult",
+    "bdw",
     "bg_bb",
     "bg_nbd",
     "fit",
     "gamma_gamma",
     "mbg_nbd",
     "pareto_nbd",
+    "sbg",
 ]
 
 # Models of purchases are known as modules, since their functions make the forecasts.
@@ -36,6 +38,8 @@ PURCHASE_MODELS: dict[str, PurchaseModel] = {
 MODELS: dict[str, Model] = {
     **{name: module.MODEL for name, module in PURCHASE_MODELS.items()},
     "gamma_gamma": gamma_gamma.MODEL,
+    "sbg": sbg.MODEL,
+    "bdw": bdw.MODEL,
 }
 
 
@@ -53,7 +57,8 @@ def fit(
     Args:
         model: A name in ``MODELS``.
         data: Columns by the letters of the papers: x, t_x, T for purchases; x, m_x and optionally
-            log_m_x for gamma_gamma. Times in one unit, which becomes that of the parameters.
+            log_m_x for gamma_gamma; entry, tenure, lost for contracts. Times in one unit, which
+            becomes that of the parameters.
         weights: Customers behind each row; one each when left out.
         start: Parameters to start from, say those of an earlier fit.
 

@@ -85,7 +85,9 @@ def fit_model(
         'degenerate'
     """
     columns = model.read(data)
-    columns, counts = merge_equal_rows(columns, read_weights(weights, columns["x"].size))
+    columns, counts = merge_equal_rows(
+        columns, read_weights(weights, next(iter(columns.values())).size)
+    )
     starts = model.starts(columns, counts)
     if start is not None:
         starts = [_read_start(model, start), *starts[:1]]

@@ -152,6 +152,26 @@ def _spend_jacobian(c: Floats) -> Floats:
     return np.array([[0.0, 1.0, 0.0], [0.0, 0.0, share], [1.0, -1.0, 1.0]])
 
 
+def _chance(params: Floats) -> Floats:
+    return _odds(np.log(params))
+
+
+def _aging(params: Floats) -> Floats:
+    """(gamma, delta, c): the odds of the first period, how alike contracts are, and log c."""
+    logs = np.log(params)
+    return np.concatenate([_odds(logs[..., :2]), logs[..., 2:]], axis=-1)
+
+
+def _aging_back(c: Floats) -> Floats:
+    return np.concatenate([_odds_back(c[..., :2]), c[..., 2:]], axis=-1)
+
+
+def _aging_jacobian(c: Floats) -> Floats:
+    joint = np.eye(3)
+    joint[:2, :2] = _odds_jacobian(c[:2])
+    return joint
+
+
 _RATE = (_rates, _rates_back, _rates_jacobian)
 _CHANCE = (_odds, _odds_back, _odds_jacobian)
 
@@ -172,6 +192,12 @@ def _ridges(few: str, low_odds: float = LOW_ODDS) -> tuple[Ridge, ...]:
     )
 
 
+_LOSSES = (
+    Ridge(0, LOW_ODDS, -1, "no contract is lost", moot=1),
+    Ridge(1, HIGH_SHAPE, 1, "contracts do not differ in how readily they are lost"),
+    Ridge(1, LOW_SHAPE, -1, "contracts are lost at once or never"),
+)
+
 COORDINATES: dict[tuple[str, ...], Coordinates] = {
     ("r", "alpha", "a", "b"): Coordinates(
         ("log r/alpha", "log r", "log a/b", "log a+b"),
@@ -187,6 +213,16 @@ COORDINATES: dict[tuple[str, ...], Coordinates] = {
         ("log alpha/beta", "log alpha+beta", "log gamma/delta", "log gamma+delta"),
         *_pairs(_CHANCE, _CHANCE),
         _ridges("customers buy at every opportunity or never"),
+    ),
+    ("alpha", "beta"): Coordinates(
+        ("log alpha/beta", "log alpha+beta"), _chance, _odds_back, _odds_jacobian, _LOSSES
+    ),
+    ("gamma", "delta", "c"): Coordinates(
+        ("log gamma/delta", "log gamma+delta", "log c"),
+        _aging,
+        _aging_back,
+        _aging_jacobian,
+        _LOSSES,
     ),
     ("p", "q", "gamma"): Coordinates(
         ("log mean", "log p", "log q-1"),

@@ -1,0 +1,98 @@
+"""sBG: contracts that are lost, at each renewal, with a constant probability of their own.
+
+These probabilities are beta distributed over contracts with parameters alpha and beta, so that the
+retention rate of a cohort rises although nobody's own does: the sorting effect. Shifted-beta-
+geometric; Fader and Hardie (2007), and (2010) for the value of those who are still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import hyp2f1
+
+from clv_spark.models import contract_lives as lives
+from clv_spark.models.arrays import Columns, Floats, Parameters
+from clv_spark.models.model import Evaluate, Model
+from clv_spark.models.purchase_patterns import require_discounting
+
+PARAMETERS = ("alpha", "beta")
+
+
+def log_survival(params: Parameters, t: ArrayLike) -> Floats:
+    """The logarithm of S(t), eq. 6 of Fader and Hardie (2007).
+
+    Example:
+        >>> params = {"alpha": 0.668, "beta": 3.806}
+        >>> np.exp(log_survival(params, [0, 1, 7])).round(4).tolist()
+        [1.0, 0.8507, 0.4889]
+    """
+    alpha, beta = lives.letters(params, PARAMETERS)
+    return lives.log_survival(alpha, beta, np.asarray(t, dtype=np.float64))
+
+
+def discounted_lifetime(params: Parameters, discount_rate: float) -> Floats:
+    """Expected discounted periods of a new contract, the first paid at once (DEL), no horizon.
+
+    Fader and Hardie (2010), eq. 5: 2F1(1, beta; alpha + beta; 1 / (1 + d)).
+
+    Args:
+        params: alpha, beta.
+        discount_rate: d per period, above zero: without discounting it may be infinite.
+
+    Example:
+        >>> round(float(discounted_lifetime({"alpha": 0.704, "beta": 1.182}, 0.1)), 3)
+        3.695
+    """
+    require_discounting(discount_rate, np.inf)
+    alpha, beta = lives.letters(params, PARAMETERS)
+    return cast(Floats, hyp2f1(1.0, beta, alpha + beta, 1 / (1 + discount_rate)))
+
+
+def discounted_residual_lifetime(params: Parameters, discount_rate: float, n: ArrayLike) -> Floats:
+    """Expected discounted further periods of a contract that has survived n (DERL), no horizon.
+
+    The next period is paid at its renewal, now. Fader and Hardie (2010), eq. 9, whose n counts the
+    renewal that is due: n + 1 here.
+
+    Example:
+        >>> params = {"alpha": 0.704, "beta": 1.182}
+        >>> discounted_residual_lifetime(params, 0.1, [0, 1]).round(3).tolist()
+        [2.965, 4.103]
+    """
+    require_discounting(discount_rate, np.inf)
+    alpha, beta = lives.letters(params, PARAMETERS)
+    n = np.asarray(n, dtype=np.float64)
+    first = (beta + n) / (alpha + beta + n)
+    rest = hyp2f1(1.0, beta + n + 1, alpha + beta + n + 1, 1 / (1 + discount_rate))
+    return cast(Floats, first * rest)
+
+
+def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
+    return lives.likelihood(columns, weights, power=False)
+
+
+def _starts(columns: Columns, weights: Floats) -> list[Floats]:
+    return [np.array(pair) for pair in lives.starts(columns, weights)]
+
+
+def _box(columns: Columns, weights: Floats) -> tuple[Floats, Floats]:
+    return np.full(2, lives.LOWEST), np.full(2, lives.HIGHEST)
+
+
+def _caveat(columns: Columns, params: Mapping[str, float]) -> str:
+    return lives.caveat(columns)
+
+
+MODEL = Model(
+    name="sbg",
+    parameters=PARAMETERS,
+    read=lives.read,
+    likelihood=_likelihood,
+    starts=_starts,
+    box=_box,
+    caveat=_caveat,
+)

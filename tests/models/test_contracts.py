@@ -1,0 +1,132 @@
+"""Models of contracts: gradients, delayed entry, the case c = 1, worlds with known parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clv_spark.errors import InputError
+from clv_spark.models import MODELS, bdw, fit, sbg
+from clv_spark.models.contract_forecast import discounted_renewals, retention_rate
+
+POSITIVE = st.floats(0.05, 50.0)
+CONTRACT = st.tuples(st.integers(0, 30), st.integers(0, 40), st.booleans()).map(
+    lambda one: (one[0], one[0] + one[1] + one[2], int(one[2]))
+)
+CONTRACTS = st.lists(CONTRACT, min_size=1, max_size=6)
+
+
+def columns(contracts):
+    entry, tenure, lost = zip(*contracts, strict=True)
+    return {"entry": entry, "tenure": tenure, "lost": lost}
+
+
+def evaluated(name, data, point):
+    model = MODELS[name]
+    read = model.read(data)
+    return model.likelihood(read, np.ones(read["entry"].size))(np.asarray(point, dtype=float))
+
+
+def world(rng, size, alpha, beta, periods, late):
+    """Contracts of an sBG world, some of which came under observation late."""
+    lost_in = rng.geometric(rng.beta(alpha, beta, size))
+    entry = rng.integers(0, late + 1, size)
+    seen = lost_in > entry
+    lost = lost_in <= entry + periods
+    tenure = np.where(lost, lost_in, entry + periods)
+    return {"entry": entry[seen], "tenure": tenure[seen], "lost": lost[seen].astype(int)}
+
+
+@given(CONTRACTS, POSITIVE, POSITIVE, st.floats(0.2, 3.0))
+def test_the_gradient_is_the_derivative(contracts, alpha, beta, c):
+    for name, point in (("sbg", [alpha, beta]), ("bdw", [alpha, beta, c])):
+        _, gradient = evaluated(name, columns(contracts), point)
+        for index, step in enumerate(1e-5 * np.eye(len(point))):
+            up, down = (
+                evaluated(name, columns(contracts), np.exp(np.log(point) + sign * step))[0]
+                for sign in (1, -1)
+            )
+            assert gradient[index] == pytest.approx((up - down) / 2e-5, rel=1e-3, abs=1e-5)
+
+
+@given(CONTRACTS, POSITIVE, POSITIVE)
+def test_bdw_with_c_of_one_is_sbg(contracts, alpha, beta):
+    plain = evaluated("sbg", columns(contracts), [alpha, beta])
+    aging = evaluated("bdw", columns(contracts), [alpha, beta, 1.0])
+    assert aging[0] == pytest.approx(plain[0], rel=1e-12)
+    assert aging[1][:2] == pytest.approx(plain[1], rel=1e-9, abs=1e-12)
+
+
+def test_probabilities_of_all_that_may_happen_add_up_to_one():
+    """Of a contract that has survived 3 periods and is watched for 5 more."""
+    ways = [(3, n, 1) for n in range(4, 9)] + [(3, 8, 0)]
+    logs = [evaluated("sbg", columns([way]), [0.6, 1.7])[0] for way in ways]
+    assert np.exp(logs).sum() == pytest.approx(1.0, rel=1e-12)
+
+
+def test_delayed_entry_finds_the_world_and_leaving_it_out_does_not():
+    data = world(np.random.default_rng(3), 200_000, alpha=0.8, beta=2.5, periods=6, late=12)
+    result = fit("sbg", data)
+    for name, truth in (("alpha", 0.8), ("beta", 2.5)):
+        error = result.parameters[name] - truth
+        assert abs(error) < 3.5 * result.standard_errors[name], (name, error)
+    first = retention_rate(sbg.log_survival, result.parameters, 1)
+    assert first == pytest.approx(2.5 / 3.3, abs=0.01)
+    naive = fit("sbg", {**data, "entry": np.zeros_like(data["entry"])})
+    assert retention_rate(sbg.log_survival, naive.parameters, 1) > 0.9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "letters"), [("sbg", "alpha beta"), ("bdw", "gamma delta c")])
+def test_confidence_intervals_cover_92_to_98_percent_of_400_worlds(name, letters):
+    """Staggered starts and late entries; sBG worlds, in which c is 1."""
+    rng = np.random.default_rng(8)
+    truths = dict(zip(letters.split(), (1.0, 3.0, 1.0), strict=False))
+    inside = dict.fromkeys(truths, 0)
+    for _ in range(400):
+        data = world(rng, 2_000, alpha=1.0, beta=3.0, periods=8, late=4)
+        result = fit(name, data)
+        assert result.status == "ok", result.message
+        for letter, truth in truths.items():
+            # On the log scale, on which the likelihood is nearly a parabola.
+            error = result.standard_errors[letter] / result.parameters[letter]
+            inside[letter] += abs(np.log(result.parameters[letter] / truth)) < 1.96 * error
+    assert all(0.92 * 400 <= count <= 0.98 * 400 for count in inside.values()), inside
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "word"),
+    [
+        ({"entry": [0, 0], "tenure": [5, 9], "lost": [0, 0]}, "not_identified", "no contract"),
+        ({"entry": [0] * 3, "tenure": [1, 2, 3], "lost": [0, 1, 1]}, "degenerate", "differ"),
+    ],
+    ids=["nobody lost", "ever more readily lost"],
+)
+def test_what_contracts_cannot_tell_is_named(data, status, word):
+    result = fit("sbg", data, weights=[50] * len(data["lost"]))
+    assert (result.status, word in result.message) == (status, True), result.message
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"tenure": [0.5]}, "whole periods"),
+        ({"lost": [2]}, "lost must be"),
+        ({"entry": [4], "tenure": [4], "lost": [1]}, "before it came under observation"),
+    ],
+)
+def test_impossible_contracts_are_refused(changed, word):
+    data = {"entry": [0], "tenure": [3], "lost": [1], **changed}
+    with pytest.raises(InputError, match=word):
+        fit("sbg", data)
+
+
+def test_without_horizon_a_discount_is_needed_and_with_one_it_is_not():
+    params = {"alpha": 0.7, "beta": 1.2}
+    for lifetime in (sbg.discounted_lifetime, bdw.discounted_lifetime):
+        with pytest.raises(InputError, match="infinite"):
+            lifetime({**params, "gamma": 0.7, "delta": 1.2, "c": 1.0}, 0.0)
+    renewals = discounted_renewals(sbg.log_survival, params, 3, 0.0, 0)
+    assert renewals == pytest.approx(np.exp(sbg.log_survival(params, [1, 2, 3])).sum())
