@@ -43,6 +43,8 @@ class Source:
 
     def of_files(self, paths: Collection[str]) -> DataFrame:
         """The rows of some of the files, without reading the others where that is possible."""
+        if self.files is not None and len(paths) == len(self.files):
+            return self.rows
         if self.delta is not None:
             return self.delta.rows_of(self.rows, sorted(paths))
         return self.rows.where(F.col("_metadata.file_path").isin(sorted(paths)))
