@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaln, ndtri
 
+from clv_spark.economics.staying import staying
+
 Floats = NDArray[np.float64]
 
 # With fewer purchases to come, chance hides whether somebody left on the way.
 MANY_PURCHASES = 6.0
-# At the ends of this range the formulas of the two parts cancel, and one part is nearly empty.
-STAYING = (0.05, 1 - 1e-4)
 # Below this probability the lower bound counts as zero; coverage changes by no more than it.
 SMALLEST_LEVEL = 1e-6
 # From log-odds this near, for one part and for two, one step that is not longer meets the level to
@@ -74,6 +74,7 @@ def value_distribution(
     *,
     alive: ArrayLike,
     stays: ArrayLike,
+    stays_half: ArrayLike,
     none: ArrayLike,
     purchases: ArrayLike,
     discounted: ArrayLike,
@@ -94,6 +95,7 @@ def value_distribution(
     Args:
         alive: Probability of being a customer today.
         stays: Probability, given alive today, of still being a customer at the horizon.
+        stays_half: The same at half the horizon.
         none: Probability of no purchase up to the horizon, given alive.
         purchases: Expected purchases up to the horizon, given alive.
         discounted: E[D] given alive.
@@ -108,9 +110,9 @@ def value_distribution(
             parameters' uncertainty (delta method); widens the distribution.
 
     Example:
-        >>> customer = value_distribution(alive=0.7266, stays=0.6, none=0.26, purchases=2.2,
-        ...     discounted=2.1, discounted_square=10.0, p=6.25, q=3.74, gamma=15.44,
-        ...     x=2, m_x=22.35, margin=0.3)
+        >>> customer = value_distribution(alive=0.7266, stays=0.6, stays_half=0.75, none=0.26,
+        ...     purchases=2.2, discounted=2.1, discounted_square=10.0, p=6.25, q=3.74,
+        ...     gamma=15.44, x=2, m_x=22.35, margin=0.3)
         >>> low, high = predictive_interval(customer)
         >>> float(low), round(float(high), 1), float(customer.active.round(4))
         (0.0, 33.9, 0.5377)
@@ -127,8 +129,9 @@ def value_distribution(
     count = np.where(buys, purchases / some, 1.0)
     mean = np.where(buys, discounted / some, 1.0)
     second = np.maximum(np.where(buys, square / some, 1.0) / mean**2, 1.0)
-    stays = np.where(count > MANY_PURCHASES, _doubles(stays)[0], 1.0)
-    stays, stay, leave = _split(stays, x, count, second)
+    stays, half = _doubles(stays, stays_half)
+    stays = np.where(count > MANY_PURCHASES, stays + 0.0 * half, 1.0)
+    stays, stay, leave = _split(stays, half, x, count, second)
     shapes_and_means = [
         column
         for part in (_Part(np.ones(()), second), stay, leave)
@@ -158,9 +161,9 @@ def predictive_interval(
         Lower and upper bounds in money, of the shape of the distribution.
 
     Example:
-        >>> gone = value_distribution(alive=0.05, stays=0.8, none=0.5, purchases=1.0,
-        ...     discounted=1.0, discounted_square=3.0, p=2.0, q=3.0, gamma=20.0, x=0, m_x=0.0,
-        ...     margin=0.3)
+        >>> gone = value_distribution(alive=0.05, stays=0.8, stays_half=0.9, none=0.5,
+        ...     purchases=1.0, discounted=1.0, discounted_square=3.0, p=2.0, q=3.0, gamma=20.0,
+        ...     x=0, m_x=0.0, margin=0.3)
         >>> [float(bound) for bound in predictive_interval(gone)]
         [0.0, 0.0]
     """
@@ -175,9 +178,9 @@ def predictive_cdf(distribution: ValueDistribution, value: ArrayLike) -> Floats:
     of a customer without value draw uniformly between zero and that.
 
     Example:
-        >>> customer = value_distribution(alive=0.9, stays=0.8, none=0.5, purchases=1.0,
-        ...     discounted=1.0, discounted_square=3.0, p=2.0, q=3.0, gamma=20.0, x=0, m_x=0.0,
-        ...     margin=0.3)
+        >>> customer = value_distribution(alive=0.9, stays=0.8, stays_half=0.9, none=0.5,
+        ...     purchases=1.0, discounted=1.0, discounted_square=3.0, p=2.0, q=3.0, gamma=20.0,
+        ...     x=0, m_x=0.0, margin=0.3)
         >>> predictive_cdf(customer, [-1.0, 0.0, 5.0, 1e9]).round(4).tolist()
         [0.0, 0.55, 0.7262, 1.0]
     """
@@ -202,28 +205,30 @@ class _Part(NamedTuple):
     second: Floats
 
 
-def _split(stays: Floats, x: Floats, count: Floats, second: Floats) -> tuple[Floats, _Part, _Part]:
+def _split(
+    stays: Floats, half: Floats, x: Floats, count: Floats, second: Floats
+) -> tuple[Floats, _Part, _Part]:
     """Splits the sum of discounts into that of who stays to the end and of who leaves on the way.
 
-    Whoever stays until the fraction f of the horizon has f times the purchases. Risks of leaving
-    differ between customers, so that few leave late: P(f > s) = 1 / (1 + c s), the mixture of
-    exponential ones over an exponential distribution, with c from P(stays) = 1 / (1 + c).
+    Whoever stays until the fraction f of the horizon has f times the purchases.
     """
-    inside = np.clip(stays, *STAYING)
-    odds = 1 / inside - 1
-    area = np.log1p(odds) / odds
-    first = (area - inside) / (1 - inside)
-    square = (2 * (1 - area) / odds - inside) / (1 - inside)
-    mean_fraction = inside + (1 - inside) * first
-    square_fraction = inside + (1 - inside) * square
+    stays, half, x, count, second = np.broadcast_arrays(stays, half, x, count, second)
+    stay_mean, leave_mean = np.ones(stays.shape), np.ones(stays.shape)
+    stay_second, leave_second = second.copy(), second.copy()
+    weight = stays.copy()
+    both = stays < 1
+    way = staying(half[both], stays[both])
+    mean_fraction = way.end + (1 - way.end) * way.mean
+    square_fraction = way.end + (1 - way.end) * way.square
     # The rest of the spread is that of the pace of buying, which x purchases tell no better than to
     # 1 / (r + x); as r is not known here, half of that with r = 1 is the least.
-    pace = second * mean_fraction**2 / square_fraction
-    pace = np.maximum(pace, 1 + 0.5 / (x + 1) + 0.5 * mean_fraction / count)
-    both = stays < 1
-    stay = _Part(np.where(both, 1 / mean_fraction, 1.0), np.where(both, pace, second))
-    leave = _Part(first / mean_fraction, pace * square / first**2)
-    return np.where(both, inside, stays), stay, leave
+    pace = second[both] * mean_fraction**2 / square_fraction
+    pace = np.maximum(pace, 1 + 0.5 / (x[both] + 1) + 0.5 * mean_fraction / count[both])
+    weight[both] = way.end
+    stay_mean[both], stay_second[both] = 1 / mean_fraction, pace
+    leave_mean[both] = way.mean / mean_fraction
+    leave_second[both] = pace * way.square / way.mean**2
+    return weight, _Part(stay_mean, stay_second), _Part(leave_mean, leave_second)
 
 
 def _shape(p: Floats, count: Floats, second: Floats, inflation: Floats) -> Floats:
@@ -245,7 +250,8 @@ def _parts(distribution: ValueDistribution) -> list[tuple[Floats, Floats, Floats
 
 def _quantile(distribution: ValueDistribution, level: float) -> Floats:
     active = distribution.active
-    inner = (level - (1 - active)) / np.where(active > 0, active, 1.0)
+    # A chance too small to be divided by leaves the level below zero, as none at all does.
+    inner = (level - (1 - active)) / np.maximum(active, 1e-300)
     # NaN where anything is unknown.
     first, second = distribution.stay_shape, distribution.spend_shape
     amount = np.array(0.0 * (active + distribution.unit + distribution.stays + first + second))

@@ -32,6 +32,7 @@ NAMES = (
     "discounted",
     "discounted_square",
     "stays",
+    "stays_half",
     "residual",
 )
 SLOPES = 4
@@ -204,24 +205,19 @@ class LivingForecasts:
             "discounted": found.discounted[end],
             "discounted_square": found.discounted_square[end],
             "stays": np.ones(x.size),
+            "stays_half": np.ones(x.size),
             "residual": residual,
         }
         # Where few purchases are to come it does not matter who stays, and it costs as much as the
         # rest.
         many = np.flatnonzero(rows["purchases"] > MANY_PURCHASES * (1 - rows["none"]))
         few = {name: values[many] for name, values in params.items()}
-        rows["stays"][many] = self._stays(model, few, x_[many], T_[many], unit)
+        for name, days_ahead in (
+            ("stays", self.horizon_days),
+            ("stays_half", self.horizon_days / 2),
+        ):
+            rows[name][many] = _stays(model, few, x_[many], T_[many], days_ahead / unit)
         return np.stack([rows[name] for name in NAMES])
-
-    def _stays(
-        self, model: PurchaseModel, params: Mapping[str, Floats], x: Floats, T: Floats, unit: int
-    ) -> Floats:
-        """Probability that who is alive still is at the horizon."""
-        # Any last purchase will do: given alive it makes no difference.
-        t_x = np.where(x > 0, T, 0.0)
-        today = model.probability_alive(params, x, t_x, T)
-        later = model.probability_alive(params, x, t_x, T, self.horizon_days / unit)
-        return np.divide(later, today, out=np.zeros_like(today), where=today > 0)
 
     def _slopes_of(
         self, sets: Sequence[PurchaseParameters], codes: Integers, x: Integers, T: Integers
@@ -262,6 +258,17 @@ def rounded(values: Integers) -> Integers:
     half = (1 << lost) >> 1
     found: Integers = (values + half) >> lost << lost
     return found
+
+
+def _stays(
+    model: PurchaseModel, params: Mapping[str, Floats], x: Floats, T: Floats, t: float
+) -> Floats:
+    """Probability that who is alive still is t time units ahead."""
+    # Any last purchase will do: given alive it makes no difference.
+    t_x = np.where(x > 0, T, 0.0)
+    today = model.probability_alive(params, x, t_x, T)
+    later = model.probability_alive(params, x, t_x, T, t)
+    return np.divide(later, today, out=np.zeros_like(today), where=today > 0)
 
 
 def _key(number: Integers, x: Integers, T: Integers) -> Integers:

@@ -271,6 +271,7 @@ def _interval(
     distribution = value_distribution(
         alive=purchases["p_alive"],
         stays=living["stays"],
+        stays_half=living["stays_half"],
         none=living["none"],
         purchases=living["purchases"],
         discounted=living["discounted"],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln
 
-from clv_spark.models.arrays import Columns, Floats, Parameters
+from clv_spark.models.arrays import Columns, Floats, Parameters, ranked
 from clv_spark.models.model import Evaluate, Model
 from clv_spark.models.purchase_patterns import (
     caveat_without_repeats,
@@ -87,14 +87,14 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
     shares = weights / np.sum(weights)
     # Millions of patterns share a few counts and a few days: what depends on one of x, t_x and T
     # alone is worked out once per distinct value.
-    counts, by_x = np.unique(x, return_inverse=True)
-    ages, by_age = np.unique(T, return_inverse=True)
+    counts, by_x = ranked(x)
+    ages, by_age = ranked(T)
     count_shares = np.bincount(by_x, weights=shares)
     age_shares = np.bincount(by_age, weights=shares)
     age_purchases = np.bincount(by_age, weights=shares * x)
     repeat = x > 0
-    recencies, by_recency = np.unique(t_x[repeat], return_inverse=True)
-    rows = (x[repeat], shares[repeat], by_x[repeat], by_age[repeat], by_recency)
+    recencies, by_recency = ranked(t_x[repeat])
+    rows = (shares[repeat], by_x[repeat], by_age[repeat], by_recency)
     blocks = [
         tuple(column[first : first + BLOCK] for column in rows)
         for first in range(0, rows[0].size, BLOCK)
@@ -109,9 +109,11 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
         log_chance = np.log(a) - np.log(before)
         odds_sum, by_r, by_alpha = 0.0, 0.0, 0.0
         lost_by_count = np.zeros(counts.size)
-        for x1, w1, at_x, at_age, at_recency in blocks:
+        shape = r + counts
+        for w1, *places in blocks:
+            at_x, at_age, at_recency = (place.astype(np.int64, copy=False) for place in places)
             since = log_age[at_age] - log_recency[at_recency]
-            k = r + x1
+            k = shape[at_x]
             odds = k * since
             odds += log_chance[at_x]
             small = np.exp(-np.abs(odds))

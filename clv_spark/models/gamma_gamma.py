@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln
 
-from clv_spark.models.arrays import Columns, Floats, Parameters, read_columns, require
+from clv_spark.models.arrays import Columns, Floats, Parameters, ranked, read_columns, require
 from clv_spark.models.model import Evaluate, Model
 
 PARAMETERS = ("p", "q", "gamma")
@@ -88,7 +88,7 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
     x, m_x, log_m = columns["x"], columns["m_x"], columns["log_m_x"]
     shares = weights / np.sum(weights)
     # What depends on x alone is worked out once per distinct x.
-    counts, inverse = np.unique(x, return_inverse=True)
+    counts, inverse = ranked(x)
     count_shares = np.bincount(inverse, weights=shares)
     log_counts = np.log(counts)
     mean_log = np.sum(shares * log_m)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import digamma, expit, gammaln
 
 from clv_spark.models import bg_nbd_likelihood
-from clv_spark.models.arrays import Columns, Floats, Parameters
+from clv_spark.models.arrays import Columns, Floats, Parameters, ranked
 from clv_spark.models.bg_nbd_likelihood import letters
 from clv_spark.models.model import Evaluate
 
@@ -59,7 +59,7 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
     x, t_x, T = columns["x"], columns["t_x"], columns["T"]
     shares = weights / np.sum(weights)
     # What depends on x alone is worked out once per distinct x.
-    counts, inverse = np.unique(x, return_inverse=True)
+    counts, inverse = ranked(x)
     count_shares = np.bincount(inverse, weights=shares)
 
     def evaluate(point: Floats) -> tuple[float, Floats]:

@@ -24,6 +24,7 @@ from clv_spark.models.arrays import (
     Integers,
     Parameters,
     distinct,
+    ranked,
 )
 from clv_spark.models.model import Evaluate, Model
 from clv_spark.models.pareto_lapse import lapse_probability, lapse_with_slopes
@@ -112,7 +113,7 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
     shares = weights / np.sum(weights)
     # What depends on x alone is worked out once per distinct x, and what depends on x and one age,
     # be it t_x or T, once per distinct pair: in whole days there are far fewer pairs than rows.
-    counts, inverse = np.unique(x, return_inverse=True)
+    counts, inverse = ranked(x)
     count_shares = np.bincount(inverse, weights=shares)
     mean_x = np.sum(shares * x)
     pair_x, pair_age = np.tile(x, 2), np.concatenate([columns["t_x"], columns["T"]])

@@ -37,17 +37,25 @@ def simulate_world(
     customers: int,
     ages: list[float],
 ) -> World:
-    """Customers of a BG/NBD world with gamma-gamma spend, event by event, without any formula."""
+    """Customers with gamma-gamma spend, event by event, without any formula.
+
+    With a and b they leave after a purchase (BG/NBD), with s and beta at any time (Pareto/NBD).
+    """
     rng = np.random.default_rng(seed)
     T = rng.choice(np.array(ages), customers)
     rate = rng.gamma(purchases["r"], 1 / purchases["alpha"], customers)
-    leaves = rng.beta(purchases["a"], purchases["b"], customers)
+    leaves, gone = np.zeros(customers), T + horizon
+    if "a" in purchases:
+        leaves = rng.beta(purchases["a"], purchases["b"], customers)
+    else:
+        risk = rng.gamma(purchases["s"], 1 / purchases["beta"], customers)
+        gone = np.minimum(gone, rng.exponential(1, customers) / np.maximum(risk, 1e-300))
     pace = rng.gamma(spend["q"], 1 / spend["gamma"], customers)
     x, t_x, spent, bought, value = (np.zeros(customers) for _ in range(5))
     now, alive = np.zeros(customers), np.arange(customers)
     while alive.size:
         now[alive] += rng.exponential(1, alive.size) / np.maximum(rate[alive], 1e-300)
-        alive = alive[now[alive] < T[alive] + horizon]
+        alive = alive[now[alive] < gone[alive]]
         amount = rng.gamma(spend["p"], 1, alive.size) / pace[alive]
         past = now[alive] <= T[alive]
         before, after = alive[past], alive[~past]

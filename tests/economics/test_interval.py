@@ -15,7 +15,7 @@ from clv_spark.economics.interval import (
     predictive_interval,
     value_distribution,
 )
-from clv_spark.models import bg_nbd, fit, gamma_gamma
+from clv_spark.models import bg_nbd, fit, gamma_gamma, pareto_nbd
 from clv_spark.models.arrays import distinct
 from clv_spark.models.uncertainty import prediction_errors
 
@@ -26,6 +26,10 @@ CDNOW = {"r": 0.243, "alpha": 4.414 * 7, "a": 0.793, "b": 2.426}
 GROCERY = {"r": 1.2, "alpha": 3.0 * 7, "a": 0.3, "b": 4.0}
 LOYAL = {"r": 0.8, "alpha": 60.0, "a": 0.1, "b": 8.0}
 FLEETING = {"r": 1.0, "alpha": 30.0, "a": 1.5, "b": 12.0}
+# Worlds of the Pareto/NBD: risks of leaving that differ much (CDNOW), and nearly equal ones.
+RISKS_APART = {"r": 1.2, "alpha": 3.0 * 7, "s": 0.606, "beta": 11.67 * 7}
+RISKS_ALIKE = {"r": 1.2, "alpha": 3.0 * 7, "s": 3.0, "beta": 900.0}
+RISK_OF_ALL = {"r": 1.2, "alpha": 3.0 * 7, "s": 300.0, "beta": 90_000.0}
 SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
 WILD_SPEND = {"p": 0.8, "q": 2.2, "gamma": 40.0}
 AGES = [30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 420.0]
@@ -33,6 +37,7 @@ CLASSES = [(0, 0), (1, 1), (2, 3), (4, 7), (8, 15), (16, math.inf)]
 ONE = {
     "alive": 0.8,
     "stays": 0.5,
+    "stays_half": 0.7,
     "none": 0.3,
     "purchases": 9.0,
     "discounted": 8.5,
@@ -48,14 +53,19 @@ ONE = {
 
 def outlook(world, purchases, spend, horizon, **more):
     """The distribution of each customer's value, as scoring gets it from the models."""
+    model = bg_nbd if "a" in purchases else pareto_nbd
     x, t_x, T = world.x, world.t_x, world.T
-    alive = bg_nbd.probability_alive(purchases, x, t_x, T)
+    alive = model.probability_alive(purchases, x, t_x, T)
     chosen, inverse = distinct([x, T])
-    forecast = bg_nbd.forecast_if_alive(purchases, [horizon], DELTA, x[chosen], T[chosen])
-    later = bg_nbd.probability_alive(purchases, x, t_x, T, horizon)
+    forecast = model.forecast_if_alive(purchases, [horizon], DELTA, x[chosen], T[chosen])
+    half, end = (
+        model.probability_alive(purchases, x, t_x, T, t) / np.maximum(alive, 1e-300)
+        for t in (horizon / 2, horizon)
+    )
     return value_distribution(
         alive=alive,
-        stays=later / np.maximum(alive, 1e-300),
+        stays=end,
+        stays_half=half,
         none=forecast.none[0][inverse],
         purchases=forecast.expected[0][inverse],
         discounted=forecast.discounted[0][inverse],
@@ -86,6 +96,11 @@ def within_80_percent(distribution, value, seed=0):
         (GROCERY, WILD_SPEND, 365.0),
         (LOYAL, WILD_SPEND, 1095.0),
         (FLEETING, SPEND, 1095.0),
+        (RISKS_APART, SPEND, 1095.0),
+        (RISKS_ALIKE, SPEND, 1095.0),
+        (RISKS_ALIKE, WILD_SPEND, 3650.0),
+        (RISK_OF_ALL, SPEND, 365.0),
+        (RISK_OF_ALL, SPEND, 1095.0),
     ],
 )
 def test_80_percent_of_values_fall_inside_overall_and_in_every_frequency_class(
@@ -158,6 +173,7 @@ def test_one_certain_purchase_is_the_beta_prime_of_fader_hardie_2013_note_025():
     customer = value_distribution(
         alive=1.0,
         stays=1.0,
+        stays_half=1.0,
         none=0.0,
         purchases=1.0,
         discounted=1.0,
@@ -212,16 +228,12 @@ def test_uncertain_parameters_widen_the_interval_and_raise_the_second_moment():
     assert predictive_interval(far)[1] > predictive_interval(near)[1]
 
 
-def test_staying_matters_where_many_purchases_are_to_come():
-    bounds = {
-        (count, stays): predictive_interval(
-            value_distribution(**ONE | {"purchases": count, "stays": stays, "none": 0.0})
-        )[1]
-        for count in (2.0, 9.0)
-        for stays in (0.4, 0.9)
-    }
-    assert bounds[2.0, 0.4] == bounds[2.0, 0.9]
-    assert bounds[9.0, 0.4] != bounds[9.0, 0.9]
+@pytest.mark.parametrize("other", [{"stays": 0.4}, {"stays_half": 0.6}])
+def test_staying_matters_where_many_purchases_are_to_come(other):
+    for count, same in ((2.0, True), (9.0, False)):
+        one = ONE | {"purchases": count, "none": 0.0}
+        bounds = [predictive_interval(value_distribution(**one | way))[1] for way in ({}, other)]
+        assert bool(bounds[0] == bounds[1]) is same
 
 
 def test_bounds_are_quantiles_also_between_two_humps_far_apart():
@@ -240,6 +252,7 @@ def random_customers(size):
     return {
         "alive": rng.random(size),
         "stays": rng.random(size),
+        "stays_half": rng.random(size),
         "none": np.exp(-count) * rng.random(size),
         "purchases": count,
         "discounted": 0.9 * count,
@@ -301,6 +314,7 @@ positive = st.floats(-4, 4).map(lambda exponent: 10.0**exponent)
 @given(
     alive=st.floats(0, 1),
     stays=st.floats(0, 1),
+    stays_half=st.floats(0, 1),
     none=st.floats(0, 1),
     purchases=positive,
     spread=positive,
@@ -311,12 +325,13 @@ positive = st.floats(-4, 4).map(lambda exponent: 10.0**exponent)
     relative_variance=st.floats(0, 3),
 )
 def test_bounds_are_quantiles_whatever_the_customer(
-    alive, stays, none, purchases, spread, p, q, x, m_x, relative_variance
+    alive, stays, stays_half, none, purchases, spread, p, q, x, m_x, relative_variance
 ):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         customer = value_distribution(
             alive=alive,
             stays=stays,
+            stays_half=stays_half,
             none=none,
             purchases=purchases,
             discounted=0.9 * purchases,

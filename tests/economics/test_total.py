@@ -76,6 +76,7 @@ def test_variance_of_a_draw_is_that_of_the_customers_own_distributions():
     customers = value_distribution(
         alive=bg_nbd.probability_alive(PURCHASES, x, t_x, T),
         stays=1.0,
+        stays_half=1.0,
         none=forecast.none[0],
         purchases=forecast.expected[0],
         discounted=forecast.discounted[0],
@@ -128,11 +129,14 @@ def test_total_is_far_better_known_than_the_sum_of_the_customers_bounds(simulate
     draws = draws_of(patterns_of(world), *estimated(world, "bounds"))
     total = total_interval([draws])
     forecast = bg_nbd.forecast_if_alive(PURCHASES, [HORIZON], DELTA, world.x, world.T)
-    alive = bg_nbd.probability_alive(PURCHASES, world.x, world.t_x, world.T)
+    alive, *later = (
+        bg_nbd.probability_alive(PURCHASES, world.x, world.t_x, world.T, t)
+        for t in (0.0, HORIZON / 2, HORIZON)
+    )
     customers = value_distribution(
         alive=alive,
-        stays=bg_nbd.probability_alive(PURCHASES, world.x, world.t_x, world.T, HORIZON)
-        / np.maximum(alive, 1e-300),
+        stays=later[1] / np.maximum(alive, 1e-300),
+        stays_half=later[0] / np.maximum(alive, 1e-300),
         none=forecast.none[0],
         purchases=forecast.expected[0],
         discounted=forecast.discounted[0],

@@ -143,6 +143,7 @@ def distribution_of(customer, entry):
     return value_distribution(
         alive=alive,
         stays=model.probability_alive(params, x, t_x, T, horizon) / alive,
+        stays_half=model.probability_alive(params, x, t_x, T, horizon / 2) / alive,
         none=ahead.none[0],
         purchases=ahead.expected[0],
         discounted=ahead.discounted[0],
