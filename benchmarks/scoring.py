@@ -33,6 +33,7 @@ from report import ROOT, machine, publish
 
 SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
 AS_OF = dt.date(2023, 12, 31)
+MONEY = ("gross_amount", "refund_amount", "margin_amount")
 BATCH = 50_000
 CORES = 2
 
@@ -139,10 +140,12 @@ def in_spark(data: Path) -> dict[str, Any]:
     config = Config.model_validate({"spark": {"master": f"local[{CORES}]"}})
     parameters = pickle.loads((data / "parameters.pickle").read_bytes())
     spark = get_session(config)
-    table = str(data / "delta")
-    if not (data / "delta").exists():
-        spark.read.parquet(str(data / "features.parquet")).write.format("delta").save(table)
-    features = spark.read.format("delta").load(table)
+    table = data / "customer_features"
+    if not table.exists():
+        drawn = spark.read.parquet(str(data / "features.parquet"))
+        money = {name: drawn[name].cast("decimal(28,2)") for name in MONEY}
+        drawn.withColumns(money).write.format("delta").save(str(table))
+    features = spark.read.format("delta").load(str(table))
     features.count()  # so that the log of the table is read before
     runs = {}
     for name, kernel in (
@@ -151,21 +154,25 @@ def in_spark(data: Path) -> dict[str, Any]:
         ("third", score_batches(config, parameters)),
         ("transport", hand_over),
     ):
-        runs[name] = timed_stage(features, config, kernel)
+        runs[name] = timed_stage(features, parameters, config, kernel)
     spark.stop()
     return runs
 
 
-def timed_stage(features: Any, config: Any, kernel: Callable[..., Any]) -> dict[str, float]:
-    from clv_spark.schemas import CLV_SCORES
-    from clv_spark.transforms.scores import SUMMARY_TYPES, score_columns, score_input
+def timed_stage(
+    features: Any, parameters: dict[str, Any], config: Any, kernel: Callable[..., Any]
+) -> dict[str, float]:
+    from clv_spark.pipelines.score_customers import kernel_schema
+    from clv_spark.schemas import CLV_SCORES, Shape
+    from clv_spark.transforms.scores import score_columns, score_input, spread_segments
 
-    types = {column.name: column.type for column in CLV_SCORES.columns} | SUMMARY_TYPES
-    types["customer_id"] = "BIGINT"
-    schema = ", ".join(f"`{name}` {types[name]}" for name in output_columns())
+    schema = kernel_schema(CLV_SCORES.of(Shape("BIGINT", ("country",))))
+    sizes = dict.fromkeys(parameters, features.count() // len(parameters))
     before, began = processor_seconds_of_all(), time.perf_counter()
-    scored = score_input(features, ("country",)).mapInArrow(kernel, schema)
-    score_columns(scored, config, AS_OF, AS_OF).write.format("noop").mode("overwrite").save()
+    inputs = score_input(features, ("country",)).transform(spread_segments, sizes)
+    scored = inputs.mapInArrow(kernel, schema)
+    table = score_columns(scored, list(parameters.values()), config, AS_OF, AS_OF)
+    table.write.format("noop").mode("overwrite").save()
     seconds = time.perf_counter() - began
     return {
         "seconds": round(seconds, 2),
@@ -173,25 +180,17 @@ def timed_stage(features: Any, config: Any, kernel: Callable[..., Any]) -> dict[
     }
 
 
-def output_columns() -> tuple[str, ...]:
-    from clv_spark.kernels.score_batch import OUTPUT_COLUMNS
-
-    return OUTPUT_COLUMNS
-
-
 def hand_over(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """A kernel that does nothing, with as many columns of the same types as the real one."""
-    whole = ("frequency", "recency", "T")
-    texts = ("segment", "parameters_segment", "spend_parameters_segment", "score_status")
+    from clv_spark.kernels.score_batch import OUTPUT_COLUMNS
+
     for batch in batches:
-        text, number = batch.column("segment"), batch.column("gross_amount")
-        columns = []
-        for name in output_columns():
-            if name in ("customer_id", *whole):
-                columns.append(batch.column(name))
-            else:
-                columns.append(text if name in (*texts, "purchase_model") else number)
-        yield pa.RecordBatch.from_arrays(columns, names=list(output_columns()))
+        number = batch.column("gross_amount")
+        place = pa.array(np.zeros(batch.num_rows, np.int32))
+        columns = {"parameters_place": place, "status_place": place}
+        columns |= {name: batch.column(name) for name in batch.schema.names}
+        ordered = [columns.get(name, number) for name in OUTPUT_COLUMNS]
+        yield pa.RecordBatch.from_arrays(ordered, names=list(OUTPUT_COLUMNS))
 
 
 def by_kernel(data: Path) -> dict[str, Any]:

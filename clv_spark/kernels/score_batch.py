@@ -30,6 +30,7 @@ from clv_spark.models import PURCHASE_MODELS, gamma_gamma
 
 __all__ = [
     "OUTPUT_COLUMNS",
+    "STATUSES",
     "LivingForecasts",
     "ScoreSettings",
     "SegmentParameters",
@@ -52,8 +53,9 @@ INPUT_NUMBERS = (
 OUTPUT_COLUMNS = (
     "customer_id",
     "segment",
-    "parameters_segment",
-    "spend_parameters_segment",
+    # Positions stand for texts, which cost more to hand over: in ``parameters``, and in STATUSES.
+    "parameters_place",
+    "status_place",
     "frequency",
     "recency",
     "T",
@@ -73,9 +75,7 @@ OUTPUT_COLUMNS = (
     "residual_clv",
     "historical_clv",
     "total_clv",
-    "score_status",
     # Not in the table: what the sums of a segment are made of.
-    "purchase_model",
     "margin",
     "spend_x",
     "spent",
@@ -104,7 +104,6 @@ def score_batch(
     settings: ScoreSettings,
     parameters: Mapping[str, SegmentParameters],
     forecasts: LivingForecasts,
-    default: SegmentParameters | None = None,
 ) -> pa.RecordBatch:
     """Scores every customer of a batch; what can't be known is null and has a status that says so.
 
@@ -113,14 +112,14 @@ def score_batch(
             monetary_value (null when frequency is 0), gross_amount, refund_amount (not negative),
             margin_amount (null when the source has no margin).
         settings: Refunds, spend basis, who is new.
-        parameters: Parameters by segment.
+        parameters: Parameters by segment; customers of another segment have "insufficient_data".
         forecasts: The worker's memory of forecasts, of the same horizon and discount rate; the
             result does not depend on what it holds.
-        default: For segments that are not in ``parameters``, say those that appeared after the
-            fit; without it such customers have "insufficient_data".
 
     Returns:
-        A batch of the same rows with ``OUTPUT_COLUMNS``; no value is ever NaN.
+        A batch of the same rows with ``OUTPUT_COLUMNS``; no value is ever NaN. parameters_place is
+        the position of the customer's segment in ``parameters``, null where it is not among them;
+        status_place that of the status in ``STATUSES``.
 
     Raises:
         InputError: The batch lacks a column.
@@ -138,7 +137,7 @@ def score_batch(
         >>> settings = ScoreSettings(refunds="rate", spend_basis="repeat", new_customer_days=30)
         >>> forecasts = LivingForecasts(horizon_days=365, annual_discount_rate=0.1)
         >>> row = score_batch(batch, settings, {"uk": uk}, forecasts).to_pylist()[0]
-        >>> round(row["p_alive"], 4), round(row["clv"], 2), row["score_status"]
+        >>> round(row["p_alive"], 4), round(row["clv"], 2), STATUSES[row["status_place"]]
         (0.7266, 11.06, 'ok')
         >>> row["clv_low"], round(row["clv_high"], 1)
         (0.0, 30.7)
@@ -150,7 +149,7 @@ def score_batch(
     ]
     if missing:
         raise InputError(f"The batch lacks {missing}; it has {batch.schema.names}.")
-    segments = SegmentTable.of(batch.column("segment"), parameters, default)
+    segments = SegmentTable.of(batch.column("segment"), parameters)
     numbers = {name: _doubles(batch.column(name)) for name in INPUT_NUMBERS}
     purchases, living = _purchases(numbers, segments, forecasts)
     spend = _spend(numbers, segments, settings)
@@ -166,10 +165,8 @@ def score_batch(
     columns = {name: batch.column(name) for name in OUTPUT_COLUMNS if name in batch.schema.names}
     columns |= {name: _nullable(values) for name, values in scores.items()}
     columns |= {
-        "purchase_model": segments.models(),
-        "parameters_segment": segments.purchases_segment(),
-        "spend_parameters_segment": segments.spend_segment(),
-        "score_status": _status(numbers, segments, settings, scores),
+        "parameters_place": segments.places(),
+        "status_place": _status(numbers, segments, settings, scores),
     }
     ordered = [columns[name] for name in OUTPUT_COLUMNS]
     return pa.RecordBatch.from_arrays(ordered, names=list(OUTPUT_COLUMNS))
@@ -296,8 +293,8 @@ def _status(
         numbers["T"] < settings.new_customer_days,
         numbers["frequency"] == 0,
     ]
-    codes = np.select(conditions, range(len(conditions)), len(conditions)).astype(np.int32)
-    return pa.array(STATUSES, pa.string()).take(pa.array(codes))
+    places = np.select(conditions, range(len(conditions)), len(conditions))
+    return pa.array(places.astype(np.int32))
 
 
 def _doubles(column: pa.Array) -> Floats:

@@ -101,11 +101,13 @@ class SegmentTable:
     Attributes:
         names: Distinct segments of the batch; None for rows without segment.
         entries: Their parameters; None where there are none.
-        codes: Position of each row's segment.
+        numbers: Their positions among all segments with parameters; None where there are none.
+        codes: Position of each row's segment in these.
     """
 
     names: Sequence[str | None]
     entries: Sequence[SegmentParameters | None]
+    numbers: Sequence[int | None]
     codes: NDArray[np.int64]
 
     @classmethod
@@ -113,19 +115,20 @@ class SegmentTable:
         cls,
         segments: pa.Array,
         parameters: Mapping[str, SegmentParameters],
-        default: SegmentParameters | None,
     ) -> SegmentTable:
         """Looks up each distinct segment of a column once.
 
         Example:
-            >>> table = SegmentTable.of(pa.array(["uk", None, "uk"]), {}, None)
+            >>> table = SegmentTable.of(pa.array(["uk", None, "uk"]), {})
             >>> table.names, table.codes.tolist()
             (['uk', None], [0, 1, 0])
         """
         encoded = segments.dictionary_encode(null_encoding="encode")
         names = encoded.dictionary.to_pylist()
         codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        return cls(names, [parameters.get(name, default) for name in names], codes)
+        numbers = {name: number for number, name in enumerate(parameters)}
+        entries = [parameters.get(name) for name in names]
+        return cls(names, entries, [numbers.get(name) for name in names], codes)
 
     def by_model(self) -> list[ModelRows]:
         """The rows that have purchase parameters, model by model."""
@@ -159,9 +162,9 @@ class SegmentTable:
         """The same for the parameters of spend."""
         return self._covariance([e.spend_covariance if e else () for e in self.entries])
 
-    def models(self) -> pa.Array:
-        """Per row the chosen model of purchases; null for none."""
-        return self._texts([entry.model if entry else None for entry in self.entries])
+    def places(self) -> pa.Array:
+        """Per row the position of its segment among all with parameters; null for none."""
+        return pa.array(self.numbers, pa.int32()).take(pa.array(self.codes))
 
     def return_rate(self) -> Floats:
         """Return rate of the segment per row; 0 where nothing is known of the segment."""
@@ -174,14 +177,6 @@ class SegmentTable:
     def margin_rate(self) -> Floats:
         """Margin rate per row; NaN where nothing is known of the segment."""
         return self._spread([entry.margin_rate if entry else math.nan for entry in self.entries])
-
-    def purchases_segment(self) -> pa.Array:
-        """Per row whose purchase parameters are used; null for nobody's."""
-        return self._texts([entry.purchases_segment if entry else None for entry in self.entries])
-
-    def spend_segment(self) -> pa.Array:
-        """Per row whose spend parameters are used; null for nobody's."""
-        return self._texts([entry.spend_segment if entry else None for entry in self.entries])
 
     def is_taken(self) -> NDArray[np.bool_]:
         """True where some parameters come from another segment than the row's own."""
@@ -201,9 +196,6 @@ class SegmentTable:
 
     def _spread(self, values: Sequence[float]) -> Floats:
         return np.array(values, dtype=np.float64)[self.codes]
-
-    def _texts(self, values: Sequence[str | None]) -> pa.Array:
-        return pa.array(values, pa.string()).take(pa.array(self.codes))
 
 
 def is_uncertain(covariance: Matrix) -> bool:

@@ -40,6 +40,7 @@ from clv_spark.schemas import (
     TableSpec,
 )
 from clv_spark.transforms.scores import (
+    PLACE_TYPES,
     SUMMARY_TYPES,
     score_columns,
     score_input,
@@ -118,8 +119,9 @@ def _write(run: Run, fit_date: dt.date, upstream: Commit, commit: Commit) -> Com
     if fit_date < run.date:
         parameters |= _newcomers(run, inputs, parameters)
     inputs = inputs.transform(spread_segments, _sizes(fitted))
-    scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(spec))
-    scored = score_columns(scored, run.config, run.date, fit_date)
+    scored = inputs.mapInArrow(score_batches(run.config, parameters), kernel_schema(spec))
+    used = list(parameters.values())
+    scored = score_columns(scored, used, run.config, run.date, fit_date)
     with cached(scored) as kept:
         counts = kept.groupBy("segment", "score_status").agg(F.count(F.lit(1)).alias("customers"))
         found = counts.collect()
@@ -187,8 +189,9 @@ def score_batches(
     return score_all
 
 
-def _kernel_schema(spec: TableSpec) -> str:
-    types = {column.name: column.type for column in spec.columns} | SUMMARY_TYPES
+def kernel_schema(spec: TableSpec) -> str:
+    """The columns that the kernel gives back, for Spark."""
+    types = {column.name: column.type for column in spec.columns} | PLACE_TYPES | SUMMARY_TYPES
     return ", ".join(f"`{name}` {types[name]}" for name in OUTPUT_COLUMNS)
 
 

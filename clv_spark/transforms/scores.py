@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
+from clv_spark.kernels.score_batch import STATUSES, SegmentParameters
 from clv_spark.schemas import CLV_SCORES
 from clv_spark.transforms.segments import segment_name
 
@@ -16,9 +18,10 @@ from clv_spark.transforms.segments import segment_name
 # than so many customers is spread over tasks.
 MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
+# Columns of the kernel that stand for texts of the table, and what they are decoded with.
+PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
 # Columns of the kernel beside those of the table: what the sums of a segment are made of.
 SUMMARY_TYPES = {
-    "purchase_model": "STRING",
     "margin": "DOUBLE",
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
@@ -60,17 +63,40 @@ def spread_segments(inputs: DataFrame, sizes: Mapping[str, int]) -> DataFrame:
 
 
 def score_columns(
-    scored: DataFrame, config: Config, as_of: dt.date, fit_date: dt.date
+    scored: DataFrame,
+    parameters: Sequence[SegmentParameters],
+    config: Config,
+    as_of: dt.date,
+    fit_date: dt.date,
 ) -> DataFrame:
-    """Adds what is the same for every customer of a run; keeps the parts of a segment's sums."""
+    """Adds what is the same for every customer of a run or segment; keeps the parts of its sums.
+
+    Args:
+        scored: Customers as the kernel gives them back.
+        parameters: What was used to score them, in the order that parameters_place refers to.
+        config: The settings of the run.
+        as_of: Last day that counts.
+        fit_date: When the parameters were fitted.
+    """
+    models = [f"{one.model} + {config.models.spend}" for one in parameters]
+    place = "parameters_place"
     return scored.withColumns(
         {
             "as_of_date": F.lit(as_of),
             "relationship": F.lit("purchases"),
-            "model": F.concat(F.col("purchase_model"), F.lit(f" + {config.models.spend}")),
+            "model": _decoded(place, models),
+            "parameters_segment": _decoded(place, [one.purchases_segment for one in parameters]),
+            "spend_parameters_segment": _decoded(place, [one.spend_segment for one in parameters]),
+            "score_status": _decoded("status_place", STATUSES),
             "fit_date": F.lit(fit_date),
             "horizon_days": F.lit(config.value.horizon_days),
             "annual_discount_rate": F.lit(config.value.annual_discount_rate),
             "currency": F.lit(config.currency).cast("string"),
         }
     ).select(*CLV_SCORES.column_names, *SUMMARY_TYPES)
+
+
+def _decoded(place: str, texts: Sequence[str | None]) -> Column:
+    # As JSON a list of thousands is one literal; item by item it would be thousands of calls.
+    values = F.from_json(F.lit(json.dumps(texts)), "array<string>")
+    return F.element_at(values, F.col(place) + 1)

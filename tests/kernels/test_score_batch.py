@@ -13,6 +13,7 @@ from clv_spark.economics import predictive_cdf, value_distribution
 from clv_spark.errors import InputError
 from clv_spark.kernels.score_batch import (
     OUTPUT_COLUMNS,
+    STATUSES,
     LivingForecasts,
     ScoreSettings,
     score_batch,
@@ -67,19 +68,21 @@ def batch_of(*customers):
     return pa.RecordBatch.from_pylist(list(customers), schema=SCHEMA)
 
 
-def scores(customers, settings=SETTINGS, parameters=None, default=None, rate=0.1):
+def status_of(row):
+    return STATUSES[row["status_place"]]
+
+
+def scores(customers, settings=SETTINGS, parameters=None, rate=0.1):
     forecasts = LivingForecasts(HORIZON, rate)
     known = {"uk": UK} if parameters is None else parameters
-    scored = score_batch(batch_of(*customers), settings, known, forecasts, default)
+    scored = score_batch(batch_of(*customers), settings, known, forecasts)
     assert scored.schema.names == list(OUTPUT_COLUMNS)
     return scored.to_pylist()
 
 
 def score(*args, **customer):
     options = {
-        name: customer.pop(name)
-        for name in ("settings", "parameters", "default", "rate")
-        if name in customer
+        name: customer.pop(name) for name in ("settings", "parameters", "rate") if name in customer
     }
     return scores([{**CUSTOMER, **customer}], *args, **options)[0]
 
@@ -129,8 +132,7 @@ def test_every_number_has_its_meaning_whatever_the_model_in_one_mixed_batch():
         assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-6)
         for name in ("customer_id", "segment", "frequency", "recency", "T", "monetary_value"):
             assert row[name] == customer[name]
-        assert row["purchase_model"] == customer["segment"]
-        assert row["parameters_segment"] == row["spend_parameters_segment"] == customer["segment"]
+        assert list(parameters)[row["parameters_place"]] == customer["segment"]
 
 
 def distribution_of(customer, entry):
@@ -191,9 +193,8 @@ def test_uncertain_parameters_make_the_interval_wider_and_nothing_else(model):
     assert width["tiny"] == width["sure"]
     assert width["sure"] < width["buys"] < width["both"]
     assert width["sure"] < width["spends"] < width["both"]
-    for name in set(found["sure"]) - {"segment", *INTERVAL}:
-        if not name.endswith("parameters_segment"):
-            assert found["both"][name] == found["sure"][name]
+    for name in set(found["sure"]) - {"segment", "parameters_place", *INTERVAL}:
+        assert found["both"][name] == found["sure"][name]
 
 
 def test_the_spend_of_all_purchase_days_counts_where_it_is_asked_for():
@@ -243,7 +244,7 @@ def test_without_discount_there_is_no_endless_value():
     assert row["residual_clv"] is None
     assert row["clv"] > score()["clv"]
     assert row["clv_high"] > score()["clv_high"]
-    assert row["score_status"] == "ok"
+    assert status_of(row) == "ok"
 
 
 @pytest.mark.parametrize("mean", [0.0, -3.0, None])
@@ -271,7 +272,7 @@ def test_a_mean_that_is_not_positive_gives_the_segments_mean(mean):
     ],
 )
 def test_status_by_precedence(customer, changes, status):
-    assert score(parameters={"uk": replace(UK, **changes)}, **customer)["score_status"] == status
+    assert status_of(score(parameters={"uk": replace(UK, **changes)}, **customer)) == status
 
 
 def test_without_purchase_parameters_predictions_are_null():
@@ -280,7 +281,6 @@ def test_without_purchase_parameters_predictions_are_null():
         row = score(parameters={"uk": nobody}, frequency=frequency)
         assert [row[name] for name in PREDICTIONS] == [None] * len(PREDICTIONS)
         assert row["historical_clv"] == pytest.approx(18.0)
-        assert row["parameters_segment"] is None
 
 
 @pytest.mark.parametrize("spend", [None, {**SPEND, "q": 0.9}, {**SPEND, "q": 1.0}])
@@ -292,7 +292,7 @@ def test_without_a_mean_of_spend_only_money_is_null(spend, errors):
         assert [row[name] for name in MONEY] == [None] * len(MONEY)
         assert row["p_alive"] > 0
         assert row["expected_purchases_365d"] > 0
-        assert row["score_status"] == "spend_undefined"
+        assert status_of(row) == "spend_undefined"
 
 
 def test_a_mean_of_spend_that_is_hardly_known_has_bounds_all_the_same():
@@ -322,18 +322,12 @@ def test_nulls_of_one_segment_do_not_reach_another():
 
 
 @pytest.mark.parametrize("name", ["mars", None])
-def test_a_segment_nobody_knows_takes_the_default_or_says_so(name):
+def test_a_segment_nobody_knows_says_so(name):
     row = score(segment=name)
-    assert row["score_status"] == "insufficient_data"
+    assert status_of(row) == "insufficient_data"
     assert row["historical_clv"] is None
-    assert row["purchase_model"] is None
+    assert row["parameters_place"] is None
     assert score(segment=name, margin_amount=5.0)["historical_clv"] == 5.0
-    world = segment("global", "mbg_nbd")
-    taken = score(segment=name, default=world)
-    assert taken["score_status"] == "parent_model"
-    assert taken["parameters_segment"] == "global"
-    assert taken["purchase_model"] == "mbg_nbd"
-    assert taken["clv"] == score(segment="global", parameters={"global": world})["clv"]
 
 
 def test_any_type_of_id_and_an_empty_batch_pass_through():
