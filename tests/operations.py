@@ -42,8 +42,8 @@ SMALL_SPARK = {
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
+    JAVA_OPTIONS: TEST_SPARK[JAVA_OPTIONS],
 }
-VALUES = ("model_parameters", "clv_scores")
 
 
 def shop(customers: int = 1500) -> pa.Table:
@@ -185,7 +185,7 @@ def write_conf(
     """The configuration as a file, with a small Spark of its own."""
     conf = {**SMALL_SPARK, "spark.sql.warehouse.dir": str(folder / "warehouse")}
     if not compiled:
-        conf |= {name: TEST_SPARK[name] for name in (*NOT_COMPILED, JAVA_OPTIONS)}
+        conf |= NOT_COMPILED
     spark = {"master": "local[2]", "conf": conf}
     values = {"lake": {"path": str(lake)}, "spark": spark, **sections(source, **more)}
     path = folder / "conf.yml"

@@ -176,10 +176,11 @@ class Lake:
             writer = writer.option("replaceWhere", where)
         self.may_write()
         self._with_retries(spec, lambda: self._save(spec, writer))
-        if where is not None and self._version(spec) == before:
+        log = self._history(spec, _RECENT_ROWS)
+        if where is not None and log[0]["version"] == before:
             # No row before and none after: Delta makes no commit, but the run must be on record.
             return self.record(spec, commit)
-        return self._committed(spec, commit)
+        return _committed(spec, commit, log)
 
     def record(self, spec: TableSpec, commit: Commit) -> Commit:
         """A commit without rows: what a run found out where there was nothing to replace."""
@@ -190,7 +191,7 @@ class Lake:
             self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pair})")
         finally:
             self.spark.conf.unset(_USER_METADATA)
-        return self._committed(spec, commit)
+        return _committed(spec, commit, self._history(spec, _RECENT_ROWS))
 
     def append(self, spec: TableSpec, rows: DataFrame) -> None:
         """Add rows to a table that is a log."""
@@ -235,16 +236,6 @@ class Lake:
                         f"{spec.name}: another writer changed the same slice {attempt} times; "
                         "let it finish, then run this again"
                     ) from error
-
-    def _committed(self, spec: TableSpec, commit: Commit) -> Commit:
-        for row in self._history(spec, _RECENT_ROWS):
-            found = Commit.from_history(row)
-            if found and (found.run_id, found.slice) == (commit.run_id, commit.slice):
-                return found
-        raise ConflictError(
-            f"{spec.name}: the commit of this run is not in the table's log; another writer took "
-            "its place. Run this again"
-        )
 
     def _version(self, spec: TableSpec) -> int:
         row = self._delta(spec).history(1).select("version").first()
@@ -334,6 +325,17 @@ class Lake:
 def _by_others(row: dict[str, Any]) -> bool:
     """Whether somebody else deleted, restored or changed rows."""
     return row["operation"] in _CHANGES_ROWS and _EXPIRED not in (row["userMetadata"] or "")
+
+
+def _committed(spec: TableSpec, commit: Commit, log: list[dict[str, Any]]) -> Commit:
+    for row in log:
+        found = Commit.from_history(row)
+        if found and (found.run_id, found.slice) == (commit.run_id, commit.slice):
+            return found
+    raise ConflictError(
+        f"{spec.name}: the commit of this run is not in the table's log; another writer took "
+        "its place. Run this again"
+    )
 
 
 def _text(value: str) -> str:
