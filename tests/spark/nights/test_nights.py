@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable
 
 import pytest
@@ -101,7 +102,9 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     shop.check(new)
 
 
-@pytest.mark.parametrize("point", ["files_written", "rejected_written"])
+@pytest.mark.parametrize(
+    "point", [pytest.param("files_written", marks=pytest.mark.long), "rejected_written"]
+)
 def test_cut_off_between_two_tables_and_the_source_moves_on(
     follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
@@ -120,7 +123,9 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("clv_spark.pipelines.build_customer_days.reached", stop)
+        # The package has a function of the module's name.
+        module = importlib.import_module("clv_spark.pipelines.build_customer_days")
+        patch.setattr(module, "reached", stop)
         with pytest.raises(KeyboardInterrupt):
             shop.build(shop.config(), day)
     files.remove("third")
