@@ -22,7 +22,15 @@ SHARED = {
     "tests/spark/test_notebook.py": "demo",
 }
 # The longest first, so that no process is left alone with a long one.
-FIRST = ("shop", "demo", "tests/cli/test_jobs.py", "tests/spark/test_model_choice.py")
+FIRST = (
+    "shop",
+    "tests/spark/nights/test_nights.py",
+    "demo",
+    "tests/cli/test_jobs.py",
+    "tests/spark/test_model_choice.py",
+    "tests/spark/test_odd_segments.py",
+    "tests/spark/test_segment_fits.py",
+)
 
 
 def group_of(name: str) -> str:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.groups import FIRST, SHARED
+
 ROOT = Path(__file__).parents[2]
 NOTE = """
 import os, pytest
@@ -42,3 +44,9 @@ def test_a_group_is_run_by_one_process(tmp_path: Path) -> None:
     for group in files.values():
         assert len({worker for worker, of in noted if of == group}) == 1
     assert len({worker for worker, _ in noted}) == 2
+
+
+def test_every_place_that_is_named_exists() -> None:
+    places = {*SHARED, *(group for group in FIRST if "/" in group)}
+    assert [place for place in places if not (ROOT / place).exists()] == []
+    assert {group for group in FIRST if "/" not in group} == set(SHARED.values())
