@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from report_models import circumstances, fits_section, scoring_section
+from report_models import SCORING, circumstances, fits_section, scoring_section
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
@@ -94,7 +94,7 @@ def page() -> str:
     jobs = [_job(entry) for entry in _results("results.json")]
     parts = [INTRODUCTION, JOB, *jobs]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
-    parts += [scoring_section(entry) for entry in _results("results_scoring.json")]
+    parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
     return "\n".join(parts)
 
 

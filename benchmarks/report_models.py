@@ -20,16 +20,25 @@ above zero ours is the better optimum.
 
 SCORING = """## Scoring
 
-The scoring stage alone, from a Delta table to nothing (`noop`), all columns with intervals:
-{customers} customers of {segments} segments with {model} and gamma-gamma, on {cores} cores. The
+The scoring stage alone, from a Delta table to nothing (`noop`), all columns with intervals. The
 first scoring of a session starts Python workers that know no forecast yet, in a Java that has
 compiled nothing yet; the later ones are nearer to what a large table costs. The transport is the
-same with a kernel that hands over columns of the same types without working anything out.
+same with a kernel that hands over columns of the same types without working anything out. With
+many segments the stage first brings the customers of each together, which is part of both.
+
+The column "at most" is not measured: it is what the processor time would allow if all cores did
+nothing else and were never idle.
+
+The kernel alone runs in one process without Spark, its processor time is given by group of columns.
+The first time over the customers it works out the forecasts of all pairs of frequency and age,
+which every worker does once; the second time it knows them.
 """
 
-KERNEL = """The kernel alone, in one process without Spark, batches of {batch} rows, processor time
-in microseconds a customer. The first time over the customers it works out the forecasts of {pairs}
-pairs of frequency and age, which every worker does once; the second time it knows them.
+ONE_SCORING = """### {customers} customers of {segments} segments, {model}, on {cores} cores
+"""
+
+KERNEL = """The kernel alone, batches of {batch} rows, {pairs} pairs of frequency and age, processor
+time in microseconds a customer:
 """
 
 
@@ -92,13 +101,13 @@ def scoring_section(entry: dict[str, Any]) -> str:
     spark, kernel = entry["spark"], entry["kernel"]
     customers = entry["customers"]
     lines = [
-        SCORING.format(
+        ONE_SCORING.format(
             customers=f"{customers:,}",
             segments=entry["segments"],
             model=entry["model"],
             cores=entry["cores"],
         ),
-        "| run | s | processor s | customers per second | at most, by processor time |",
+        "| run | s | processor s | customers per second | at most |",
         "|---|--:|--:|--:|--:|",
     ]
     for name, run in spark.items():
@@ -108,8 +117,7 @@ def scoring_section(entry: dict[str, Any]) -> str:
             f"| {customers / run['seconds']:,.0f} | {possible:,.0f} |"
         )
     lines += [
-        "\nThe last column is not measured: it is what the processor time would allow if all cores "
-        "did nothing else and were never idle.\n",
+        "",
         KERNEL.format(batch=f"{entry['batch']:,}", pairs=f"{kernel['pairs']:,}"),
         "| part | first time | second time |",
         "|---|--:|--:|",
