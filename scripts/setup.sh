@@ -16,7 +16,9 @@ stop() {
 }
 
 stop_ticker() {
-    [ -z "$TICKER" ] || kill "$TICKER" 2>/dev/null || true
+    # KILL, and forgotten below: after a command that ends at once bash would now and then complain
+    # that it knows no such process, or say that it was killed.
+    [ -z "$TICKER" ] || kill -KILL "$TICKER" 2>/dev/null || true
     TICKER=""
 }
 trap stop_ticker EXIT
@@ -33,6 +35,7 @@ logged() {
         done
     ) &
     TICKER=$!
+    disown "$TICKER"
     printf '\n+ %s\n' "$*" >>"$LOG"
     # --foreground keeps Ctrl-C working; macOS has no timeout command.
     if command -v timeout >/dev/null; then
