@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyspark.sql import functions as F
 
@@ -37,14 +39,25 @@ def compact(lake: Lake, spec: TableSpec, condition: str) -> int:
 
 def unneeded_files(lake: Lake, spec: TableSpec) -> int:
     """Files that :func:`vacuum` would remove: of replaced rows, older than the table keeps them."""
-    return (
-        lake.spark.sql(f"VACUUM {lake.identifier(spec)} DRY RUN")
-        .where(F.col("path").isNotNull())
-        .count()
-    )
+    with _few_tasks(lake):
+        found = lake.spark.sql(f"VACUUM {lake.identifier(spec)} DRY RUN")
+        return found.where(F.col("path").isNotNull()).count()
 
 
 def vacuum(lake: Lake, spec: TableSpec) -> None:
     """Remove the files that no version within ``retention.deleted_file_days`` needs."""
     lake.may_write()
-    lake.spark.sql(f"VACUUM {lake.identifier(spec)}")
+    with _few_tasks(lake):
+        lake.spark.sql(f"VACUUM {lake.identifier(spec)}")
+
+
+@contextmanager
+def _few_tasks(lake: Lake) -> Iterator[None]:
+    """Delta lists folders in thousands of tasks, which is meant for thousands of cores."""
+    conf, key = lake.spark.conf, "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+    before = str(conf.get(key))
+    conf.set(key, str(4 * lake.spark.sparkContext.defaultParallelism))
+    try:
+        yield
+    finally:
+        conf.set(key, before)

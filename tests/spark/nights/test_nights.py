@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from deltalake import DeltaTable
 
-from tests.nights import FIRST, Files
+from tests.nights import FIRST, Delta, Files
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower
 
@@ -19,7 +19,7 @@ KINDS = ("parquet", "csv", "delta", "change data feed")
 @pytest.mark.parametrize("kind", ["parquet", "change data feed"])
 def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
     shop = follow(kind, seed=11)
-    for number in range(5):
+    for number in range(4):
         day = shop.night(number)
     shop.check(day)
 
@@ -50,7 +50,6 @@ def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower])
     assert commit["numFiles"] != "0"
     assert (commit["numRemovedFiles"], commit["numCopiedRows"]) == ("0", "0")
     assert f"days after {FIRST} folded" in _message(shop, features["run_id"])
-    shop.check(day)
 
     # A line of the first day comes late: its day is derived again, and so are the features.
     files.put("late", files.lines.of(FIRST, 1))
@@ -58,24 +57,21 @@ def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower])
     assert "all days folded" in _message(shop, features["run_id"])
     shop.check(day)
 
-    # The same lines in other files are no change of what they say, but nobody could know.
-    files.remove("late")
-    shop.build(shop.config(), day)
-    shop.check(day)
 
-
+@pytest.mark.long
 def test_a_compacted_delta_source_is_no_change(follow: Callable[..., Follower]) -> None:
     shop = follow("delta", seed=5)
-    days = [FIRST + dt.timedelta(days=number) for number in range(3)]
-    shop.source.append(shop.source.lines.of(days[0], 10))
-    shop.source.append(shop.source.lines.of(days[1], 10))
-    shop.build(shop.config(), days[1])
-    DeltaTable(str(shop.source.folder)).optimize.compact()
-    shop.build(shop.config(), days[1])
+    source = shop.source
+    assert isinstance(source, Delta)
+    for number in range(2):
+        source.append(source.lines.of(FIRST + dt.timedelta(days=number), 10))
+    shop.days()
+    DeltaTable(str(source.folder)).optimize.compact()
+    shop.days()
     assert shop.last_commit("customer_days")["operation"] == "SET TBLPROPERTIES"
-    shop.source.append(shop.source.lines.of(days[0], 1))
-    shop.build(shop.config(), days[1])
-    shop.check(days[1])
+    source.append(source.lines.of(FIRST, 1))
+    shop.days()
+    shop.check_days()
 
 
 def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
@@ -87,19 +83,19 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     old, new = FIRST, FIRST + dt.timedelta(days=500)
     files.put("old", files.lines.of(old, 20))
     files.put("new", files.lines.of(new, 20))
-    shop.build(shop.config(), new)
+    shop.days()
     before = read_table(shop.folder / "lake" / "customer_days").num_rows
 
     files.put("older still", files.lines.of(old - dt.timedelta(days=1), 20))
-    shop.build(shop.config(), new)
+    shop.days()
     assert read_table(shop.folder / "lake" / "customer_days").num_rows == before
     (late,) = read_table(shop.folder / "lake" / "late_changes").to_pylist()
     assert late == {"event_date": old - dt.timedelta(days=1), "read_id": 2}
     assert "late_changes" in caplog.text
 
-    shop.build(shop.config(max_late_days=None), new)
+    shop.days(max_late_days=None)
     assert read_table(shop.folder / "lake" / "late_changes").num_rows == 0
-    shop.check(new)
+    shop.check_days()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +111,7 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
     day = FIRST + dt.timedelta(days=1)
     files.put("first", files.lines.of(FIRST, 30))
     files.put("second", files.lines.of(day, 30))
-    shop.build(shop.config(), day)
+    shop.days()
     files.put("third", [{**line, "who": None} for line in files.lines.of(FIRST, 5)])
 
     def stop(reached: str) -> None:
@@ -127,11 +123,11 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
         module = importlib.import_module("clv_spark.pipelines.build_customer_days")
         patch.setattr(module, "reached", stop)
         with pytest.raises(KeyboardInterrupt):
-            shop.build(shop.config(), day)
+            shop.days()
     files.remove("third")
     files.put("fourth", files.lines.of(day, 2))
-    shop.build(shop.config(), day)
-    shop.check(day)
+    shop.days()
+    shop.check_days()
 
 
 def _message(shop: Follower, run_id: str) -> str:
