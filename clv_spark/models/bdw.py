@@ -34,6 +34,19 @@ def log_survival(params: Parameters, t: ArrayLike) -> Floats:
     return lives.log_survival(gamma, delta, np.asarray(t, dtype=np.float64) ** c)
 
 
+def log_likelihood(
+    params: Parameters, entry: ArrayLike, tenure: ArrayLike, lost: ArrayLike
+) -> Floats:
+    """How well the parameters explain each contract; see ``contract_lives`` for the columns.
+
+    Example:
+        >>> params = {"gamma": 1.0, "delta": 1.0, "c": 1.0}
+        >>> np.exp(log_likelihood(params, [0, 0, 2], [1, 3, 3], [1, 0, 1])).round(4).tolist()
+        [0.5, 0.25, 0.25]
+    """
+    return lives.log_likelihood(log_survival, params, entry, tenure, lost)
+
+
 def discounted_lifetime(params: Parameters, discount_rate: float) -> Floats:
     """Expected discounted periods of a new contract, the first paid at once (DEL), no horizon.
 

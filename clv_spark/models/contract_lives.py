@@ -15,12 +15,12 @@ entry). A contract in the data is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln, digamma
+from scipy.special import digamma, gammaln
 
 from clv_spark.models.arrays import Columns, Floats, Parameters, read_columns, require
 from clv_spark.models.model import Evaluate
@@ -28,6 +28,8 @@ from clv_spark.models.model import Evaluate
 COLUMNS = ("entry", "tenure", "lost")
 # Parameters beyond these say that contracts do not differ, or are lost at once or never.
 LOWEST, HIGHEST = 1e-5, 1e6
+# From here on the series has all digits of a double.
+STIRLING_FROM = 30.0
 
 
 def read(data: Mapping[str, ArrayLike]) -> Columns:
@@ -54,7 +56,31 @@ def log_survival(alpha: ArrayLike, beta: ArrayLike, u: ArrayLike) -> Floats:
         [1.0, 0.5, 0.25]
     """
     alpha, beta = np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64)
-    return cast(Floats, betaln(alpha, beta + np.asarray(u)) - betaln(alpha, beta))
+    return _log_gamma_ratio(beta, alpha) - _log_gamma_ratio(beta + np.asarray(u), alpha)
+
+
+def log_likelihood(
+    log_s: Callable[[Parameters, ArrayLike], Floats],
+    params: Parameters,
+    entry: ArrayLike,
+    tenure: ArrayLike,
+    lost: ArrayLike,
+) -> Floats:
+    """The logarithm of the probability of each contract, given that it survived to its entry.
+
+    Fader and Hardie (2007), eqs. 5 and 6; divided by S(entry) for delayed entry.
+
+    Args:
+        log_s: of the model: parameters and times to the logarithm of S.
+        params: of the model.
+        entry: periods survived when observation began.
+        tenure: period of the loss, or periods survived so far.
+        lost: 1 for lost, 0 for running.
+    """
+    tenure = np.asarray(tenure, dtype=np.float64)
+    last = log_s(params, tenure)
+    loss = _log_loss(log_s(params, np.maximum(tenure - 1, 0)), last)
+    return cast(Floats, np.where(np.asarray(lost) == 1, loss, last) - log_s(params, entry))
 
 
 def likelihood(columns: Columns, weights: Floats, *, power: bool) -> Evaluate:
@@ -117,6 +143,20 @@ def _log_loss(before: Floats, after: Floats) -> Floats:
     """The logarithm of S1 - S2, from theirs."""
     with np.errstate(divide="ignore"):
         return before + np.log(-np.expm1(np.minimum(after - before, 0.0)))
+
+
+def _log_gamma_ratio(x: Floats, a: Floats) -> Floats:
+    """The logarithm of Gamma(x + a) / Gamma(x), to the last digits also where both are huge.
+
+    Stirling's series, Abramowitz and Stegun 6.1.41: its terms are subtracted one by one.
+    """
+    small = x < STIRLING_FROM
+    near = np.where(small, x, 1.0)
+    far = np.where(small, STIRLING_FROM, x)
+    series = [(1 / 12, 1), (-1 / 360, 3), (1 / 1260, 5), (-1 / 1680, 7)]
+    rest = sum(factor * ((far + a) ** -power - far**-power) for factor, power in series)
+    stirling = (far - 0.5) * np.log1p(a / far) + a * (np.log(far + a) - 1) + rest
+    return cast(Floats, np.where(small, gammaln(near + a) - gammaln(near), stirling))
 
 
 def letters(params: Parameters, names: tuple[str, ...]) -> tuple[Floats, ...]:

@@ -32,7 +32,7 @@ MEAN = np.where(X > 0, np.random.default_rng(1).gamma(2, 20, X.size), 0.0)
 def variances(entries, names, pattern=(X, T_X, T)):
     """``relative_variance`` of the customers above, the way scoring comes to it."""
     x, t_x, age = pattern
-    table = SegmentTable.of(pa.array(names), entries, None)
+    table = SegmentTable.of(pa.array(names), entries)
     memory = LivingForecasts(HORIZON, RATE)
     living = {}
     for part in table.by_model():

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.models import MODELS, PURCHASE_MODELS, fit, fitting, gamma_gamma, search
+from clv_spark.models import (
+    MODELS,
+    PURCHASE_MODELS,
+    bdw,
+    fit,
+    fitting,
+    gamma_gamma,
+    sbg,
+    search,
+)
 from clv_spark.models.arrays import merge_equal_rows
 
 
@@ -33,8 +42,17 @@ def spends(rows):
     }
 
 
-SHAPES = {
-    name: {"gamma_gamma": spends, "bg_bb": opportunities}.get(name, patterns) for name in MODELS
+def contracts(rows):
+    entry, lost = np.array([row[0] for row in rows]), np.array([row[1] < 0.5 for row in rows])
+    more = np.array([row[2] for row in rows])
+    return {"entry": entry, "tenure": entry + more, "lost": lost.astype(float)}
+
+
+SHAPES = dict.fromkeys(MODELS, patterns) | {
+    "gamma_gamma": spends,
+    "bg_bb": opportunities,
+    "sbg": contracts,
+    "bdw": contracts,
 }
 any_rows = st.lists(
     st.tuples(st.integers(0, 20), st.floats(0, 1), st.integers(1, 60)), min_size=1, max_size=25
@@ -47,6 +65,10 @@ def simulated(model, seed=1, size=300, dropout=(0.9, 2.5)):
         x = random.geometric(0.3, size).astype(float)
         nu = random.gamma(4.0, 1 / 15.0, size)
         return {"x": x, "m_x": random.gamma(6.0 * x, 1 / (nu * x))}
+    if model in ("sbg", "bdw"):
+        lost_in = random.geometric(random.beta(1.0, 2.0, size))
+        tenure = np.minimum(lost_in, 8.0)
+        return {"entry": np.zeros(size), "tenure": tenure, "lost": (lost_in <= 8) * 1.0}
     if model == "bg_bb":
         T = random.integers(10, 40, size)
         buys = random.random((size, 40)) < random.beta(0.8, 1.5, size)[:, np.newaxis]
@@ -71,7 +93,7 @@ def simulated(model, seed=1, size=300, dropout=(0.9, 2.5)):
 
 
 def test_registry_is_complete():
-    assert set(MODELS) == {*PURCHASE_MODELS, "gamma_gamma"}
+    assert set(MODELS) == {*PURCHASE_MODELS, "gamma_gamma", "sbg", "bdw"}
     assert set(PURCHASE_MODELS) == {"bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"}
     assert all(name == model.name for name, model in MODELS.items())
 
@@ -98,7 +120,8 @@ def test_gradient_is_that_of_finite_differences(model, rows, logs):
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(any_rows)
 def test_fast_likelihood_is_the_plain_one(model, rows):
-    plain = {**PURCHASE_MODELS, "gamma_gamma": gamma_gamma}[model].log_likelihood
+    others = {"gamma_gamma": gamma_gamma, "sbg": sbg, "bdw": bdw}
+    plain = {**PURCHASE_MODELS, **others}[model].log_likelihood
     spec = MODELS[model]
     columns = spec.read(SHAPES[model](rows))
     point = np.array([0.7, 3.0, 1.4, 2.0][: len(spec.parameters)])
@@ -124,7 +147,7 @@ def test_degenerate_data_get_a_status_and_any_order_the_same_bytes(model, rows, 
 def test_a_weight_of_two_is_the_row_twice(model):
     data = simulated(model)
     twice = {name: np.repeat(column, 2) for name, column in data.items()}
-    weighted = fit(model, data, weights=np.full(data["x"].size, 2))
+    weighted = fit(model, data, weights=np.full(next(iter(data.values())).size, 2))
     assert weighted == fit(model, twice)
     once = fit(model, data)
     assert weighted.parameters == pytest.approx(once.parameters, rel=1e-8)
@@ -340,6 +363,6 @@ def test_weights_of_the_wrong_shape_are_refused_in_words(weights, words):
 
 def test_an_unknown_model_is_refused_with_those_there_are():
     with pytest.raises(
-        ConfigError, match=r"no model 'nbd'; there are \['bg_bb', 'bg_nbd', .*'pareto_nbd'\]"
+        ConfigError, match=r"no model 'nbd'; there are \['bdw', 'bg_bb', .*'pareto_nbd', 'sbg'\]"
     ):
         fit("nbd", {})
