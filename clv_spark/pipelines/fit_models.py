@@ -149,7 +149,9 @@ def _last_choice(run: Run) -> dict[str, str]:
     if run.config.models.transactions != "auto":
         return {}
     before = run.lake.newest_slice(MODEL_PARAMETERS, run.date - dt.timedelta(days=1))
-    if before is None:
+    keep = run.config.retention.slice_days
+    # A slice that this run will remove must not decide: a second run would not find it.
+    if before is None or (keep is not None and (run.date - before).days > keep):
         return {}
     # A table of another schema version is refused with a word, before a column is missed.
     run.lake.ensure(MODEL_PARAMETERS)

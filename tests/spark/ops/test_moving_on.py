@@ -87,6 +87,8 @@ def test_old_slices_are_removed_and_come_not_back(
     before = versions(lake)
     with pytest.raises(ConfigError, match=r"retention\.slice_days"):
         pipelines.run(spark, config, EARLIER)
+    # Also the slice that the choice of models went on from is gone.
+    assert pipelines.run(spark, config, LATER)["status"] == "already_done"
     assert versions(lake) == before
 
 

@@ -18,6 +18,8 @@ from clv_spark.lake import Lake
 from clv_spark.reports import _how_to_read
 from tests.operations import KEYS, Finished, read_table
 
+# In a shop that sends nothing late and takes nothing back from those who never bought.
+MAY_BE_EMPTY = ("late_changes", "refund_only_customers")
 SUMS = ("clv", "total_clv", "historical_clv", "p_active_365d", "frequency", "T")
 
 
@@ -39,7 +41,7 @@ def test_every_table_is_read_alike_and_needs_reader_version_1(
         assert protocol.min_reader_version == 1, name
         assert not protocol.reader_features
         rows = read_table(folder).num_rows
-        assert rows > 0
+        assert rows > 0 or name in MAY_BE_EMPTY, name
         (count,) = database.sql(f"SELECT count(*) FROM delta_scan('{folder}')").fetchall()
         assert count == (rows,)
         assert pl.scan_delta(folder).select(pl.len()).collect().item() == rows
