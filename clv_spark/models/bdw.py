@@ -7,7 +7,7 @@ Steenburgh (2018).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from clv_spark.models import contract_lives as lives
 from clv_spark.models.arrays import Columns, Floats, Parameters
 from clv_spark.models.contract_forecast import discounted_renewals, periods_that_count
-from clv_spark.models.model import Evaluate, Model
+from clv_spark.models.model import Model
 from clv_spark.models.purchase_patterns import require_discounting
 
 PARAMETERS = ("gamma", "delta", "c")
@@ -73,10 +73,6 @@ def discounted_residual_lifetime(params: Parameters, discount_rate: float, n: Ar
     return discounted_renewals(log_survival, params, periods, discount_rate, n)
 
 
-def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
-    return lives.likelihood(columns, weights, power=True)
-
-
 def _starts(columns: Columns, weights: Floats) -> list[Floats]:
     pairs = lives.starts(columns, weights)
     return [np.array([*pair, c]) for pair, c in zip(pairs, (1.0, 0.7, 1.5), strict=True)]
@@ -87,16 +83,12 @@ def _box(columns: Columns, weights: Floats) -> tuple[Floats, Floats]:
     return np.array([low, low, LOWEST_POWER]), np.array([high, high, HIGHEST_POWER])
 
 
-def _caveat(columns: Columns, params: Mapping[str, float]) -> str:
-    return lives.caveat(columns)
-
-
 MODEL = Model(
     name="bdw",
     parameters=PARAMETERS,
     read=lives.read,
-    likelihood=_likelihood,
+    likelihood=partial(lives.likelihood, power=True),
     starts=_starts,
     box=_box,
-    caveat=_caveat,
+    caveat=lives.caveat,
 )

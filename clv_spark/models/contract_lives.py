@@ -134,7 +134,7 @@ def starts(columns: Columns, weights: Floats) -> list[tuple[float, float]]:
     return [(total * share, total * (1 - share)) for total in (2.0, 0.5, 10.0)]
 
 
-def caveat(columns: Columns) -> str:
+def caveat(columns: Columns, params: Mapping[str, float]) -> str:
     """Why no fit can be used: nobody was lost."""
     return "" if np.any(columns["lost"] == 1) else "no contract was lost"
 

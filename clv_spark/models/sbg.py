@@ -7,7 +7,7 @@ geometric; Fader and Hardie (2007), and (2010) for the value of those who are st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.special import hyp2f1
 
 from clv_spark.models import contract_lives as lives
 from clv_spark.models.arrays import Columns, Floats, Parameters
-from clv_spark.models.model import Evaluate, Model
+from clv_spark.models.model import Model
 from clv_spark.models.purchase_patterns import require_discounting
 
 PARAMETERS = ("alpha", "beta")
@@ -84,10 +84,6 @@ def discounted_residual_lifetime(params: Parameters, discount_rate: float, n: Ar
     return cast(Floats, first * rest)
 
 
-def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
-    return lives.likelihood(columns, weights, power=False)
-
-
 def _starts(columns: Columns, weights: Floats) -> list[Floats]:
     return [np.array(pair) for pair in lives.starts(columns, weights)]
 
@@ -96,16 +92,12 @@ def _box(columns: Columns, weights: Floats) -> tuple[Floats, Floats]:
     return np.full(2, lives.LOWEST), np.full(2, lives.HIGHEST)
 
 
-def _caveat(columns: Columns, params: Mapping[str, float]) -> str:
-    return lives.caveat(columns)
-
-
 MODEL = Model(
     name="sbg",
     parameters=PARAMETERS,
     read=lives.read,
-    likelihood=_likelihood,
+    likelihood=partial(lives.likelihood, power=False),
     starts=_starts,
     box=_box,
-    caveat=_caveat,
+    caveat=lives.caveat,
 )

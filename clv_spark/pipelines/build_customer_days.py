@@ -45,12 +45,13 @@ def customer_days_stage(run: Run) -> Commit:
     """Read what changed -> conform -> sum per customer and day -> check -> publish."""
     config = transactions_of(run.config)
     source = open_source(run.spark, config)
+    last = run.lake.last_commit(CUSTOMER_DAYS)
     return run.stage(
         CUSTOMER_DAYS,
         [source.version],
-        lambda commit: _write(run, config, source, commit),
+        lambda commit: _write(run, config, source, last, commit),
         source_version=source.version,
-        due=has_become_due(run),
+        due=has_become_due(run, last),
     )
 
 
@@ -68,8 +69,10 @@ def transactions_of(config: Config) -> TransactionsSource:
     return config.source.transactions
 
 
-def _write(run: Run, config: TransactionsSource, source: Source, commit: Commit) -> Commit:
-    reading = find_reading(run, config, source, commit)
+def _write(
+    run: Run, config: TransactionsSource, source: Source, last: Commit | None, commit: Commit
+) -> Commit:
+    reading = find_reading(run, config, source, last, commit)
     commit = replace(commit, figures=reading.figures(run.run_id) | figures_of({}))
     if reading.days is not None and not reading.days:
         record_files(run, reading, commit)

@@ -83,15 +83,20 @@ class Reading:
         }
 
 
-def has_become_due(run: Run) -> bool:
+def has_become_due(run: Run, last: Commit | None) -> bool:
     """Whether a change that once came too late is within the limit now."""
-    last = run.lake.last_commit(CUSTOMER_DAYS)
     late = _late_so_far(last) if last is not None else frozenset()
     return bool(late) and bool(late - _too_late(run, late))
 
 
-def find_reading(run: Run, config: TransactionsSource, source: Source, planned: Commit) -> Reading:
-    """Compare the source with what the last read saw of it.
+def find_reading(
+    run: Run,
+    config: TransactionsSource,
+    source: Source,
+    last: Commit | None,
+    planned: Commit,
+) -> Reading:
+    """Compare the source with what the last read saw of it, whose commit is given.
 
     Everything is read when the last read is not on record, when settings or package were others
     then, and when the source can't tell what changed.
@@ -99,7 +104,6 @@ def find_reading(run: Run, config: TransactionsSource, source: Source, planned: 
     Raises:
         InputError: Spark failed while it read the dates of new files.
     """
-    last = run.lake.last_commit(CUSTOMER_DAYS)
     read_id = 1 if last is None else int(last.figures.get("read_id", 0)) + 1
     if source.files is None:
         return Reading(source.rows, read_id, read_id)

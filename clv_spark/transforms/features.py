@@ -55,32 +55,25 @@ def pieces_of_snapshot(
         refund_only: the same slice of ``refund_only_customers``.
         keys: names of the segment keys.
     """
-    first_day = cents(F.col("first_day_amount"))
     buyers = features.select(
         "customer_id",
         *keys,
         "first_purchase_date",
         "last_purchase_date",
         (F.col("frequency") + 1).cast("bigint").alias("purchase_days"),
-        first_day.alias("first_day"),
+        cents(F.col("first_day_amount")).alias("first_day"),
         "transactions",
         cents(F.col("gross_amount")).alias("gross"),
         cents(F.col("refund_amount")).alias("refund"),
         cents(F.col("margin_amount")).alias("margin"),
     )
+    # What they lack is NULL, which neither sums nor minima count.
     others = refund_only.select(
         "customer_id",
-        *(F.lit(None).cast("string").alias(key) for key in keys),
-        F.lit(None).cast("date").alias("first_purchase_date"),
-        F.lit(None).cast("date").alias("last_purchase_date"),
-        F.lit(0).cast("bigint").alias("purchase_days"),
-        F.lit(0).cast("bigint").alias("first_day"),
-        F.lit(0).cast("bigint").alias("transactions"),
-        F.lit(0).cast("bigint").alias("gross"),
         cents(F.col("refund_amount")).alias("refund"),
         cents(F.col("margin_amount")).alias("margin"),
     )
-    return buyers.unionByName(others)
+    return buyers.unionByName(others, allowMissingColumns=True)
 
 
 def fold(
