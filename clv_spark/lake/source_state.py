@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import TransactionsSource
-from clv_spark.errors import InputError
 from clv_spark.lake.addresses import addresses, as_path
 from clv_spark.lake.delta_log import DeltaSource
 from clv_spark.lake.source import read_source
@@ -84,13 +83,9 @@ def _marks(spark: SparkSession, files: list[str]) -> dict[str, Mark]:
     # binaryFile lists size and time without opening the files.
     listed = spark.read.format("binaryFile").load([as_path(address) for address in files])
     found = listed.select("path", "length", F.unix_micros("modificationTime")).collect()
-    marks: dict[str, Mark] = {by_path[path]: (size, time) for path, size, time in found}
-    if len(marks) < len(by_path):
-        raise InputError(
-            f"source.transactions: {len(by_path) - len(marks)} files vanished while the source was "
-            "listed; run again on a source that stands still"
-        )
-    return marks
+    # An empty file is not listed; once it has content its mark is another.
+    empty: dict[str, Mark] = dict.fromkeys(files, (0, 0))
+    return empty | {by_path[path]: (size, time) for path, size, time in found}
 
 
 def _is_view(spark: SparkSession, name: str) -> bool:

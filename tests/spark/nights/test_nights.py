@@ -98,6 +98,21 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     shop.check_days()
 
 
+def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
+    follow: Callable[..., Follower],
+) -> None:
+    shop = follow("csv", seed=6)
+    files = shop.source
+    assert isinstance(files, Files)
+    for name in ("first", "second"):
+        files.put(name, files.lines.of(FIRST, 10))
+    (files.folder / "third.csv").touch()
+    shop.days()
+    files.put("third", files.lines.of(FIRST, 5))
+    shop.days()
+    shop.check_days()
+
+
 @pytest.mark.parametrize(
     "point", [pytest.param("files_written", marks=pytest.mark.long), "rejected_written"]
 )
