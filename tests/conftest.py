@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.groups import place_of, pytest_xdist_make_scheduler
-from tests.small_spark import NOT_COMPILED, TEST_SPARK
+from tests.small_spark import TEST_SPARK, compiled
 
 # This file is read before any process starts to look for tests, also where none needs Spark.
 if TYPE_CHECKING:
@@ -60,11 +60,8 @@ def demo_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     lines = ROOT / "data" / "online_retail_ii.parquet"
     overrides = [f"lake.path={folder}", f"source.transactions.path={lines}"]
     config = load_config(ROOT / "conf" / "demo.yml", overrides, environ={})
-    for key in NOT_COMPILED:
-        spark.conf.unset(key)
-    run(spark, config, DEMO_AS_OF)
-    for key, value in NOT_COMPILED.items():
-        spark.conf.set(key, value)
+    with compiled(spark):
+        run(spark, config, DEMO_AS_OF)
     return Lake(spark, config)
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 # Compiling a query takes longer than running it on small data. Real data is run compiled, as in
 # production: the demo's lake, the commands, the cluster.
 NOT_COMPILED = {
@@ -21,3 +28,15 @@ TEST_SPARK = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.warehouse.dir": "",
 }
+
+
+@contextmanager
+def compiled(spark: SparkSession) -> Iterator[None]:
+    """Queries are compiled, as in production: for real data, and for many rows."""
+    for key in NOT_COMPILED:
+        spark.conf.unset(key)
+    try:
+        yield
+    finally:
+        for key, value in NOT_COMPILED.items():
+            spark.conf.set(key, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
+from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.leftover import remove_leftover
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
 from clv_spark.lake.spark_errors import SPARK_ERRORS
@@ -36,6 +37,9 @@ _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _EXPIRED = "clv_spark: dated slices beyond retention"
 
 
+Range = tuple[dt.date, dt.date]
+
+
 class Lake:
     """The tables of one lake, a folder or a catalog schema."""
 
@@ -45,6 +49,9 @@ class Lake:
         self.config = config
         #: Asked before every write; raises when the lake is no longer this writer's.
         self.may_write: Callable[[], None] = lambda: None
+        self._log = CommitLog(spark)
+        # First and last value of a date column, by table, column and version.
+        self._ranges: dict[tuple[str, str, int], Range | None] = {}
 
     def identifier(self, spec: TableSpec) -> str:
         """The table in SQL, quoted."""
@@ -79,18 +86,37 @@ class Lake:
 
     def newest_slice(self, spec: TableSpec, up_to: dt.date | None = None) -> dt.date | None:
         """The newest date the table holds, at most ``up_to``; read from the log, not the rows."""
-        if spec.slice_column is None or not self.exists(spec):
+        column = spec.slice_column
+        if column is None or not self.exists(spec):
             return None
-        dates = self.read(spec).select(spec.slice_column)
-        if up_to is not None:
-            dates = dates.where(F.col(spec.slice_column) <= F.lit(up_to))
-        row = dates.agg(F.max(spec.slice_column)).first()
+        held = self._range(spec, column)
+        if held is None or up_to is None or held[1] <= up_to:
+            return None if held is None else held[1]
+        if up_to < held[0]:
+            return None
+        row = self.read(spec).where(F.col(column) <= F.lit(up_to)).agg(F.max(column)).first()
         return row[0] if row else None
 
-    def date_range(self, spec: TableSpec) -> tuple[dt.date, dt.date] | None:
+    def date_range(self, spec: TableSpec) -> Range | None:
         """First and last event_date, None without rows; read from the log, not the rows."""
-        row = self.read(spec).agg(F.min("event_date"), F.max("event_date")).first()
-        return None if row is None or row[0] is None else (row[0], row[1])
+        return self._range(spec, "event_date")
+
+    def _range(self, spec: TableSpec, column: str) -> Range | None:
+        """First and last date of a column, asked once for each version of the table."""
+        key = (spec.name, column, self._version(spec))
+        if key not in self._ranges:
+            row = self.read(spec).agg(F.min(column), F.max(column)).first()
+            self._ranges[key] = None if row is None or row[0] is None else (row[0], row[1])
+        return self._ranges[key]
+
+    def _widen_range(self, spec: TableSpec, before: int, written: Commit) -> None:
+        """What is known of a table's dates still holds after a slice was written, with its own."""
+        key = (spec.name, str(spec.slice_column), before)
+        if written.slice is None or not written.rows_written or key not in self._ranges:
+            return
+        if written.table_version == before + 1:
+            dates = [*(self._ranges[key] or ()), dt.date.fromisoformat(written.slice)]
+            self._ranges[spec.name, str(spec.slice_column), before + 1] = (min(dates), max(dates))
 
     def slices(self, spec: TableSpec) -> dict[dt.date, Commit]:
         """The newest commit of this package for each dated slice on record."""
@@ -134,7 +160,10 @@ class Lake:
         """Whether the table or slice holds no row, whatever its log says."""
         return self.read(spec, slice_date).isEmpty()
 
-    def _history(self, spec: TableSpec, limit: int) -> list[dict[str, Any]]:
+    def _history(self, spec: TableSpec, limit: int) -> Iterable[dict[str, Any]]:
+        if self.config.lake.path is not None:
+            return self._log.commits(self.path(spec), limit)
+        # A catalog may keep the log where only Delta finds it.
         rows = self._delta(spec).history(limit)
         rows = rows.select("version", "operation", "userMetadata", "operationMetrics")
         return [row.asDict() for row in rows.collect()]
@@ -176,11 +205,12 @@ class Lake:
             writer = writer.option("replaceWhere", where)
         self.may_write()
         self._with_retries(spec, lambda: self._save(spec, writer))
-        log = self._history(spec, _RECENT_ROWS)
-        if where is not None and log[0]["version"] == before:
+        if where is not None and self._version(spec) == before:
             # No row before and none after: Delta makes no commit, but the run must be on record.
             return self.record(spec, commit)
-        return _committed(spec, commit, log)
+        written = _committed(spec, commit, self._history(spec, _RECENT_ROWS))
+        self._widen_range(spec, before, written)
+        return written
 
     def record(self, spec: TableSpec, commit: Commit) -> Commit:
         """A commit without rows: what a run found out where there was nothing to replace."""
@@ -201,8 +231,8 @@ class Lake:
 
     def expire(self, spec: TableSpec, before: dt.date) -> None:
         """Remove slices older than a date; only metadata is written, as dates are partitions."""
-        oldest = self.read(spec).agg(F.min(str(spec.slice_column))).first()
-        if oldest and oldest[0] is not None and oldest[0] < before:
+        held = self._range(spec, str(spec.slice_column))
+        if held is not None and held[0] < before:
             self.remove(spec, F.col(str(spec.slice_column)) < F.lit(before))
 
     def remove(self, spec: TableSpec, which: Column) -> None:
@@ -238,6 +268,8 @@ class Lake:
                     ) from error
 
     def _version(self, spec: TableSpec) -> int:
+        if self.config.lake.path is not None:
+            return self._log.versions(self.path(spec))[0]
         row = self._delta(spec).history(1).select("version").first()
         return int(row[0]) if row else 0
 
@@ -327,7 +359,7 @@ def _by_others(row: dict[str, Any]) -> bool:
     return row["operation"] in _CHANGES_ROWS and _EXPIRED not in (row["userMetadata"] or "")
 
 
-def _committed(spec: TableSpec, commit: Commit, log: list[dict[str, Any]]) -> Commit:
+def _committed(spec: TableSpec, commit: Commit, log: Iterable[dict[str, Any]]) -> Commit:
     for row in log:
         found = Commit.from_history(row)
         if found and (found.run_id, found.slice) == (commit.run_id, commit.slice):

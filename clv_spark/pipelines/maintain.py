@@ -46,7 +46,9 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
                 condition = _closed(run.lake, spec)
                 if condition is not None and found[spec.name]["files_put_together"]:
                     compact(run.lake, spec, condition)
-                vacuum(run.lake, spec)
+                # What is replaced here is kept for a while, as after any other write.
+                if found[spec.name]["files_removed"]:
+                    vacuum(run.lake, spec)
         for name, what in found.items():
             log.info("%-24s %s", name, ", ".join(f"{key} {n}" for key, n in what.items()))
         status = "dry_run" if dry_run else "done"

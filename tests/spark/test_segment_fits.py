@@ -19,6 +19,7 @@ from clv_spark.models import bg_nbd, gamma_gamma
 from clv_spark.pipelines import build_customer_days, build_features, fit_models
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, MODEL_PARAMETERS
 from tests.generated import config, write
+from tests.small_spark import compiled
 
 Floats = NDArray[np.float64]
 CUSTOMERS = 30_000
@@ -41,9 +42,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, world: Path) -> Lake:
     settings = config(world)
-    build_customer_days(spark, settings)
-    build_features(spark, settings, CUTOFF)
-    fit_models(spark, settings, CUTOFF)
+    with compiled(spark):
+        build_customer_days(spark, settings)
+        build_features(spark, settings, CUTOFF)
+        fit_models(spark, settings, CUTOFF)
     return Lake(spark, settings)
 
 
