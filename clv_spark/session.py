@@ -38,6 +38,10 @@ _EVERYWHERE = {
     # No limit in bytes: to keep one, Spark adds up the size of all columns before every row, a
     # quarter of what handing customers to Python costs.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+    # What is kept on disk for a moment is read once or twice: to choose an encoding for every column
+    # costs three times as much as to write them plainly, and LZ4 keeps the disk's share small.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    "spark.rdd.compress": "true",
     # A worker that hangs is ended and its stack printed, instead of a job that never ends.
     "spark.sql.execution.pyspark.udf.idleTimeoutSeconds": "600",
     "spark.sql.execution.pyspark.udf.killOnIdleTimeout": "true",

@@ -10,7 +10,9 @@ from pyspark.sql import DataFrame
 
 from clv_spark.config import TransactionsSource
 from clv_spark.lake import trusted_session
+from clv_spark.pipelines.line_totals import first_look
 from clv_spark.transforms.conform import conform
+from clv_spark.transforms.customer_days import customer_days, sum_lines
 
 MAPPING = {"customer_id": "customer", "event_time": "at", "amount": "amount"}
 DAY = dt.date(2011, 6, 15)
@@ -36,3 +38,12 @@ def by_case(lines: DataFrame) -> dict[str, Any]:
     for row in lines.collect():
         found[json.loads(row["line"])["name"]] = row
     return found
+
+
+def days_of_conformed(
+    lines: DataFrame, *, by_transaction: bool = True, with_margin: bool = True
+) -> DataFrame:
+    """Conformed lines with a country as rows of customer_days."""
+    codes = first_look(lines, ("country",)).codes
+    summed = sum_lines(lines, codes, by_transaction=by_transaction, with_margin=with_margin)
+    return customer_days(summed, codes)

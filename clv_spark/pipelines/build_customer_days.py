@@ -16,6 +16,7 @@ from clv_spark.pipelines.line_totals import (
     Totals,
     check_usable,
     figures_of,
+    first_look,
     read_totals,
     reconcile,
 )
@@ -23,7 +24,12 @@ from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shap
 from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
 from clv_spark.transforms.conform import conform
-from clv_spark.transforms.customer_days import customer_days, rejected_transactions
+from clv_spark.transforms.customer_days import (
+    customer_days,
+    rejected_transactions,
+    sum_lines,
+    totals_of_sums,
+)
 
 
 def build_customer_days(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -93,33 +99,39 @@ def _write(
 def _write_lines(
     run: Run, config: TransactionsSource, lines: DataFrame, reading: Reading, commit: Commit
 ) -> Commit:
-    read, segment_values = read_totals(lines, run.config.segments)
-    if reading.days is None:
-        check_usable(read)
-        if run.as_of is not None:
-            require_data(read[None]["first_date"], read[None]["last_date"], run.as_of)
-    run.input_accepted = True
-    _gate_rejected(run, read)
-    spec = CUSTOMER_DAYS.of(shape_of(lines, run.config))
-    days = customer_days(
+    look = first_look(lines, run.config.segments)
+    summed = sum_lines(
         lines,
-        segment_values,
+        look.codes,
         by_transaction="transaction_id" in config.columns,
         with_margin="margin" in config.columns,
     )
-    with cached(days) as kept:
+    with cached(summed) as kept:
+        read = read_totals(totals_of_sums(kept))
+        _check_read(run, reading, read)
         reached("customer_days:read")
-        reconcile(read, kept)
+        reconcile(look, read)
         commit = replace(commit, figures=commit.figures | figures_of(read))
+        spec = CUSTOMER_DAYS.of(shape_of(lines, run.config))
         # Whatever the table refuses shows before the first of the three is replaced.
         run.lake.ensure(spec)
         record_files(run, reading, commit)
         reached("customer_days:files_written")
         _replace_rejected(run, lines, reading, commit)
         reached("customer_days:rejected_written")
-        by_date = kept.repartitionByRange("event_month", "event_date", "customer_id")
+        days = customer_days(kept, look.codes)
+        by_date = days.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")
         return run.lake.replace(spec, by_date, commit, where=reading.condition(months=True))
+
+
+def _check_read(run: Run, reading: Reading, read: Totals) -> None:
+    if reading.days is None:
+        check_usable(read)
+        if run.as_of is not None:
+            require_data(read[None]["first_date"], read[None]["last_date"], run.as_of)
+    run.input_accepted = True
+    _gate_rejected(run, read)
 
 
 def _replace_rejected(run: Run, lines: DataFrame, reading: Reading, commit: Commit) -> None:

@@ -23,6 +23,7 @@ from clv_spark.transforms.features import (
     pieces_of_snapshot,
     refund_only_customers,
 )
+from clv_spark.transforms.segments import Codes
 
 
 def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
     shape = shape_of(days, run.config)
     snapshot = usable_snapshot(run, commit)
     pieces = _pieces(run, days, snapshot)
-    folded = fold(pieces, segment_values(pieces, run.config.segments), run.config)
+    folded = fold(pieces, segment_codes(pieces, run.config.segments), run.config)
     with cached(folded) as kept:
         buyers, everyone = _counts(kept)
         _check_customers(run, buyers)
@@ -94,10 +95,13 @@ def _pieces(run: Run, days: DataFrame, snapshot: dt.date | None) -> DataFrame:
     return pieces_of_snapshot(features, others, keys).unionByName(later)
 
 
-def segment_values(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, list[str]]:
-    """All values of each segment key, sorted."""
+def segment_codes(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, Codes]:
+    """Numbers for the values of each segment key."""
     distinct = {key: rows.select(key).where(F.col(key).isNotNull()).distinct() for key in keys}
-    return {key: sorted(str(row[0]) for row in found.collect()) for key, found in distinct.items()}
+    return {
+        key: Codes.of_names(str(row[0]) for row in found.collect())
+        for key, found in distinct.items()
+    }
 
 
 def _counts(folded: DataFrame) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from clv_spark.lake import open_source, trusted_session
 from clv_spark.pipelines.build_customer_days import transactions_of
 from clv_spark.pipelines.line_totals import figures_of, read_totals
 from clv_spark.transforms import conform as reasons
-from clv_spark.transforms.conform import MAPPED, conform, map_columns
+from clv_spark.transforms.conform import MAPPED, conform, map_columns, text_of
+from clv_spark.transforms.customer_days import totals_by_reason
 
 _SAMPLE = 10
 _ADVICE = {
@@ -46,8 +47,9 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
         state = open_source(spark, source_config)
         source = state.rows
         lines = conform(source, source_config, currency=config.currency, segments=config.segments)
-        read, _ = read_totals(lines, config.segments)
-        sample = lines.where(F.col("reason").isNull()).drop("reason", "line").limit(_SAMPLE)
+        read = read_totals(totals_by_reason(lines))
+        unshown = ("reason", "line", *(text_of(key) for key in config.segments))
+        sample = lines.where(F.col("reason").isNull()).drop(*unshown).limit(_SAMPLE)
         return {
             "source_version": state.version,
             "mapping": _mapping(source, source_config),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import decimal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from clv_spark.errors import GateError, InputError
 from clv_spark.lake import SPARK_ERRORS, condition
-from clv_spark.transforms.customer_days import totals_by_reason, totals_of_days
+from clv_spark.transforms.conform import text_of
+from clv_spark.transforms.customer_days import totals_by_text
+from clv_spark.transforms.segments import Codes
 
 # Beyond this a segment key is a mistake, such as a customer id mapped as country.
 MOST_SEGMENTS = 100_000
@@ -17,43 +22,65 @@ MOST_SEGMENTS = 100_000
 Totals = dict[str | None, dict[str, Any]]
 
 
-def read_totals(lines: DataFrame, segments: tuple[str, ...]) -> tuple[Totals, dict[str, list[str]]]:
-    """Lines, cents and dates by reason (None = used), and the values of each segment key.
+@dataclass(frozen=True)
+class Look:
+    """What a first, narrow pass over the lines found.
+
+    Attributes:
+        line_count: number of lines.
+        cents: what they come to.
+        codes: the values of each segment key.
+    """
+
+    line_count: int
+    cents: int
+    codes: Mapping[str, Codes]
+
+
+def first_look(lines: DataFrame, segments: tuple[str, ...]) -> Look:
+    """Count the lines and find the values of the segment keys.
 
     Raises:
         InputError: Spark failed while it read the source, or a segment key has so many values
             that it can't be a segment.
     """
-    try:
-        rows = totals_by_reason(lines, segments).limit(MOST_SEGMENTS + 1).collect()
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"source.transactions: reading the lines failed ({condition(error)}). "
-            "Run check-source, and mend the file or the mapped expression it names"
-        ) from error
+    with _reading():
+        rows = totals_by_text(lines, segments).limit(MOST_SEGMENTS + 1).collect()
     if len(rows) > MOST_SEGMENTS:
         raise InputError(
             f"segments {list(segments)}: more than {MOST_SEGMENTS} distinct values; map a key "
             "with few values, such as a country, channel or region"
         )
-    totals: Totals = {}
-    for row in rows:
-        found = {name: row[name] for name in ("line_count", "cents", "first_date", "last_date")}
-        known = totals.get(row["reason"])
-        totals[row["reason"]] = found if known is None else _together(known, found)
-    return totals, {key: sorted({row[key] for row in rows}) for key in segments}
+    return Look(
+        sum(row["line_count"] for row in rows),
+        sum(row["cents"] or 0 for row in rows),
+        {key: Codes.of_texts(row[text_of(key)] for row in rows) for key in segments},
+    )
 
 
-def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    def both(name: str) -> list[Any]:
-        return [part[name] for part in (one, other) if part[name] is not None]
+def read_totals(by_reason: DataFrame) -> Totals:
+    """Lines, cents and dates by reason (None = used).
 
-    return {
-        "line_count": sum(both("line_count")),
-        "cents": sum(both("cents")),
-        "first_date": min(both("first_date"), default=None),
-        "last_date": max(both("last_date"), default=None),
-    }
+    Args:
+        by_reason: from lines or from their sums.
+
+    Raises:
+        InputError: Spark failed while it read the source.
+    """
+    with _reading():
+        rows = by_reason.collect()
+    return {row["reason"]: row.asDict() for row in rows}
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"source.transactions: reading the lines failed ({condition(error)}). "
+            "Run check-source, and mend the file or the mapped expression it names"
+        ) from error
 
 
 def check_usable(read: Totals) -> None:
@@ -90,24 +117,22 @@ def figures_of(read: Totals) -> dict[str, Any]:
     }
 
 
-def reconcile(read: Totals, days: DataFrame) -> None:
-    """Hold what went into customer_days against what was read as usable, lines and cents.
+def reconcile(look: Look, read: Totals) -> None:
+    """Hold what was summed up, used and refused, against what the first look counted.
 
     The two come from separate passes over the source, so a source that changes under the run, or
     a line lost or doubled on the way, shows here.
 
     Raises:
-        GateError: they differ.
+        GateError: lines or cents differ.
     """
-    (written,) = totals_of_days(days).collect()
-    used = read.get(None, {"line_count": 0, "cents": 0})
-    for what in ("line_count", "cents"):
-        expected, found = int(used[what]), int(written[what] or 0)
+    for what, expected in (("line_count", look.line_count), ("cents", look.cents)):
+        found = _sum(read, what)
         if expected != found:
             raise GateError(
                 f"customer_days does not reconcile: {found} {what} were summed up, {expected} were "
-                "read as usable. Did the source change during the run? Nothing was published; run "
-                "again on a source that stands still"
+                "counted at first. Did the source change during the run? Nothing was published; "
+                "run again on a source that stands still"
             )
 
 

@@ -18,7 +18,7 @@ from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Source, condition
 from clv_spark.pipelines.known_files import Days, FileDays, KnownFiles, file_days
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_DAYS, LATE_CHANGES, SOURCE_FILES
-from clv_spark.transforms.survey import dates_of_lines, days_of_files
+from clv_spark.transforms.survey import dates_of_lines, days_of_files, file_hash
 
 log = logging.getLogger(__name__)
 
@@ -207,8 +207,11 @@ def _survey(
     paths = set(paths)
     if not paths:
         return {}
+    rows = source.of_files(paths)
+    names = rows.sparkSession.createDataFrame([(path,) for path in sorted(paths)], "path STRING")
+    names = names.withColumn("file", file_hash(F.col("path")))
     try:
-        found = file_days(days_of_files(source.of_files(paths), config))
+        found = file_days(days_of_files(rows, config).join(names, on="file", how="left"))
     except SPARK_ERRORS as error:
         raise InputError(
             f"source.transactions: reading the dates failed ({condition(error)}). "
@@ -217,9 +220,8 @@ def _survey(
     strange = found.keys() - paths
     if strange:
         raise InputError(
-            f"source.transactions: {len(strange)} files have other addresses when they are read "
-            "than when they are listed, so that changes can't be told. Please report this; every "
-            "table is as it was"
+            "source.transactions: files have other addresses when they are read than when they are "
+            "listed, so that changes can't be told. Please report this; every table is as it was"
         )
     return {path: found.get(path, FileDays()) for path in paths}
 

@@ -14,8 +14,8 @@ from pyspark.sql.window import Window
 from clv_spark.config import TransactionsSource
 from clv_spark.errors import InputError
 from clv_spark.transforms.money import cents_of_decimal, cents_of_double
+from clv_spark.transforms.segments import BLANKS, UNKNOWN
 
-UNKNOWN = "(unknown)"
 MISSING_CUSTOMER_ID = "missing_customer_id"
 INVALID_AMOUNT = "invalid_amount"
 INVALID_MARGIN = "invalid_margin"
@@ -24,7 +24,6 @@ DATE_OUT_OF_RANGE = "date_out_of_range"
 FOREIGN_CURRENCY = "foreign_currency"
 DUPLICATE = "duplicate"
 
-_BLANKS = " \t\r\n"
 # No source has columns of these names; its own may well begin with underscores.
 _OURS = "__clv_spark_"
 COPY = f"{_OURS}copy"
@@ -54,8 +53,8 @@ def conform(
     Returns:
         One row per source line: customer_id (BIGINT or STRING), event_date, amount_cents (signed:
         refunds negative), margin_cents (NULL without a margin column), is_refund, transaction_id
-        (NULL when not mapped), the segment keys, reason (NULL = used), and ``line``, the source
-        line as JSON, which costs nothing unless it is selected.
+        (NULL when not mapped), the segment keys, clean and as :func:`text_of` names them, reason
+        (NULL = used), and ``line``, the source line as JSON. What is not selected costs nothing.
 
     Raises:
         InputError: a mapped expression has a type that can't carry its meaning.
@@ -207,6 +206,7 @@ def give_meaning(
         F.coalesce(refund, F.lit(False)).alias("is_refund"),
         transaction.alias("transaction_id"),
         *(_segment_value(key).alias(key) for key in segments),
+        *(_segment_text(key).alias(text_of(key)) for key in segments),
         *(
             [F.col(f"{MAPPED}currency").cast("string").alias("currency")]
             if currency_mapped(config)
@@ -265,7 +265,7 @@ def _customer_id(mapped: DataFrame) -> Column:
     if not whole:
         _require(field, (st.StringType,))
     text = column.cast("string")
-    return F.when(F.trim(text, F.lit(_BLANKS)) != "", text)
+    return F.when(F.trim(text, F.lit(BLANKS)) != "", text)
 
 
 def _cents(mapped: DataFrame, name: str) -> Column:
@@ -283,8 +283,17 @@ def _cents(mapped: DataFrame, name: str) -> Column:
     return cents_of_double(column.try_cast("double"))
 
 
+def text_of(key: str) -> str:
+    """The column of a segment key as the source has it, which costs less than to clean each."""
+    return f"{_OURS}text_{key}"
+
+
+def _segment_text(key: str) -> Column:
+    return F.col(MAPPED + key).cast("string")
+
+
 def _segment_value(key: str) -> Column:
-    text = F.trim(F.col(MAPPED + key).cast("string"), F.lit(_BLANKS))
+    text = F.trim(_segment_text(key), F.lit(BLANKS))
     return F.when(text != "", text).otherwise(UNKNOWN)
 
 

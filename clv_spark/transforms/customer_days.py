@@ -2,65 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from clv_spark.transforms.conform import text_of
 from clv_spark.transforms.money import money
-from clv_spark.transforms.segments import decode, encode
+from clv_spark.transforms.segments import Codes, decode, encode
 
 
-def customer_days(
-    lines: DataFrame,
-    segment_values: Mapping[str, Sequence[str]],
-    *,
-    by_transaction: bool,
-    with_margin: bool,
+def sum_lines(
+    lines: DataFrame, codes: Mapping[str, Codes], *, by_transaction: bool, with_margin: bool
 ) -> DataFrame:
-    """Sum the used lines of each customer and local day, exactly.
+    """Sum the lines of each customer and local day, exactly, and the refused ones by reason.
 
     Args:
-        lines: conformed lines; those with a reason are left out.
-        segment_values: all values of each segment key, sorted. A customer with several values on
-            one day gets the smallest.
+        lines: conformed lines.
+        codes: of each segment key. A customer with several values on one day gets the smallest.
         by_transaction: count distinct transaction_id; otherwise each sale line is a transaction.
         with_margin: whether the source maps a margin.
 
     Returns:
-        Rows of ``customer_days``.
+        One row per customer_id and event_date with sums in cents, and one per reason without them,
+        whose ``gross`` is what the refused lines come to.
     """
-    used = lines.where(F.col("reason").isNull())
-    for key, values in segment_values.items():
-        used = encode(used, key, values)
-    sale = ~F.col("is_refund")
+    used, sale = F.col("reason").isNull(), ~F.col("is_refund")
     amount = F.col("amount_cents")
-    used = used.select(
-        "customer_id",
-        "event_date",
-        *(["transaction_id"] if by_transaction else []),
-        sale.cast("bigint").alias("sales"),
-        F.lit(1).cast("bigint").alias("line_count"),
-        F.when(sale, amount).otherwise(0).alias("gross"),
-        F.when(sale, 0).otherwise(-amount).alias("refund"),
-        *(["margin_cents"] if with_margin else []),
-        *(f"{key}_code" for key in segment_values),
+    keys = ["reason", "customer_id", "event_date", *(["transaction_id"] if by_transaction else [])]
+    numbers = {
+        "sales": (used & sale).cast("bigint"),
+        "line_count": F.lit(1).cast("bigint"),
+        "gross": F.when(~used | sale, amount).otherwise(0),
+        "refund": F.when(~used | sale, 0).otherwise(-amount),
+    }
+    if with_margin:
+        numbers["margin"] = F.when(used, F.col("margin_cents"))
+    texts = {key: text_of(key) for key in codes}
+    rows = lines.select(
+        "reason",
+        *(F.when(used, F.col(key)).alias(key) for key in keys[1:]),
+        *(column.alias(name) for name, column in numbers.items()),
+        *(F.when(used, F.col(text)).alias(text) for text in texts.values()),
     )
-    sums = [
-        *(F.sum(name).alias(name) for name in ("line_count", "gross", "refund")),
-        *([F.sum("margin_cents").alias("margin_cents")] if with_margin else []),
-        *(F.min(f"{key}_code").alias(f"{key}_code") for key in segment_values),
-    ]
+    for key, text in texts.items():
+        rows = encode(rows, text, codes[key], f"{key}_code")
+    sums = [F.sum(name).alias(name) for name in numbers if name != "sales"]
+    sums += [F.min(f"{key}_code").alias(f"{key}_code") for key in codes]
     if by_transaction:
-        keys = ("customer_id", "event_date", "transaction_id")
-        used = used.groupBy(*keys).agg(F.max("sales").alias("sales"), *sums)
-    days = used.groupBy("customer_id", "event_date").agg(F.sum("sales").alias("sales"), *sums)
-    margin = money(F.col("margin_cents"), 18) if with_margin else F.lit(None).cast("decimal(18,2)")
-    return days.select(
+        rows = rows.groupBy(*keys).agg(F.max("sales").alias("sales"), *sums)
+    return rows.groupBy(*keys[:3]).agg(F.sum("sales").alias("sales"), *sums)
+
+
+def customer_days(summed: DataFrame, codes: Mapping[str, Codes]) -> DataFrame:
+    """Summed lines as rows of ``customer_days``."""
+    has_margin = "margin" in summed.columns
+    margin = money(F.col("margin"), 18) if has_margin else F.lit(None).cast("decimal(18,2)")
+    return summed.where(F.col("reason").isNull()).select(
         F.trunc("event_date", "MM").alias("event_month"),
         "event_date",
         "customer_id",
-        *(decode(key, values) for key, values in segment_values.items()),
+        *(decode(f"{key}_code", one).alias(key) for key, one in codes.items()),
         F.col("sales").alias("transactions"),
         "line_count",
         money(F.col("gross"), 18).alias("gross_amount"),
@@ -76,9 +78,16 @@ def rejected_transactions(lines: DataFrame) -> DataFrame:
     )
 
 
-def totals_by_reason(lines: DataFrame, segments: tuple[str, ...]) -> DataFrame:
-    """Lines, cents and dates by reason (NULL = used) and segment: a handful of rows."""
-    return lines.groupBy("reason", *segments).agg(
+def totals_by_text(lines: DataFrame, segments: tuple[str, ...]) -> DataFrame:
+    """Lines and cents by the texts of the segment keys: a narrow scan, and a handful of rows."""
+    return lines.groupBy(*(text_of(key) for key in segments)).agg(
+        F.count(F.lit(1)).alias("line_count"), F.sum("amount_cents").alias("cents")
+    )
+
+
+def totals_by_reason(lines: DataFrame) -> DataFrame:
+    """Lines, cents and dates by reason (NULL = used): a handful of rows."""
+    return lines.groupBy("reason").agg(
         F.count(F.lit(1)).alias("line_count"),
         F.sum("amount_cents").alias("cents"),
         F.min("event_date").alias("first_date"),
@@ -86,11 +95,11 @@ def totals_by_reason(lines: DataFrame, segments: tuple[str, ...]) -> DataFrame:
     )
 
 
-def totals_of_days(days: DataFrame) -> DataFrame:
-    """What went into customer_days, in one row, to hold against what was read."""
-    net = F.col("gross_amount") - F.col("refund_amount")
-    return days.agg(
+def totals_of_sums(summed: DataFrame) -> DataFrame:
+    """The same from summed lines; refused ones have no dates."""
+    return summed.groupBy("reason").agg(
         F.sum("line_count").alias("line_count"),
-        (F.sum(net) * 100).cast("decimal(38,0)").alias("cents"),
-        F.count(F.lit(1)).alias("rows"),
+        F.sum(F.col("gross") - F.col("refund")).alias("cents"),
+        F.min("event_date").alias("first_date"),
+        F.max("event_date").alias("last_date"),
     )

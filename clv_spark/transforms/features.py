@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.schemas import CUSTOMER_FEATURES, Shape
 from clv_spark.transforms.money import cents, money
-from clv_spark.transforms.segments import decode, encode
+from clv_spark.transforms.segments import Codes, decode, encode
 
 
 def pieces_of_days(
@@ -76,14 +76,12 @@ def pieces_of_snapshot(
     return buyers.unionByName(others, allowMissingColumns=True)
 
 
-def fold(
-    pieces: DataFrame, segment_values: Mapping[str, Sequence[str]], config: Config
-) -> DataFrame:
+def fold(pieces: DataFrame, codes: Mapping[str, Codes], config: Config) -> DataFrame:
     """Put the pieces of each customer together: sums, minima and maxima, in any order.
 
     Args:
         pieces: of days, of a snapshot and the days after it, or of anything that is folded already.
-        segment_values: all values of each segment key, sorted.
+        codes: of each segment key.
         config: says whether a key takes its latest or its first value.
 
     Returns:
@@ -91,10 +89,9 @@ def fold(
         without a purchase day.
     """
     folded = pieces
-    for key, values in segment_values.items():
-        folded = encode(folded, key, values)
     assigned = []
-    for key in segment_values:
+    for key, one in codes.items():
+        folded = encode(folded, key, one, f"{key}_code")
         latest = config.assignment(key) == "latest"
         pick = F.max_by if latest else F.min_by
         date = "last_purchase_date" if latest else "first_purchase_date"
@@ -108,7 +105,9 @@ def fold(
         *assigned,
     )
     names = [name for name in folded.columns if not name.endswith("_code")]
-    return folded.select(*names, *(decode(k, values) for k, values in segment_values.items()))
+    return folded.select(
+        *names, *(decode(f"{key}_code", one).alias(key) for key, one in codes.items())
+    )
 
 
 def customer_features(folded: DataFrame, shape: Shape, as_of: dt.date) -> DataFrame:

@@ -2,29 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 GLOBAL = "global"
+UNKNOWN = "(unknown)"
+BLANKS = " \t\r\n"
+# Up to so many values comparing is faster than a join.
+_MOST_BRANCHES = 50
 _LEVEL = "__clv_spark_level_{}"
 
 
-def encode(df: DataFrame, key: str, values: Sequence[str]) -> DataFrame:
-    """Replace a text key by ``<key>_code``, its position in the sorted values.
+@dataclass(frozen=True)
+class Codes:
+    """Small numbers for the values of a segment key, in the order of the values.
 
-    Text in an aggregate's buffer makes Spark sort instead of hash, so the fold works on codes;
-    as they keep the order of the values, the smallest code is the smallest value.
+    Attributes:
+        names: The values, sorted; a value's place is its number.
+        of_text: The number of each text that stands for a value, None for a missing one.
     """
-    one = df.sparkSession.range(1)
-    codes = one.select(F.posexplode(F.lit(list(values))).alias(f"{key}_code", key))
-    return df.join(F.broadcast(codes), on=key, how="left").drop(key)
+
+    names: tuple[str, ...]
+    of_text: Mapping[str | None, int]
+
+    @staticmethod
+    def of_names(names: Iterable[str]) -> Codes:
+        """Each value stands for itself."""
+        ordered = tuple(sorted(set(names)))
+        return Codes(ordered, {name: number for number, name in enumerate(ordered)})
+
+    @staticmethod
+    def of_texts(texts: Iterable[str | None]) -> Codes:
+        """Texts as a source has them, with blanks around them or missing.
+
+        Example:
+            >>> codes = Codes.of_texts(["Peru", " Peru", "", None, "Chile"])
+            >>> codes.names, codes.of_text[" Peru"], codes.of_text[None]
+            (('(unknown)', 'Chile', 'Peru'), 2, 0)
+        """
+        cleaned = {text: (text or "").strip(BLANKS) or UNKNOWN for text in texts}
+        codes = Codes.of_names(cleaned.values())
+        return Codes(codes.names, {text: codes.of_text[name] for text, name in cleaned.items()})
 
 
-def decode(key: str, values: Sequence[str]) -> Column:
-    """The reverse of :func:`encode`, as a column."""
-    return F.element_at(F.lit(list(values)), F.col(f"{key}_code") + 1).alias(key)
+def encode(df: DataFrame, column: str, codes: Codes, name: str) -> DataFrame:
+    """Replace a text column by its number, NULL for a text that has none.
+
+    Text in an aggregate's buffer makes Spark sort instead of hash, so the fold works on numbers; as
+    they keep the order of the values, the smallest number is the smallest value.
+
+    Args:
+        df: Any rows.
+        column: The text column; it is left out of the result.
+        codes: The numbers.
+        name: Of the new column.
+    """
+    texts = {text: code for text, code in codes.of_text.items() if text is not None}
+    if len(texts) <= _MOST_BRANCHES:
+        # For each row a few comparisons, where a join would hash the text and look it up.
+        found = F.lit(None).cast("int")
+        for text, code in sorted(texts.items(), reverse=True):
+            found = F.when(F.col(column) == F.lit(text), F.lit(code)).otherwise(found)
+        coded = df.withColumn(name, found)
+    else:
+        values = F.from_json(F.lit(json.dumps(texts)), "map<string,int>")
+        table = df.sparkSession.range(1).select(F.explode(values).alias(column, name))
+        coded = df.join(F.broadcast(table), on=column, how="left")
+    if None in codes.of_text:
+        missing = F.col(column).isNull()
+        coded = coded.withColumn(name, F.when(missing, codes.of_text[None]).otherwise(F.col(name)))
+    return coded.drop(column)
+
+
+def decode(name: str, codes: Codes) -> Column:
+    """The values behind the numbers of a column."""
+    return F.element_at(F.lit(list(codes.names)), F.col(name) + 1)
 
 
 def segment_name(keys: tuple[str, ...], level: int | None = None) -> Column:

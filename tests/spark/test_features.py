@@ -20,11 +20,12 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.lake import trusted_session
-from clv_spark.pipelines.build_features import segment_values
+from clv_spark.pipelines.build_features import segment_codes
 from clv_spark.schemas import Shape
 from clv_spark.transforms.conform import conform
-from clv_spark.transforms.customer_days import customer_days
 from clv_spark.transforms.features import customer_features, fold, pieces_of_days
+from clv_spark.transforms.segments import Codes, decode, encode
+from tests.conforming import days_of_conformed
 
 FIRST = dt.date(2011, 1, 20)
 MIDDLE = FIRST + dt.timedelta(days=15)
@@ -171,12 +172,7 @@ def days_of(source: DataFrame, *, by_transaction: bool = True) -> DataFrame:
             currency=None,
             segments=settings_.segments,
         )
-        return customer_days(
-            conformed,
-            segment_values(conformed, ("country",)),
-            by_transaction=by_transaction,
-            with_margin=True,
-        ).localCheckpoint()
+        return days_of_conformed(conformed, by_transaction=by_transaction).localCheckpoint()
 
 
 def as_plain(days: DataFrame) -> dict[tuple[str, dt.date], dict[str, Any]]:
@@ -228,7 +224,7 @@ def test_features_are_what_plain_python_says(
     days: DataFrame, lines: list[Line], as_of: dt.date, assignment: str
 ) -> None:
     pieces = pieces_of_days(days, ("country",), as_of)
-    folded = fold(pieces, segment_values(pieces, ("country",)), config(assignment))
+    folded = fold(pieces, segment_codes(pieces, ("country",)), config(assignment))
     rows = [row.asDict() for row in customer_features(folded, SHAPE, as_of).collect()]
     found = {row.pop("customer_id"): row for row in rows}
     assert len(found) == len(rows)
@@ -258,10 +254,29 @@ def test_an_amount_beyond_doubles_is_summed_exactly(spark: SparkSession) -> None
     )
     with trusted_session(spark):
         conformed = conform(source, exact, currency=None, segments=("country",))
-        row = customer_days(
-            conformed,
-            segment_values(conformed, ("country",)),
-            by_transaction=True,
-            with_margin=True,
-        ).first()
+        row = days_of_conformed(conformed).first()
     assert row["gross_amount"] == Decimal("2700000000000000.03")
+
+
+@pytest.mark.parametrize("most_branches", [0, 50])
+def test_texts_become_numbers_in_the_order_of_their_values(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, most_branches: int
+) -> None:
+    monkeypatch.setattr("clv_spark.transforms.segments._MOST_BRANCHES", most_branches)
+    texts = ["Peru", " Peru\t", "O'Brien", 'a "b" \\ c', "", None]
+    codes = Codes.of_texts(texts)
+    rows = spark.createDataFrame([(text,) for text in [*texts, "unheard of"]], "text STRING")
+    coded = encode(rows.withColumn("same", F.col("text")), "text", codes, "code")
+    found = {
+        row["same"]: row["name"]
+        for row in coded.select("same", decode("code", codes).alias("name")).collect()
+    }
+    assert found == {
+        "Peru": "Peru",
+        " Peru\t": "Peru",
+        "O'Brien": "O'Brien",
+        'a "b" \\ c': 'a "b" \\ c',
+        "": "(unknown)",
+        None: "(unknown)",
+        "unheard of": None,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,12 +15,19 @@ from clv_spark.lake import trusted_session
 from clv_spark.schemas import Shape
 from clv_spark.transforms import features
 from clv_spark.transforms.conform import conform
-from clv_spark.transforms.customer_days import customer_days, totals_by_reason
+from clv_spark.transforms.customer_days import (
+    customer_days,
+    sum_lines,
+    totals_by_text,
+    totals_of_sums,
+)
+from clv_spark.transforms.segments import Codes
 
 AS_OF = dt.date(2011, 12, 9)
 FORBIDDEN = re.compile(
     r"SortAggregate|SortMergeJoin|Window|PythonUDF|BatchEvalPython|ArrowEvalPython|MapInPandas|MapInArrow|InPandas"
 )
+FEW, MANY = ("here", "there"), tuple(map(str, range(60)))
 RAW = "CAST(id AS STRING) AS customer, timestamp_seconds(1300000000 + id) AS at, id / 7D AS amount"
 
 
@@ -43,7 +50,13 @@ def static_plans(spark: SparkSession) -> Iterator[None]:
 
 
 def fold(
-    spark: SparkSession, folder: str, *, deduplicate: str, transactions: bool, key: str
+    spark: SparkSession,
+    folder: str,
+    *,
+    deduplicate: str,
+    transactions: bool,
+    key: str = "customer",
+    values: Sequence[str] = FEW,
 ) -> dict[str, DataFrame]:
     columns = {"customer_id": key, "event_time": "at", "amount": "amount", "country": "place"}
     if transactions:
@@ -60,12 +73,14 @@ def fold(
     with trusted_session(spark):
         source = config.source.transactions
         lines = conform(spark.read.parquet(folder), source, currency=None, segments=config.segments)
-        values = {"country": ["here", "there"]}
-        days = customer_days(lines, values, by_transaction=transactions, with_margin=False)
+        codes = {"country": Codes.of_names(values)}
+        summed = sum_lines(lines, codes, by_transaction=transactions, with_margin=False)
+        days = customer_days(summed, codes)
         pieces = features.pieces_of_days(days, config.segments, AS_OF)
-        folded = features.fold(pieces, values, config)
+        folded = features.fold(pieces, codes, config)
         return {
-            "totals": totals_by_reason(lines, config.segments),
+            "look": totals_by_text(lines, config.segments),
+            "totals": totals_of_sums(summed),
             "days": days,
             "features": features.customer_features(folded, shape, AS_OF),
         }
@@ -98,7 +113,7 @@ def shuffles_of_lines(plan: Any) -> list[str]:
         text = node.simpleString(100)
         if node.nodeName() == "Exchange":
             found.append(text)
-        by_customer = "HashAggregate(keys=[customer_id#" in text
+        by_customer = "HashAggregate(keys=[reason#" in text
         if by_customer and "partial_" not in text:
             return found
     raise AssertionError(f"no aggregate by customer in\n{plan.toString()}")
@@ -106,11 +121,25 @@ def shuffles_of_lines(plan: Any) -> list[str]:
 
 @pytest.mark.parametrize("key", ["customer", "CAST(customer AS BIGINT)"])
 @pytest.mark.parametrize("transactions", [False, True])
-@pytest.mark.parametrize("deduplicate", ["none", "all_columns"])
+@pytest.mark.parametrize(
+    ("deduplicate", "values"), [("none", FEW), ("none", MANY), ("all_columns", FEW)]
+)
 def test_the_fold_only_hashes(
-    spark: SparkSession, lines_on_disk: str, deduplicate: str, transactions: bool, key: str
+    spark: SparkSession,
+    lines_on_disk: str,
+    deduplicate: str,
+    values: Sequence[str],
+    transactions: bool,
+    key: str,
 ) -> None:
-    frames = fold(spark, lines_on_disk, deduplicate=deduplicate, transactions=transactions, key=key)
+    frames = fold(
+        spark,
+        lines_on_disk,
+        deduplicate=deduplicate,
+        transactions=transactions,
+        key=key,
+        values=values,
+    )
     for name, frame in frames.items():
         text = executed(frame).toString()
         assert not FORBIDDEN.search(text), f"{name}:\n{text}"
@@ -122,9 +151,7 @@ def test_the_fold_only_hashes(
 def test_raw_lines_move_once_and_once_more_to_find_copies(
     spark: SparkSession, lines_on_disk: str, deduplicate: str, shuffles: int, transactions: bool
 ) -> None:
-    frames = fold(
-        spark, lines_on_disk, deduplicate=deduplicate, transactions=transactions, key="customer"
-    )
+    frames = fold(spark, lines_on_disk, deduplicate=deduplicate, transactions=transactions)
     for name in ("days", "features"):
         plan = executed(frames[name])
         found = shuffles_of_lines(plan)

@@ -21,10 +21,9 @@ from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import Lake, open_source, read_source, trusted_session
 from clv_spark.pipelines import build_customer_days, check_source
-from clv_spark.pipelines.build_features import segment_values
 from clv_spark.schemas import CUSTOMER_DAYS, TABLES
 from clv_spark.transforms.conform import conform
-from clv_spark.transforms.customer_days import customer_days
+from tests.conforming import days_of_conformed
 
 OF_DAYS = "customer_days late_changes pipeline_runs rejected_transactions source_files"
 NAMES = ("Customer ID", "Invoice", "at", "Quantity", "Price", "Country")
@@ -152,9 +151,7 @@ def test_every_format_gives_the_same_days(spark: SparkSession, tmp_path: Path, k
     with trusted_session(spark):
         read = open_source(spark, source)
         lines = conform(read.rows, source, currency=None, segments=("country",))
-        days = customer_days(
-            lines, segment_values(lines, ("country",)), by_transaction=True, with_margin=False
-        )
+        days = days_of_conformed(lines, with_margin=False)
         found = sorted(
             (
                 r.customer_id,
