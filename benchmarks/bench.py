@@ -137,6 +137,8 @@ def run_ours(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
         "source": {"transactions": transactions},
         "currency": "EUR",
         "segments": ["country"],
+        # What the peer fits.
+        "models": {"transactions": "bg_nbd"},
         # So that the night after the first run uses its parameters.
         "fit": {"refit_every": 7},
     }
@@ -152,6 +154,8 @@ def run_ours(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
         "total": outcome["seconds"],
         "start": round(done["wall"] - outcome["seconds"], 3),
         "peak_mb": done["peak_mb"],
+        "peak_java_mb": done["peak_java_mb"],
+        "peak_python_mb": done["peak_python_mb"],
         "customers": outcome["rows"],
     }
 
@@ -183,7 +187,7 @@ def measured(command: list[Any]) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    peak: list[int] = [0]
+    peak = dict.fromkeys(("all", "java", "python"), 0)
     watcher = threading.Thread(target=watch, args=(child.pid, peak), daemon=True)
     watcher.start()
     try:
@@ -197,7 +201,14 @@ def measured(command: list[Any]) -> dict[str, Any]:
         sys.exit(
             f"{command[0]} ended with exit code {child.returncode}; its log is above.\n{stdout}"
         )
-    return {"stdout": stdout, "wall": wall, "peak_mb": round(peak[0] / 1e6)}
+    megabytes = {kind: round(most / 1e6) for kind, most in peak.items()}
+    return {
+        "stdout": stdout,
+        "wall": wall,
+        "peak_mb": megabytes["all"],
+        "peak_java_mb": megabytes["java"],
+        "peak_python_mb": megabytes["python"],
+    }
 
 
 def end(pid: int) -> None:
@@ -209,23 +220,30 @@ def end(pid: int) -> None:
                 process.kill()
 
 
-def watch(pid: int, peak: list[int]) -> None:
+def watch(pid: int, peak: dict[str, int]) -> None:
     """Keep the largest resident memory of a process and all its children until it ends."""
     try:
         root = psutil.Process(pid)
         while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
-            peak[0] = max(peak[0], sum(map(resident, [root, *root.children(recursive=True)])))
+            now = dict.fromkeys(peak, 0)
+            for process in [root, *root.children(recursive=True)]:
+                kind, held = resident(process)
+                now[kind] += held
+                now["all"] += held
+            for kind, held in now.items():
+                peak[kind] = max(peak[kind], held)
             time.sleep(SAMPLE_SECONDS)
     except psutil.NoSuchProcess:
         return
 
 
-def resident(process: psutil.Process) -> int:
-    """Return the bytes that a process holds, shared ones included; 0 when it has just ended."""
+def resident(process: psutil.Process) -> tuple[str, int]:
+    """Return the kind of a process and the bytes it holds, shared ones included; 0 once ended."""
     try:
-        return int(process.memory_info().rss)
+        kind = "java" if process.name() == "java" else "python"
+        return kind, int(process.memory_info().rss)
     except psutil.NoSuchProcess:
-        return 0
+        return "python", 0
 
 
 def say(text: str) -> None:

@@ -44,7 +44,7 @@ How to read it:
 - Both sides run in processes of their own, alternating; of several rounds each keeps its fastest.
 - The two do not do the same work. Ours checks and reconciles every line, keeps customer-days for
   the next run, writes transactional tables with history and publishes after gates; the peer keeps
-  nothing but its scores. Ours fits all countries and the global model.
+  nothing but its scores. Both fit BG/NBD and gamma-gamma by country; ours the global model too.
 - Our stages include their Delta commits. Starting and stopping Spark, or Python for the peer,
   stands apart. Our total also holds the lock, the retention and the record of the run.
 - Memory is the largest sum of resident memory over all processes of a side, sampled five times a
@@ -93,6 +93,7 @@ def page() -> str:
     """Return the page with all results that are recorded."""
     jobs = [_job(entry) for entry in _results("results.json")]
     parts = [INTRODUCTION, JOB, *jobs]
+    parts += [_skew(entry) for entry in _results("results_skew.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
     return "\n".join(parts)
@@ -125,10 +126,36 @@ def _job(entry: dict[str, Any]) -> str:
         f"### {entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers, "
         f"{entry['ids']} ids, peer with {entry['peer']}\n\n"
         f"{table(entry)}\n\n"
-        f"Our stages in seconds: {detail}. "
+        f"Our stages in seconds: {detail}.{_memory(entry['ours'])} "
         f"Input: {entry['megabytes']} MB of Parquet. Rounds: {entry['rounds']}.\n\n"
         f"{_night(entry)}"
         f"{circumstances(entry)}"
+    )
+
+
+def _skew(entry: dict[str, Any]) -> str:
+    even, skewed = entry["even"], entry["skewed"]
+    ratio = skewed["total"] / even["total"]
+    rows = "\n".join(
+        f"| {name} | {even['stages'][name]:.1f} | {skewed['stages'][name]:.1f} |"
+        for name in even["stages"]
+    )
+    return (
+        f"### Skew: {entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers\n\n"
+        "One guest id has 5% of all lines, one country 95% of the customers, and one customer buys "
+        f"on 100,000 days: {ratio:.2f} times the time of even lines.\n\n"
+        f"| stage | even, s | skewed, s |\n|---|--:|--:|\n{rows}\n"
+        f"| **total** | {even['total']:.1f} | {skewed['total']:.1f} |\n\n"
+        f"{circumstances(entry)}"
+    )
+
+
+def _memory(ours: dict[str, Any]) -> str:
+    if "peak_java_mb" not in ours:
+        return ""
+    return (
+        f" Peak memory: Java {ours['peak_java_mb']} MB, Python with its workers "
+        f"{ours['peak_python_mb']} MB."
     )
 
 

@@ -38,8 +38,8 @@ _EVERYWHERE = {
     # No limit in bytes: to keep one, Spark adds up the size of all columns before every row, a
     # quarter of what handing customers to Python costs.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
-    # What is kept on disk for a moment is read once or twice: to choose an encoding for every column
-    # costs three times as much as to write them plainly, and LZ4 keeps the disk's share small.
+    # What is kept on disk for a moment is read once or twice: to find the best encoding of every
+    # column costs three times as much as to write them plainly, and LZ4 saves half of the disk.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.rdd.compress": "true",
     # A worker that hangs is ended and its stack printed, instead of a job that never ends.

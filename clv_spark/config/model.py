@@ -213,6 +213,7 @@ class FitConfig(Section):
     max_failed_share: Share = 0.05
     cohort_start: dt.date | None = None
     refit_every: int = Field(default=1, ge=1)
+    refit_at_drift: float | None = Field(default=None, gt=0)
     max_frequency_spend_correlation: Share = 0.2
     max_exact_repeaters: int = Field(default=500_000, ge=0)
 

@@ -6,7 +6,7 @@ of x and T differ among millions of customers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clv_spark.economics import rate_per_unit
 from clv_spark.economics.interval import MANY_PURCHASES
+from clv_spark.kernels.memory import LEADING_BITS, Memory, rounded
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.models.model import PurchaseModel
 
@@ -38,13 +39,12 @@ NAMES = (
 SLOPES = 4
 # A step in the logarithm of a parameter. Not smaller: a forecast is exact to 1e-8.
 SLOPE_WIDTH = 1e-3
-# Slopes are taken at x and T with so many leading bits: they change slowly with both, and the
-# bounds of an interval move by two thousandths of their distance at most.
-LEADING_BITS = 4
 # Pairs kept per worker before it begins anew: 2 million are about 200 MB.
 MOST_PAIRS = 2_000_000
 # Bits of a key: parameters, then frequency, then age in days.
 _X_BITS, _T_BITS = 22, 20
+# Bits of a rounded number in the key of a slope.
+_SHORT_BITS = 9
 
 
 @dataclass(frozen=True)
@@ -65,52 +65,6 @@ class PurchaseParameters:
 
 
 @dataclass
-class _Memory:
-    """Rows of numbers by key, learned when first asked for."""
-
-    width: int
-    size: int = 0
-    # Keys in ascending order, and where the row of each is.
-    keys: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    places: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    rows: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begins with nothing known."""
-        self.rows = np.empty((0, self.width))
-
-    def of(self, key: Integers, learn: Callable[[Integers], Floats]) -> Floats:
-        """The numbers of these keys, a column each.
-
-        Args:
-            key: One per column, in any order and not distinct.
-            learn: Gives the columns of some positions of ``key``.
-        """
-        # Sorted, so that the search in sorted keys goes through memory in order.
-        wanted, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        place = np.searchsorted(self.keys, wanted)
-        new = np.append(self.keys, -1)[place] != wanted
-        if new.any():
-            self._add(wanted[new], learn(first[new]))
-            place = np.searchsorted(self.keys, wanted)
-        rows = self.rows.take(self.places[place].take(inverse), axis=0)
-        return np.ascontiguousarray(rows.T)
-
-    def _add(self, keys: Integers, columns: Floats) -> None:
-        end = self.size + keys.size
-        if end > self.rows.shape[0]:
-            # Twice what is needed, so that growing costs little however small the steps are.
-            rows = np.empty((2 * end, self.width))
-            rows[: self.size] = self.rows[: self.size]
-            self.rows = rows
-        self.rows[self.size : end] = columns.T
-        keys = np.concatenate([self.keys, keys])
-        places = np.concatenate([self.places, np.arange(self.size, end)])
-        order = np.argsort(keys, kind="stable")
-        self.keys, self.places, self.size = keys[order], places[order], end
-
-
-@dataclass
 class LivingForecasts:
     """A worker's memory of forecasts; results do not depend on what it holds.
 
@@ -122,8 +76,9 @@ class LivingForecasts:
     horizon_days: int
     annual_discount_rate: float
     _numbers: dict[PurchaseParameters, int] = field(default_factory=dict)
-    _forecasts: _Memory = field(init=False)
-    _slopes: _Memory = field(init=False)
+    _forecasts: Memory = field(init=False)
+    _slopes: Memory = field(init=False)
+    _alive_slopes: Memory = field(init=False)
 
     def __post_init__(self) -> None:
         """Begins with nothing known."""
@@ -151,8 +106,7 @@ class LivingForecasts:
         """
         if self._forecasts.size > MOST_PAIRS:
             self._forget()
-        numbers = [self._numbers.setdefault(one, len(self._numbers)) for one in sets]
-        number = np.array(numbers, dtype=np.int64)[codes]
+        number = self._number(sets)[codes]
 
         def learn(new: Integers) -> Floats:
             return self._learn(number[new], sets, codes[new], x[new], T[new])
@@ -161,9 +115,63 @@ class LivingForecasts:
         names = (*NAMES, *(f"slope_{number}" for number in range(SLOPES)))
         return dict(zip(names, values, strict=True))
 
+    def alive_slopes(
+        self,
+        sets: Sequence[PurchaseParameters],
+        codes: Integers,
+        x: Integers,
+        T: Integers,
+        gap: Integers,
+    ) -> list[Floats]:
+        """Derivatives of the logarithm of P(alive) by the logarithms of the parameters.
+
+        Args:
+            sets: Parameters of one model.
+            codes: Position of each customer's parameters in ``sets``.
+            x: Repeat purchases.
+            T: Age in days.
+            gap: Days since the last purchase.
+        """
+        if self._alive_slopes.size > MOST_PAIRS:
+            self._forget()
+        x, T, gap = rounded(x), rounded(T), np.minimum(rounded(gap), rounded(T))
+        key = self._number(sets)[codes]
+        for values in (x, T, gap):
+            key = (key << _SHORT_BITS) | _short(values)
+
+        def learn(new: Integers) -> Floats:
+            return self._alive_slopes_of(sets, codes[new], x[new], T[new], gap[new])
+
+        return list(self._alive_slopes.of(key, learn))
+
+    def _alive_slopes_of(
+        self,
+        sets: Sequence[PurchaseParameters],
+        codes: Integers,
+        x: Integers,
+        T: Integers,
+        gap: Integers,
+    ) -> Floats:
+        model, unit = PURCHASE_MODELS[sets[0].model], sets[0].unit_days
+        params = parameters_of(sets, codes, model)
+        pattern = (x.astype(np.float64), (T - gap) / unit, T / unit)
+        here = model.probability_alive(params, *pattern)
+        slopes = np.zeros((SLOPES, x.size))
+        for letter, name in enumerate(model.MODEL.parameters):
+            moved = {**params, name: params[name] * np.exp(SLOPE_WIDTH)}
+            up = model.probability_alive(moved, *pattern)
+            slopes[letter] = log_slope(up, here, SLOPE_WIDTH)
+        return slopes
+
+    def _number(self, sets: Sequence[PurchaseParameters]) -> Integers:
+        """The number of each of some parameters."""
+        numbers = [self._numbers.setdefault(one, len(self._numbers)) for one in sets]
+        return np.array(numbers, dtype=np.int64)
+
     def _forget(self) -> None:
         self._numbers.clear()
-        self._forecasts, self._slopes = _Memory(len(NAMES) + SLOPES), _Memory(SLOPES)
+        self._forecasts, self._slopes = Memory(len(NAMES) + SLOPES), Memory(SLOPES)
+        self._alive_slopes = Memory(SLOPES)
 
     def _learn(
         self,
@@ -247,19 +255,6 @@ def worker_forecasts(horizon_days: int, annual_discount_rate: float) -> LivingFo
     return LivingForecasts(horizon_days, annual_discount_rate)
 
 
-def rounded(values: Integers) -> Integers:
-    """Numbers to their leading bits, off by a sixteenth at most, so that few are left.
-
-    Example:
-        >>> rounded(np.array([0, 7, 300, 1095])).tolist()
-        [0, 7, 288, 1152]
-    """
-    lost = np.maximum(np.frexp(values.astype(np.float64))[1] - LEADING_BITS, 0)
-    half = (1 << lost) >> 1
-    found: Integers = (values + half) >> lost << lost
-    return found
-
-
 def _stays(
     model: PurchaseModel, params: Mapping[str, Floats], x: Floats, T: Floats, t: float
 ) -> Floats:
@@ -274,6 +269,18 @@ def _stays(
 def _key(number: Integers, x: Integers, T: Integers) -> Integers:
     key: Integers = (number << (_X_BITS + _T_BITS)) | (x << _T_BITS) | T
     return key
+
+
+def _short(values: Integers) -> Integers:
+    """A small number for each number of few leading bits.
+
+    Example:
+        >>> _short(np.array([0, 7, 15, 16, 288, 1152, 4_194_304])).tolist()
+        [0, 7, 15, 24, 89, 121, 312]
+    """
+    lost = np.maximum(np.frexp(values.astype(np.float64))[1] - LEADING_BITS, 0)
+    found: Integers = (lost << LEADING_BITS) | (values >> lost)
+    return found
 
 
 def parameters_of(

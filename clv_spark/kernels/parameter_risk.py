@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_spark.kernels.living_forecasts import SLOPE_WIDTH, SLOPES, log_slope
+from clv_spark.kernels.living_forecasts import SLOPE_WIDTH, SLOPES, LivingForecasts, log_slope
 from clv_spark.kernels.segment_table import SPEND_LETTERS, Covariances, ModelRows, SegmentTable
-from clv_spark.models import PURCHASE_MODELS, gamma_gamma
+from clv_spark.models import gamma_gamma
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 # A slope tells nothing of values a factor of e and more away. With more than this an interval would
 # even become narrower at its upper end, and at last have none.
@@ -23,8 +24,8 @@ SLOPE_NAMES = tuple(f"slope_{number}" for number in range(SLOPES))
 def add_alive_slopes(
     living: Mapping[str, Floats],
     part: ModelRows,
-    params: Mapping[str, Floats],
-    pattern: tuple[Floats, Floats, Floats],
+    pattern: tuple[Integers, Integers, Integers],
+    forecasts: LivingForecasts,
 ) -> None:
     """Adds to the slopes of the living what P(alive) brings, where the parameters are uncertain.
 
@@ -32,21 +33,17 @@ def add_alive_slopes(
         living: Whole columns with slope_0 to slope_3: derivatives of the logarithm of the expected
             value by the logarithms of the parameters; changed in place.
         part: The rows of one model.
-        params: Their parameters.
-        pattern: Their x, t_x and T in time units.
+        pattern: Their frequency, recency and T in days.
+        forecasts: The worker's memory.
     """
     uncertain = np.array([one.uncertain for one in part.sets])[part.codes]
     rows = np.flatnonzero(uncertain)
     if not rows.size:
         return
-    model = PURCHASE_MODELS[part.model]
-    few = {name: values[rows] for name, values in params.items()}
-    x, t_x, T = (column[rows] for column in pattern)
-    here = model.probability_alive(few, x, t_x, T)
-    for number, name in enumerate(model.MODEL.parameters):
-        moved = {**few, name: few[name] * np.exp(SLOPE_WIDTH)}
-        up = model.probability_alive(moved, x, t_x, T)
-        living[f"slope_{number}"][part.rows[rows]] += log_slope(up, here, SLOPE_WIDTH)
+    x, recency, T = (column[rows] for column in pattern)
+    slopes = forecasts.alive_slopes(part.sets, part.codes[rows], x, T, T - recency)
+    for name, slope in zip(SLOPE_NAMES, slopes, strict=True):
+        living[name][part.rows[rows]] += slope
 
 
 def relative_variance(

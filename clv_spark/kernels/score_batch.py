@@ -188,10 +188,11 @@ def _purchases(
         x, t_x, T = (numbers[name][rows] for name in ("frequency", "recency", "T"))
         params = parameters_of(part.sets, part.codes, model)
         alive[rows] = model.probability_alive(params, x, t_x / unit, T / unit)
-        found = forecasts.of(part.sets, part.codes, x.astype(np.int64), T.astype(np.int64))
+        frequency, recency, age = (values.astype(np.int64) for values in (x, t_x, T))
+        found = forecasts.of(part.sets, part.codes, frequency, age)
         for name, values in found.items():
             living[name][rows] = values
-        add_alive_slopes(living, part, params, (x, t_x / unit, T / unit))
+        add_alive_slopes(living, part, (frequency, recency, age), forecasts)
     scores = {
         "p_alive": alive,
         "p_active_365d": alive * (1 - living["none_365"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from clv_spark import __version__
 from clv_spark.config import Config
 from clv_spark.errors import FitError, InputError
 from clv_spark.kernels.choose import USABLE, Row, choose_models
+from clv_spark.kernels.drift import stability_index
 from clv_spark.kernels.segment_parameters import MARGIN_RATE, RETURN_RATE
 from clv_spark.kernels.segment_tree import Segment, segment_tree
 from clv_spark.kernels.segments import failed_share, take_parents
@@ -25,12 +27,18 @@ from clv_spark.pipelines.fit_levels import empty_row, fit_levels, place
 from clv_spark.pipelines.run_context import SECTIONS, Run, cached, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.patterns import (
+    customers_by_class,
     entering_fit,
     purchase_patterns,
     segment_totals,
     spend_patterns,
 )
 from clv_spark.transforms.segments import GLOBAL, level_columns, with_segments
+
+log = logging.getLogger(__name__)
+
+# Among the figures of a fit's commit.
+_CLASSES = "customers_by_class"
 
 
 def fit_models(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -76,8 +84,23 @@ def _young_fit(run: Run) -> Commit | None:
         due = fit_date > run.date or (run.date - fit_date).days >= limit
         comparable = (commit.config_hash, commit.package_version) == (settings, __version__)
         if not due and comparable and not run.lake.is_empty(MODEL_PARAMETERS, fit_date):
-            return commit
+            return None if _has_drifted(run, commit) else commit
     return None
+
+
+def _has_drifted(run: Run, fit: Commit) -> bool:
+    """Whether the customers have moved too far since a fit for its parameters to be used again."""
+    limit = run.config.fit.refit_at_drift
+    if limit is None:
+        return False
+    drift = stability_index(fit.figures[_CLASSES], _customers_by_class(run))
+    log.info("customers have drifted by %.3f since the fit of %s", drift, fit.slice)
+    return drift > limit
+
+
+def _customers_by_class(run: Run) -> dict[str, int]:
+    rows = customers_by_class(run.lake.read(CUSTOMER_FEATURES, run.date)).collect()
+    return {row["class"]: row["customers"] for row in sorted(rows)}
 
 
 def features_commit(run: Run) -> Commit:
@@ -116,7 +139,9 @@ def _write(run: Run, last: Mapping[str, str], commit: Commit) -> Commit:
     schema = ", ".join(MODEL_PARAMETERS.ddl(column) for column in MODEL_PARAMETERS.columns)
     table = [_table_row(run, row, choice) for row in rows]
     frame = run.spark.createDataFrame(table, schema)
-    figures = {"message": _in_words(rows, used, tree)}
+    figures: dict[str, Any] = {"message": _in_words(rows, used, tree)}
+    if run.config.fit.refit_at_drift is not None:
+        figures[_CLASSES] = _customers_by_class(run)
     return run.lake.replace(
         MODEL_PARAMETERS, frame.coalesce(1), replace(commit, figures=figures), run.date
     )

@@ -79,12 +79,12 @@ class KnownFiles:
         """What some of the files held."""
         return file_days(self._files.where(F.col("path").isin(list(paths)))) if paths else {}
 
-    def holding(self, days: Days) -> set[str]:
-        """The files with lines of one of the days."""
+    def holding(self, days: Days) -> dict[str, int]:
+        """The files with lines of one of the days, each with the number of all its days."""
         dates = F.array(*(F.lit(day) for day in sorted(days.dates))).cast("array<date>")
         undated = F.lit(days.undated) & (F.col("undated_line_count") > 0)
         wanted = self._files.where(F.arrays_overlap("event_dates", dates) | undated)
-        return {row[0] for row in wanted.select("path").collect()}
+        return dict(wanted.select("path", F.size("event_dates")).collect())
 
     def cut_off(self) -> dict[str, FileDays]:
         """Files of a read that was cut off: their days may have been replaced in part."""

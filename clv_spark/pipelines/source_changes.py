@@ -185,12 +185,13 @@ def _changes_only(
     read_id = int(last.figures["read_id"]) + 1
     rows = [_row(read_id, path, now, survey) for path in sorted(survey)]
     rows += [_row(read_id, path, now, absent) for path in sorted(absent)]
-    paths = known.holding(again) - changed - gone
-    paths |= {path for path, days in survey.items() if again.meet(days)}
+    held_days = {path: len(days.dates) for path, days in survey.items() if again.meet(days)}
+    unchanged = known.holding(again).items()
+    held_days |= {path: n for path, n in unchanged if path not in changed and path not in gone}
     late = dates - again.dates
-    _say(again, late, survey)
+    _say(again, late, held_days)
     return Reading(
-        source.of_files(paths),
+        source.of_files(held_days),
         read_id,
         last.figures["base"],
         again,
@@ -265,7 +266,7 @@ def _row(
     return (read_id, path, path in now, size, modified, *counts, sorted(days.dates))
 
 
-def _say(again: Days, late: Iterable[dt.date], survey: Mapping[str, FileDays]) -> None:
+def _say(again: Days, late: Iterable[dt.date], held_days: Mapping[str, int]) -> None:
     log.info("%d changed days are derived again", len(again.dates))
     late = sorted(late)
     if late:
@@ -275,11 +276,11 @@ def _say(again: Days, late: Iterable[dt.date], survey: Mapping[str, FileDays]) -
             len(late),
             late[0],
         )
-    wide = sum(len(days.dates) > _MANY_DAYS for days in survey.values())
+    wide = sum(days > _MANY_DAYS for days in held_days.values())
     if wide:
         log.warning(
-            "%d new or changed files hold more than %d days each and are read whole; a source "
-            "that is split by date costs only its new days",
+            "%d files are read whole, though they hold more than %d days each; a source that is "
+            "split by date costs only its changed days",
             wide,
             _MANY_DAYS,
         )

@@ -30,6 +30,22 @@ def entering_fit(features: DataFrame, cohort_start: dt.date | None) -> DataFrame
     return features.where(F.col("first_purchase_date") >= F.lit(cohort_start))
 
 
+def customers_by_class(features: DataFrame) -> DataFrame:
+    """Customers by how often they came back and how long they have been away: class, customers.
+
+    The classes end at 0, 1, 2, 4, 8 and 16 repeat purchase days, and at 30, 90, 180 and 365 days.
+    """
+    often = _position(F.col("frequency"), (0, 1, 2, 4, 8, 16))
+    away = _position(F.col("days_since_last_purchase"), (30, 90, 180, 365))
+    name = F.concat_ws("/", often, away).alias("class")
+    return features.groupBy(name).agg(F.count(F.lit(1)).alias("customers"))
+
+
+def _position(number: Column, ends: Sequence[int]) -> Column:
+    """How many of the ends a number lies beyond."""
+    return reduce(lambda total, end: total + (number > end).cast("int"), ends, F.lit(0))
+
+
 def segment_totals(named: DataFrame, levels: Sequence[str], basis: Basis) -> DataFrame:
     """Per leaf segment: its names by level, customers, who enters the spend fit, money in cents."""
     spends = _spent(basis) > 0

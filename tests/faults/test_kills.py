@@ -39,6 +39,7 @@ POINTS = (
     *(f"{stage}:{end}" for stage in STAGES for end in ("start", "committed")),
     "customer_days:read",
     "customer_features:read",
+    "customer_features:features_written",
     "model_parameters:fitted",
     "clv_scores:scored",
     "clv_scores:scores_written",
@@ -97,10 +98,11 @@ def test_killed_between_the_two_tables_of_the_first_stage(
 def test_the_lock_lets_one_work_and_dies_with_its_holder(
     spark: SparkSession, finished: Finished, tmp_path: Path
 ) -> None:
-    """The holder stands between clv_scores and clv_scores_latest, and is killed there."""
+    """The holder stands between the two tables of the features, and is killed there."""
     lake, marker = tmp_path / "lake", tmp_path / "there"
     conf = write_conf(tmp_path, finished.source, lake, compiled=False)
-    holder = child(conf, "clv_scores_latest:start", marker, log=tmp_path / "log")
+    point = "customer_features:features_written"
+    holder = child(conf, point, marker, log=tmp_path / "log")
     try:
         deadline = time.monotonic() + 200
         while not marker.exists():
@@ -112,7 +114,7 @@ def test_the_lock_lets_one_work_and_dies_with_its_holder(
         last = outcome(second)
         assert (last["job"], last["status"], last["exit_code"]) == ("run", "failed", 21)
         assert holder.poll() is None
-        assert not (lake / "clv_scores_latest").exists()
+        assert not (lake / "clv_scores").exists()
         assert not (lake / "pipeline_runs").exists()
     finally:
         ended(holder)

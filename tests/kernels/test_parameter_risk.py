@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from clv_spark.economics import rate_per_unit
-from clv_spark.kernels.living_forecasts import LivingForecasts, parameters_of
+from clv_spark.kernels.living_forecasts import LivingForecasts
 from clv_spark.kernels.parameter_risk import add_alive_slopes, relative_variance
 from clv_spark.kernels.segment_table import SegmentTable
 from clv_spark.models import PURCHASE_MODELS, gamma_gamma
@@ -22,9 +22,9 @@ from tests.kernels.worlds import (
 )
 
 HORIZON, RATE = 730, 0.1
-# Numbers with few leading bits, which are not rounded.
+# Numbers with few leading bits, which are not rounded; nor is the time since the last purchase.
 X = np.array([0, 0, 0, 1, 1, 2, 3, 5, 5, 12, 12, 40])
-T_X = np.array([0, 0, 0, 10, 300, 40, 208, 100, 440, 100, 800, 200])
+T_X = np.array([0, 0, 0, 16, 300, 32, 208, 96, 440, 128, 800, 200])
 T = np.array([4, 64, 896, 224, 320, 320, 224, 448, 448, 896, 896, 224])
 MEAN = np.where(X > 0, np.random.default_rng(1).gamma(2, 20, X.size), 0.0)
 
@@ -36,12 +36,10 @@ def variances(entries, names, pattern=(X, T_X, T)):
     memory = LivingForecasts(HORIZON, RATE)
     living = {}
     for part in table.by_model():
-        rows, unit = part.rows, part.unit_days
-        in_units = (x[rows].astype(np.float64), t_x[rows] / unit, age[rows] / unit)
+        rows = part.rows
         for name, values in memory.of(part.sets, part.codes, x[rows], age[rows]).items():
             living.setdefault(name, np.full(X.size, np.nan))[rows] = values
-        params = parameters_of(part.sets, part.codes, PURCHASE_MODELS[part.model])
-        add_alive_slopes(living, part, params, in_units)
+        add_alive_slopes(living, part, (x[rows], t_x[rows], age[rows]), memory)
     return relative_variance(table, living, table.spend(), x.astype(np.float64), MEAN)
 
 

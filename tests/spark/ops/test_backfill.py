@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from clv_spark.config import Config
 from clv_spark.errors import ConfigError
 from clv_spark.lake import Lake
 from clv_spark.lake.upkeep import scattered_files
-from clv_spark.schemas import PIPELINE_RUNS
+from clv_spark.pipelines.fit_models import _has_drifted, fit_stage
+from clv_spark.pipelines.run_context import open_run
+from clv_spark.schemas import MODEL_PARAMETERS, PIPELINE_RUNS
 from tests.operations import AS_OF, Finished, contents, copied, read_table, runs, sections
 
 FIRST, LAST = AS_OF + dt.timedelta(days=1), AS_OF + dt.timedelta(days=2)
@@ -26,7 +29,7 @@ def backfilled(
     spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory
 ) -> Backfilled:
     lake = copied(finished.lake, tmp_path_factory.mktemp("backfilled") / "lake")
-    fit = {"refit_every": 7, "min_customers": 100, "min_repeaters": 20}
+    fit = {"refit_every": 7, "refit_at_drift": 0.1, "min_customers": 100, "min_repeaters": 20}
     values = {**sections(finished.source, fit=fit), "lake": {"path": str(lake)}}
     config = Config.model_validate({**values, "retention": {"slice_days": 1}})
     return lake, config, pipelines.backfill(spark, config, FIRST, LAST)
@@ -56,6 +59,20 @@ def test_young_parameters_are_used_again_and_the_scores_say_so(backfilled: Backf
         if row["stage"] == "model_parameters" and row["as_of_date"] == LAST
     )
     assert message == f"parameters of {FIRST} are used again: fit.refit_every is 7"
+
+
+def test_parameters_of_other_customers_are_not_used_again(
+    spark: SparkSession, backfilled: Backfilled
+) -> None:
+    _, config, _ = backfilled
+    with open_run(spark, config, "fit-models", LAST) as run:
+        fit = run.lake.last_commit(MODEL_PARAMETERS, FIRST)
+        assert fit is not None
+        assert sum(fit.figures["customers_by_class"].values()) > 1000
+        assert fit_stage(run) == fit
+        # As if all had bought once and yesterday.
+        others = {**fit.figures, "customers_by_class": {"0/0": 1000}}
+        assert _has_drifted(run, replace(fit, figures=others))
 
 
 def test_features_start_from_the_slice_before(backfilled: Backfilled) -> None:
