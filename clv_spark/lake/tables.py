@@ -15,6 +15,7 @@ from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import Commit
 from clv_spark.lake.commit_log import CommitLog
+from clv_spark.lake.ddl import create_table, pairs, table_properties, text
 from clv_spark.lake.leftover import remove_leftover
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
 from clv_spark.lake.spark_errors import SPARK_ERRORS
@@ -217,7 +218,7 @@ class Lake:
         self.may_write()
         self.spark.conf.set(_USER_METADATA, commit.to_json())
         try:
-            pair = _pairs({"clv_spark.lastRun": commit.run_id})
+            pair = pairs({"clv_spark.lastRun": commit.run_id})
             self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pair})")
         finally:
             self.spark.conf.unset(_USER_METADATA)
@@ -294,29 +295,7 @@ class Lake:
             ensure_schema(self.spark, self.config)
         else:
             remove_leftover(self.spark, self.path(spec))
-        columns = ", ".join(f"{spec.ddl(c)} COMMENT {_text(c.comment)}" for c in spec.columns)
-        partitions = ", ".join(quoted(name) for name in spec.partition_by)
-        # In SQL, as Delta's own builder takes no name with a catalog.
-        self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self.identifier(spec)} ({columns}) USING delta "
-            + (f"PARTITIONED BY ({partitions}) " if partitions else "")
-            + f"COMMENT {_text(spec.comment)} TBLPROPERTIES ({_pairs(self._properties(spec))})"
-        )
-
-    def _properties(self, spec: TableSpec) -> dict[str, str]:
-        keep = self.config.retention
-        history = f"interval {keep.history_days} days"
-        return {
-            "delta.enableDeletionVectors": "false",
-            "delta.checkpointPolicy": "classic",
-            "delta.logRetentionDuration": history,
-            "delta.setTransactionRetentionDuration": history,
-            "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
-            "clv_spark.schemaVersion": str(spec.version),
-            # As properties of the new table, not by ALTER TABLE: one commit, so that a process
-            # killed on the way can't leave a table without its checks.
-            **{f"delta.constraints.{name}": check for name, check in spec.checks.items()},
-        }
+        self.spark.sql(create_table(self.identifier(spec), spec, self.config.retention))
 
     def _check_version(self, spec: TableSpec, have: dict[str, str]) -> None:
         found = have.get("clv_spark.schemaVersion", "none")
@@ -327,7 +306,7 @@ class Lake:
             )
 
     def _set_properties(self, spec: TableSpec, have: dict[str, str]) -> None:
-        wanted = self._properties(spec)
+        wanted = table_properties(spec, self.config.retention)
         changed = {
             key: value
             for key, value in wanted.items()
@@ -335,7 +314,7 @@ class Lake:
         }
         if changed:
             self.spark.sql(
-                f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({_pairs(changed)})"
+                f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pairs(changed)})"
             )
 
     def _add_missing_columns(self, spec: TableSpec) -> None:
@@ -345,7 +324,7 @@ class Lake:
             if column.name not in have:
                 self.spark.sql(
                     f"ALTER TABLE {self.identifier(spec)} ADD COLUMNS "
-                    f"({quoted(column.name)} {column.type} COMMENT {_text(column.comment)})"
+                    f"({quoted(column.name)} {column.type} COMMENT {text(column.comment)})"
                 )
             elif have[column.name] != column.type.replace(" ", ""):
                 raise InputError(
@@ -368,15 +347,6 @@ def _committed(spec: TableSpec, commit: Commit, log: Iterable[dict[str, Any]]) -
         f"{spec.name}: the commit of this run is not in the table's log; another writer took "
         "its place. Run this again"
     )
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _pairs(properties: dict[str, str]) -> str:
-    return ", ".join(f"{_text(key)} = {_text(value)}" for key, value in properties.items())
 
 
 def _violation(spec: TableSpec, text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import importlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,29 @@ from tests.operations import read_table, rows_of
 
 OF_DAYS = ("customer_days", "rejected_transactions")
 OF_DATE = ("customer_features", "refund_only_customers")
+
+
+# Each stage has imported the function by its name, and the package has functions of these names.
+STAGES = [
+    importlib.import_module(f"clv_spark.pipelines.{name}")
+    for name in ("build_customer_days", "build_features", "run_context")
+]
+
+
+@contextlib.contextmanager
+def cut_off_at(point: str) -> Iterator[list[str]]:
+    """A run within ends at a named point, if it comes there; the points it came to."""
+    points: list[str] = []
+
+    def stop(reached: str) -> None:
+        points.append(reached)
+        if reached == point:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        for module in STAGES:
+            patch.setattr(module, "reached", stop)
+        yield points
 
 
 @dataclass
@@ -46,11 +71,12 @@ class Follower:
             }
         )
 
-    def night(self, number: int) -> dt.date:
-        """The source changes, and the lake follows."""
+    def night(self, number: int, point: str | None = None) -> dt.date:
+        """The source changes, and the lake follows, up to a point where the run is cut off."""
         day = FIRST + dt.timedelta(days=number)
         self.source.night(day)
-        self.build(self.config(), day)
+        with cut_off_at(point or "never"):
+            self.build(self.config(), day)
         return day
 
     def days(self, **gates: Any) -> None:
