@@ -13,7 +13,8 @@ from clv_spark.lake import open_source, trusted_session
 from clv_spark.pipelines.build_customer_days import transactions_of
 from clv_spark.pipelines.line_totals import figures_of, read_totals
 from clv_spark.transforms import conform as reasons
-from clv_spark.transforms.conform import MAPPED, conform, map_columns
+from clv_spark.transforms.conform import conform, map_columns
+from clv_spark.transforms.mapping import MAPPED
 
 _SAMPLE = 10
 _ADVICE = {
