@@ -10,12 +10,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config, TransactionsSource
-from clv_spark.errors import ConfigError, GateError, InputError
+from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import Commit, Source, open_source
 from clv_spark.pipelines.line_totals import (
-    Totals,
+    check_rejected,
     check_usable,
     figures_of,
+    gate_rejected,
     read_totals,
     reconcile,
 )
@@ -23,7 +24,7 @@ from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shap
 from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
 from clv_spark.transforms.conform import conform
-from clv_spark.transforms.customer_days import customer_days, rejected_transactions
+from clv_spark.transforms.customer_days import customer_days, rejected_transactions, totals_of_days
 
 
 def build_customer_days(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -93,14 +94,14 @@ def _write(
 def _write_lines(
     run: Run, config: TransactionsSource, lines: DataFrame, reading: Reading, commit: Commit
 ) -> Commit:
-    read, segment_values = read_totals(lines, run.config.segments)
+    read, segment_values = read_totals(lines, run.config.segments, config)
     if reading.days is None:
-        check_usable(read)
+        check_usable(read, config)
         if run.as_of is not None:
             require_data(read[None]["first_date"], read[None]["last_date"], run.as_of)
     run.input_accepted = True
-    _gate_rejected(run, read)
-    spec = CUSTOMER_DAYS.of(shape_of(lines, run.config))
+    gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config)
+    spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.segments))
     days = customer_days(
         lines,
         segment_values,
@@ -109,7 +110,7 @@ def _write_lines(
     )
     with cached(days) as kept:
         reached("customer_days:read")
-        reconcile(read, kept)
+        reconcile(read, totals_of_days(kept), CUSTOMER_DAYS.name)
         commit = replace(commit, figures=commit.figures | figures_of(read))
         # Whatever the table refuses shows before the first of the three is replaced.
         run.lake.ensure(spec)
@@ -128,7 +129,7 @@ def _replace_rejected(run: Run, lines: DataFrame, reading: Reading, commit: Comm
     # Without a refused line the source need not be read for them.
     refused = refused if expected else refused.limit(0)
     written = run.lake.replace(REJECTED_TRANSACTIONS, refused, commit, where=reading.condition())
-    _check_rejected(expected, written)
+    check_rejected(expected, written)
 
 
 def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
@@ -141,25 +142,4 @@ def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
         raise InputError(
             f"customer_days holds no day up to {as_of}; it runs from {first} to {last}. "
             "Give an --as-of date within the data"
-        )
-
-
-def _check_rejected(counted: int, written: Commit) -> None:
-    found = written.rows_written or 0
-    if counted != found:
-        raise GateError(
-            f"rejected_transactions does not reconcile: {found} lines were written, {counted} were "
-            "read as refused. Did the source change during the run? customer_days is as it was; "
-            "run again on a source that stands still"
-        )
-
-
-def _gate_rejected(run: Run, read: Totals) -> None:
-    figures = figures_of(read)
-    share = figures["rows_rejected"] / max(1, figures["rows_read"])
-    limit = run.config.gates.max_rejected_share
-    if share > limit:
-        raise GateError(
-            f"{share:.1%} of the lines are refused, gates.max_rejected_share allows {limit:.1%}: "
-            f"{figures['rejected_by_reason']}. Nothing was published; run check-source"
         )

@@ -7,9 +7,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from clv_spark.config import SourceSection
 from clv_spark.errors import GateError, InputError
-from clv_spark.lake import SPARK_ERRORS, condition
-from clv_spark.transforms.customer_days import totals_by_reason, totals_of_days
+from clv_spark.lake import SPARK_ERRORS, Commit, condition
+from clv_spark.transforms.customer_days import totals_by_reason
 
 # Beyond this a segment key is a mistake, such as a customer id mapped as country.
 MOST_SEGMENTS = 100_000
@@ -17,7 +18,9 @@ MOST_SEGMENTS = 100_000
 Totals = dict[str | None, dict[str, Any]]
 
 
-def read_totals(lines: DataFrame, segments: tuple[str, ...]) -> tuple[Totals, dict[str, list[str]]]:
+def read_totals(
+    lines: DataFrame, segments: tuple[str, ...], source: SourceSection
+) -> tuple[Totals, dict[str, list[str]]]:
     """Lines, cents and dates by reason (None = used), and the values of each segment key.
 
     Raises:
@@ -28,7 +31,7 @@ def read_totals(lines: DataFrame, segments: tuple[str, ...]) -> tuple[Totals, di
         rows = totals_by_reason(lines, segments).limit(MOST_SEGMENTS + 1).collect()
     except SPARK_ERRORS as error:
         raise InputError(
-            f"source.transactions: reading the lines failed ({condition(error)}). "
+            f"{source.key}: reading the lines failed ({condition(error)}). "
             "Run check-source, and mend the file or the mapped expression it names"
         ) from error
     if len(rows) > MOST_SEGMENTS:
@@ -56,7 +59,7 @@ def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_usable(read: Totals) -> None:
+def check_usable(read: Totals, source: SourceSection) -> None:
     """Stop before anything is written when the source is empty or nothing of it can be used.
 
     Raises:
@@ -64,13 +67,13 @@ def check_usable(read: Totals) -> None:
     """
     if not read:
         raise InputError(
-            "source.transactions: the source has no line. Check that the path or table holds the "
+            f"{source.key}: the source has no line. Check that the path or table holds the "
             "data; every table is left as it was"
         )
     if None not in read:
         refused = {str(reason): totals["line_count"] for reason, totals in sorted(read.items())}
         raise InputError(
-            f"source.transactions: none of the lines can be used; refused by reason: {refused}. "
+            f"{source.key}: none of the lines can be used; refused by reason: {refused}. "
             "Run check-source to see how the columns are mapped"
         )
 
@@ -90,8 +93,8 @@ def figures_of(read: Totals) -> dict[str, Any]:
     }
 
 
-def reconcile(read: Totals, days: DataFrame) -> None:
-    """Hold what went into customer_days against what was read as usable, lines and cents.
+def reconcile(read: Totals, totals: DataFrame, table: str) -> None:
+    """Hold what went into a table against what was read as usable, lines and cents.
 
     The two come from separate passes over the source, so a source that changes under the run, or
     a line lost or doubled on the way, shows here.
@@ -99,16 +102,45 @@ def reconcile(read: Totals, days: DataFrame) -> None:
     Raises:
         GateError: they differ.
     """
-    (written,) = totals_of_days(days).collect()
+    (written,) = totals.collect()
     used = read.get(None, {"line_count": 0, "cents": 0})
     for what in ("line_count", "cents"):
         expected, found = int(used[what]), int(written[what] or 0)
         if expected != found:
             raise GateError(
-                f"customer_days does not reconcile: {found} {what} were summed up, {expected} were "
+                f"{table} does not reconcile: {found} {what} were summed up, {expected} were "
                 "read as usable. Did the source change during the run? Nothing was published; run "
                 "again on a source that stands still"
             )
+
+
+def gate_rejected(figures: dict[str, Any], limit: float, source: SourceSection) -> None:
+    """Stop when too large a share of the rows is refused.
+
+    Raises:
+        GateError: more than ``gates.max_rejected_share``.
+    """
+    share = figures["rows_rejected"] / max(1, figures["rows_read"])
+    if share > limit:
+        raise GateError(
+            f"{source.key}: {share:.1%} of the lines are refused, gates.max_rejected_share allows "
+            f"{limit:.1%}: {figures['rejected_by_reason']}. Nothing was published; run check-source"
+        )
+
+
+def check_rejected(counted: int, written: Commit) -> None:
+    """Hold the refused rows that were written against those that were read as refused.
+
+    Raises:
+        GateError: they differ.
+    """
+    found = written.rows_written or 0
+    if counted != found:
+        raise GateError(
+            f"rejected rows do not reconcile: {found} were written, {counted} were read as "
+            "refused. Did the source change during the run? The rows that are used are as they "
+            "were; run again on a source that stands still"
+        )
 
 
 def _sum(totals: dict[Any, dict[str, Any]], what: str) -> int:

@@ -67,16 +67,26 @@ def conform_contracts(
     Raises:
         InputError: a mapped expression has a type that can't carry its meaning.
     """
+    return (
+        source.transform(map_contracts, config)
+        .transform(_give_meaning, config, currency, segments)
+        .transform(_refuse_overlaps, segments)
+        .drop(_ORDER, _APART)
+    )
+
+
+def map_contracts(source: DataFrame, config: ContractsSource) -> DataFrame:
+    """Adds one column per mapped name and per reject rule.
+
+    Raises:
+        InputError: an expression does not fit the source, or a date is of another type.
+    """
     dates = ("start_date", "end_date") if config.shape == "rows" else ()
     others = [name for name in config.columns if name not in dates]
     mapped = source.transform(widen_integers).transform(map_expressions, config, others)
     for name in dates:
         mapped = _with_date(mapped, config, name)
-    return (
-        mapped.transform(_give_meaning, config, currency, segments)
-        .transform(_refuse_overlaps, segments)
-        .drop(_ORDER, _APART)
-    )
+    return mapped
 
 
 def _with_date(mapped: DataFrame, config: ContractsSource, name: str) -> DataFrame:
@@ -188,5 +198,7 @@ def _refuse_overlaps(rows: DataFrame, segments: tuple[str, ...]) -> DataFrame:
     before = F.max(end).over(beside.rowsBetween(Window.unboundedPreceding, -1))
     content = F.struct(start, end, *facts)
     is_copy = F.lag(content).over(beside).eqNullSafe(content)
-    found = F.when(is_copy, "duplicate").when(start < before, "overlap")
+    # Of rows that hold on no day, as they end where they begin, there can be but one as well.
+    same_span = (F.lag(start).over(beside) == start) & (F.lag(end).over(beside) == end)
+    found = F.when(is_copy, "duplicate").when((start < before) | same_span, "overlap")
     return rows.withColumn("reason", F.coalesce("reason", found))

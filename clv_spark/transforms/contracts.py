@@ -31,8 +31,9 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
     earlier, later = F.lag("end_date").over(rows), F.lead("start_date").over(rows)
     goes_on = F.col("start_date") <= F.date_add(earlier, 1)
     same_period = F.col("period") == F.lag("period").over(rows)
+    position = F.row_number().over(rows)
     begins = (
-        F.when(F.row_number().over(rows) == 1, "new")
+        F.when(position == 1, "new")
         .when(~goes_on, "reactivated")
         .when(~same_period, "changed")
         .otherwise("continued")
@@ -40,6 +41,7 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
     is_followed = F.coalesce(later <= F.date_add("end_date", 1), F.lit(False))
     ordered = used.select(
         "*",
+        position.alias("position"),
         begins.alias("begins"),
         is_followed.alias("is_followed"),
         # Without the day between: a row holds until the next one begins.
@@ -52,6 +54,7 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
     return numbered.select(
         "customer_id",
         "contract_id",
+        "position",
         "life",
         *shape.segment_keys,
         F.min("start_date").over(life).alias("life_start_date"),
