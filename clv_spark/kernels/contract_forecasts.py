@@ -29,6 +29,8 @@ PERIODS = (30, 90, 365)
 DRAWS = 64
 # Chances that a bound leaves below and above.
 LOW, HIGH = 0.1, 0.9
+# Equally likely values that stand for a contract's distribution in a sum.
+VINTILES = 20
 # Older contracts are taken as this old: beyond it hardly any risk is left to be learned.
 LONGEST = 1200
 # Days: the twelfth month ends on day 365, whatever the rounding.
@@ -66,9 +68,6 @@ class ContractForecast:
         discounted: Expected discounted renewals within the horizon.
         low: Discounted renewals within the horizon that are undercut with probability 0.1 at most.
         high: Those that are exceeded with probability 0.1 at most.
-        mean: As discounted, the parameters' uncertainty included.
-        variance: Of the discounted renewals, the parameters' uncertainty included.
-        most: Discounted renewals if the contract outlasts the horizon.
         residual: As discounted without horizon; NaN without a discount rate.
     """
 
@@ -77,9 +76,6 @@ class ContractForecast:
     discounted: Floats
     low: Floats
     high: Floats
-    mean: Floats
-    variance: Floats
-    most: Floats
     residual: Floats
 
 
@@ -109,19 +105,40 @@ def forecast_contracts(
         np.minimum(np.array([getattr(row, name) for row in rows])[place], horizon)
         for name in ("low", "high")
     )
-    mean = ahead * np.array([row.mean for row in rows])[place, horizon]
-    square = ahead**2 * np.array([row.square for row in rows])[place, horizon]
     return ContractForecast(
         expected=tuple(renewals[place, count] for count in in_days),
         running=np.array([row.running for row in rows])[place, in_days[-1]],
         discounted=ahead * np.array([row.discounted for row in rows])[place, horizon],
         low=ahead * geometric[low],
         high=ahead * geometric[high],
-        mean=mean,
-        variance=np.maximum(square - mean**2, 0.0),
-        most=ahead * geometric[horizon],
         residual=ahead * _residual(parameters, v)[n][place],
     )
+
+
+def discounted_vintiles(
+    parameters: ContractParameters, outlook: Outlook, tenure: Integers, phase: Floats
+) -> Floats:
+    """The discounted renewals within the horizon, as ``VINTILES`` equally likely values.
+
+    They stand for the whole distribution where contracts are added up.
+
+    Args:
+        parameters: Of the segment and period; its values are known.
+        outlook: Horizon and discount rate.
+        tenure: Whole periods survived so far.
+        phase: Share of the current period that is left, above 0 and up to 1.
+
+    Returns:
+        One row per contract, ascending.
+    """
+    period = parameters.period
+    n, place = np.unique(np.minimum(tenure, LONGEST), return_inverse=True)
+    counts = np.array([_life(parameters, outlook, int(one)).vintiles for one in n])[place]
+    horizon = renewals_within(outlook.horizon_days, period, phase)[:, np.newaxis]
+    v = outlook.weight(period)
+    geometric = _geometric(v, outlook.most_renewals(period))
+    values: Floats = (v**phase)[:, np.newaxis] * geometric[np.minimum(counts, horizon)]
+    return values
 
 
 def renewals_within(days: float, period: str, phase: Floats) -> Integers:
@@ -183,16 +200,16 @@ def discounted_sums(running: Floats, v: float) -> tuple[Floats, Floats]:
 class _Life:
     """A running contract of one tenure, by the number of renewals looked ahead.
 
-    ``low`` and ``high`` are the renewals that come with probability 0.9 and 0.1.
+    ``low`` and ``high`` are the renewals that come with probability 0.9 and 0.1, ``vintiles`` as
+    many as come with 0.975, 0.925 and so on.
     """
 
     running: Floats
     renewals: Floats
     discounted: Floats
-    mean: Floats
-    square: Floats
     low: int
     high: int
+    vintiles: Integers
 
 
 @lru_cache(maxsize=20_000)
@@ -202,15 +219,14 @@ def _life(parameters: ContractParameters, outlook: Outlook, n: int) -> _Life:
     fitted = sets[0]
     # What is to be expected is the fit's; how sure it is, the average over plausible parameters.
     average = sets[1:].mean(axis=0) if len(sets) > 1 else fitted
-    mean, square = discounted_sums(average, v)
+    middles = (np.arange(VINTILES) + 0.5) / VINTILES
     return _Life(
         running=fitted,
         renewals=np.concatenate([[0.0], np.cumsum(fitted[1:])]),
         discounted=discounted_sums(fitted, v)[0],
-        mean=mean,
-        square=square,
         low=int(np.sum(average[1:] > 1 - LOW)),
         high=int(np.sum(average[1:] > 1 - HIGH)),
+        vintiles=np.sum(average[1:, np.newaxis] > 1 - middles, axis=0),
     )
 
 

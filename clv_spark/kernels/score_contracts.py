@@ -38,9 +38,6 @@ _FORECASTS = (
     "discounted",
     "low",
     "high",
-    "mean",
-    "variance",
-    "most",
     "residual",
 )
 # What the kernel adds to the columns it is given; all DOUBLE but the two places.
@@ -59,9 +56,6 @@ CONTRACT_OUTPUT = (
     "historical_clv",
     # Not in the table: what the sums of a customer's and of a segment's contracts are made of.
     "value_margin",
-    "clv_mean",
-    "clv_variance",
-    "clv_most",
 )
 
 
@@ -140,9 +134,6 @@ def score_contracts(
         "residual_clv": margin * found["residual"],
         "historical_clv": np.maximum(past, 0.0),
         "value_margin": margin,
-        "clv_mean": margin * found["mean"],
-        "clv_variance": margin**2 * found["variance"],
-        "clv_most": margin * found["most"],
     }
     columns = {name: batch.column(name) for name in batch.schema.names}
     columns["parameters_place"] = pa.array(places.astype(np.int32), mask=places < 0)
@@ -192,7 +183,7 @@ def _forecasts(
         found["p_active_365d"][rows] = result.running
         for days, values in zip(PERIODS, result.expected, strict=True):
             found[f"expected_renewals_{days}d"][rows] = values
-        for name in ("discounted", "low", "high", "mean", "variance", "most", "residual"):
+        for name in ("discounted", "low", "high", "residual"):
             found[name][rows] = getattr(result, name)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 
@@ -28,6 +28,7 @@ from clv_spark.kernels.score_contracts import (
     ContractSettings,
 )
 from clv_spark.kernels.score_contracts import score_contracts as score_batch
+from clv_spark.kernels.several_contracts import add_up_contracts
 from clv_spark.kernels.sum_contracts import sum_contracts
 from clv_spark.kernels.sum_segment import SegmentSum
 from clv_spark.pipelines.run_context import Run, cached, reached
@@ -38,7 +39,8 @@ from clv_spark.transforms.contract_scores import (
     contract_score_columns,
     contract_score_input,
     contract_score_rows,
-    customers_of_contracts,
+    customer_rows,
+    customer_totals,
 )
 from clv_spark.transforms.contract_sums import contract_value_sums, customers_by_segment
 from clv_spark.transforms.segments import GLOBAL
@@ -72,7 +74,21 @@ def score_contracts(
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
     summary = _summary(run, rows, parameters, fitted)
-    return Scored(customers_of_contracts(rows), summary, message, contract_score_rows(rows))
+    customers = _customers(run.config, customer_totals(rows), used)
+    return Scored(customers, summary, message, contract_score_rows(rows))
+
+
+def _customers(config: Config, totals: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
+    """Rows of clv_scores; the interval of several contracts is that of their sum."""
+    several = (F.col("running") > 1) & (F.col("unknown") == 0)
+    outlook = _outlook(config)
+
+    def add_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield add_up_contracts(batch, outlook, used)
+
+    summed = totals.where(several).mapInArrow(add_all, totals.schema)
+    return customer_rows(totals.where(~several).unionByName(summed))
 
 
 def _require_fit_for(run: Run, fitted: list[Row]) -> None:

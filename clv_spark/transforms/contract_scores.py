@@ -12,14 +12,13 @@ from clv_spark.config import Config
 from clv_spark.kernels.contract_forecasts import PERIODS
 from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.score_contracts import CONTRACT_STATUSES
+from clv_spark.kernels.several_contracts import BEHIND_VALUE
 from clv_spark.schemas import CLV_SCORES, CONTRACT_SCORES
 from clv_spark.transforms.contract_features import months
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import segment_name
 
 _EPOCH = dt.date(1970, 1, 1)
-# Of a normal distribution: what a tenth lies beyond.
-_TENTH = 1.2815515655446004
 _RENEWALS = tuple(f"expected_renewals_{days}d" for days in PERIODS)
 _SUMMED = (
     *_RENEWALS,
@@ -27,15 +26,12 @@ _SUMMED = (
     "clv",
     "clv_low",
     "clv_high",
-    "clv_mean",
-    "clv_variance",
-    "clv_most",
     "residual_clv",
     "historical_clv",
     "paid_amount",
 )
 # In the order of contract and life, since sums of doubles depend on their order.
-_ITEM = ("contract_id", "life", "p_active_365d", *_SUMMED)
+_ITEM = ("contract_id", "life", "p_active_365d", *_SUMMED, *BEHIND_VALUE)
 # The contract that stands for a customer with several: of those that run the newest.
 _NEWEST = ("is_active", "start_days", "contract_id", "life")
 _OF_NEWEST = (
@@ -120,12 +116,12 @@ def contract_score_rows(scored: DataFrame) -> DataFrame:
     return scored.select(*CONTRACT_SCORES.column_names)
 
 
-def customers_of_contracts(scored: DataFrame) -> DataFrame:
-    """The contracts of each customer together, as rows of ``clv_scores``.
+def customer_totals(scored: DataFrame) -> DataFrame:
+    """The contracts of each customer together: their sums, and the newest that runs.
 
-    Values add up; the customer is active while a contract is. The interval of one running contract
-    is its own. That of several is a normal one with the sum of their means and variances, as if
-    they were independent, kept within what is possible: from 0 to what they bring if none is lost.
+    Returns:
+        One row per customer; items holds the contracts, running says how many run, unknown how
+        many of these have no forecast. The bounds are sums, which are right for one that runs.
     """
     items = scored.groupBy("customer_id").agg(
         F.array_sort(F.collect_list(F.struct(*_ITEM))).alias("items"),
@@ -139,8 +135,11 @@ def customers_of_contracts(scored: DataFrame) -> DataFrame:
     )
     sums = (_total(name).alias(name) for name in _SUMMED)
     stays = F.aggregate("items", F.lit(1.0), lambda all_end, one: all_end * (1 - one.p_active_365d))
-    totals = items.select("*", "newest.*", stays.alias("all_end"), *sums).drop("items", "newest")
-    low, high = _interval()
+    return items.select("*", "newest.*", stays.alias("all_end"), *sums).drop("newest")
+
+
+def customer_rows(totals: DataFrame) -> DataFrame:
+    """Totals of customers as rows of ``clv_scores``; the customer is active while a contract is."""
     runs, known = F.col("running") > 0, F.col("unknown") == 0
     expected = F.col("expected_renewals_365d")
     per_renewal = F.when(expected > 0, F.col("expected_revenue_365d") / expected)
@@ -157,8 +156,6 @@ def customers_of_contracts(scored: DataFrame) -> DataFrame:
             "expected_order_value": F.when(
                 known, F.coalesce(per_renewal, F.when(runs, F.col("amount")).otherwise(0.0))
             ),
-            "clv_low": low,
-            "clv_high": high,
             "total_clv": F.col("historical_clv") + F.col("clv"),
             "return_rate": F.lit(0.0),
             "recency": F.col("T") - F.col("since_renewal"),
@@ -172,18 +169,6 @@ def customers_of_contracts(scored: DataFrame) -> DataFrame:
 
 def _by_days() -> list[tuple[int, str]]:
     return list(zip(PERIODS, _RENEWALS, strict=True))
-
-
-def _interval() -> tuple[Column, Column]:
-    mean, spread = F.col("clv_mean"), _TENTH * F.sqrt(F.col("clv_variance"))
-    low = F.greatest(mean - spread, F.lit(0.0))
-    high = F.least(mean + spread, F.col("clv_most"))
-    single = F.col("running") <= 1
-    return (
-        # Rounding must not put a bound on the wrong side of the other.
-        F.when(single, F.col("clv_low")).when(mean.isNotNull(), F.least(low, high)),
-        F.when(single, F.col("clv_high")).when(mean.isNotNull(), high),
-    )
 
 
 def _total(name: str) -> Column:

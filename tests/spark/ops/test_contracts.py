@@ -1,15 +1,15 @@
-"""A run on contracts, alone and beside transactions: published, repeatable, checked."""
+"""A run on contracts beside transactions, and alone: published, repeatable, checked."""
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import deltalake
+import pyarrow.compute as pc
 import pytest
 from pyspark.sql import SparkSession
 
@@ -19,27 +19,21 @@ from clv_spark.errors import GateError, InputError
 from clv_spark.pipelines.score_customers import together
 from clv_spark.pipelines.scored import Scored
 from clv_spark.schemas import CLV_SCORES, TABLES, Shape
-from tests.contract_world import (
-    AS_OF,
-    PLANS,
-    contract_sections,
-    contracts,
-    write_contracts,
-)
-from tests.operations import AS_OF as SHOP_DAY
+from tests.contract_world import PLANS, contract_sections, contracts, write_contracts
 from tests.operations import (
+    AS_OF,
+    KEYS,
     Finished,
     contents,
     copied,
     read_table,
+    rows_of,
     runs,
     sections,
-    slice_of,
     versions,
 )
 
 ROOT = Path(__file__).parents[3]
-Configured = Callable[..., Config]
 STAGES = (
     "contracts",
     "contract_features",
@@ -51,37 +45,51 @@ STAGES = (
 FACTS = (
     "contracts",
     "contract_features",
-    "model_parameters",
     "contract_scores",
-    "clv_scores",
-    "segment_summary",
     "subscription_metrics",
     "subscription_forecast",
 )
+# These hold both worlds.
+SHARED = ("model_parameters", "segment_summary", "clv_scores", "clv_scores_latest")
 
 
-def on(lake: Path, source: Path | str, **more: Any) -> Config:
+def alone(lake: Path, source: Path | str, **more: Any) -> Config:
     return Config.model_validate({"lake": {"path": str(lake)}, **contract_sections(source, **more)})
 
 
+def beside(shop: Path, lake: Path, source: Path | str, **more: Any) -> Config:
+    """The shop's configuration with contracts; a customer is an integer in both."""
+    values, held = sections(shop), contract_sections(source)
+    both = {"source": {**values["source"], **held["source"]}, "contract_segments": ["plan"]}
+    return Config.model_validate({**values, "lake": {"path": str(lake)}, **both, **more})
+
+
 @pytest.fixture(scope="module")
-def held(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A lake after one run on contracts alone."""
+def held(
+    spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    """A lake in which contracts came to the finished run of the shop."""
     folder = tmp_path_factory.mktemp("contracts")
-    source = write_contracts(contracts(), folder / "source")
-    pipelines.run(spark, on(folder / "lake", source), AS_OF)
-    return Finished(source, folder / "lake")
+    source = write_contracts(contracts(900, as_of=AS_OF), folder / "source")
+    lake = copied(finished.lake, folder / "lake")
+    done = pipelines.run(spark, beside(finished.source, lake, source), AS_OF)
+    assert {s["stage"] for s in done["stages"] if s["status"] == "already_done"} == {
+        "customer_days",
+        "customer_features",
+    }
+    return Finished(source, lake)
 
 
 def rows_by(lake: Path, name: str, *key: str) -> dict[Any, dict[str, Any]]:
+    """The rows of contracts by their key."""
     rows = read_table(lake / name).to_pylist()
+    rows = [row for row in rows if row.get("relationship", "contract") == "contract"]
     return {tuple(row[part] for part in key): row for row in rows}
 
 
-def test_contracts_alone_are_published(held: Finished) -> None:
+def test_the_contracts_of_a_customer_are_one_row(held: Finished) -> None:
     scores = rows_by(held.lake, "clv_scores_latest", "customer_id")
-    assert len(scores) == 600
-    assert {row["relationship"] for row in scores.values()} == {"contract"}
+    assert 600 < len(scores) < 900
     details: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in read_table(held.lake / "contract_scores").to_pylist():
         details[row["customer_id"]].append(row)
@@ -102,7 +110,8 @@ def test_contracts_alone_are_published(held: Finished) -> None:
 
 
 def test_fits_are_near_the_truth_and_apart_by_period(held: Finished) -> None:
-    fits = [row for row in read_table(held.lake / "model_parameters").to_pylist() if row["chosen"]]
+    rows = rows_by(held.lake, "model_parameters", "segment", "time_unit", "model").values()
+    fits = [row for row in rows if row["chosen"]]
     assert {(row["segment"], row["time_unit"]) for row in fits} == {
         ("global", "month"),
         ("global", "year"),
@@ -181,34 +190,57 @@ def test_every_table_has_its_comments_and_needs_reader_version_1(held: Finished)
                 assert comments[column.name] == column.comment
 
 
-def test_again_is_already_done_and_other_partitions_change_no_bit(
+def test_purchases_are_as_without_contracts(
+    spark: SparkSession, held: Finished, finished: Finished
+) -> None:
+    for name in SHARED:
+        table = read_table(held.lake / name)
+        ours = table.filter(pc.field("relationship") == "purchases")
+        assert rows_of(ours, KEYS[name]) == contents(finished.lake, [name])[name], name
+    kinds: dict[int, set[str]] = defaultdict(set)
+    for row in read_table(held.lake / "clv_scores_latest").to_pylist():
+        kinds[row["customer_id"]].add(row["relationship"])
+    assert {frozenset(kind) for kind in kinds.values()} == {
+        frozenset({"purchases"}),
+        frozenset({"contract"}),
+        frozenset({"purchases", "contract"}),
+    }
+
+
+def test_again_is_already_done(spark: SparkSession, held: Finished, finished: Finished) -> None:
+    before = versions(held.lake)
+    again = pipelines.run(spark, beside(finished.source, held.lake, held.source), AS_OF)
+    assert (again["status"], versions(held.lake)) == ("already_done", before)
+
+
+@pytest.mark.long
+def test_alone_and_in_other_partitions_no_bit_is_changed(
     spark: SparkSession, held: Finished, tmp_path: Path
 ) -> None:
-    lake = copied(held.lake, tmp_path / "lake")
-    before = versions(lake)
-    again = pipelines.run(spark, on(lake, held.source), AS_OF)
-    assert (again["status"], versions(lake)) == ("already_done", before)
-    assert tuple(stage["stage"] for stage in again["stages"]) == STAGES
-    rows = contracts()
-    turned = write_contracts(rows[::-1], tmp_path / "turned", files=3)
+    turned = write_contracts(contracts(900, as_of=AS_OF)[::-1], tmp_path / "turned", files=3)
     settings = {
         "spark.sql.shuffle.partitions": "5",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "67",
     }
     old = {key: spark.conf.get(key) for key in settings}
+    lake = tmp_path / "lake"
     try:
         for key, value in settings.items():
             spark.conf.set(key, value)
-        pipelines.run(spark, on(lake, turned), AS_OF)
+        done = pipelines.run(spark, alone(lake, turned), AS_OF)
     finally:
         for key, value in old.items():
             spark.conf.set(key, str(value))
-    assert versions(lake)["clv_scores"] > before["clv_scores"]
+    assert tuple(stage["stage"] for stage in done["stages"]) == STAGES
     assert contents(lake, FACTS) == contents(held.lake, FACTS)
+    for name in SHARED:
+        table = read_table(held.lake / name)
+        ours = table.filter(pc.field("relationship") == "contract")
+        assert rows_of(ours, KEYS[name]) == contents(lake, [name])[name], name
 
 
 def test_bad_input_as_a_whole_leaves_every_table_as_it_was(
-    spark: SparkSession, held: Finished, tmp_path: Path
+    spark: SparkSession, held: Finished, finished: Finished, tmp_path: Path
 ) -> None:
     lake = copied(held.lake, tmp_path / "lake")
     before = versions(lake)
@@ -222,69 +254,34 @@ def test_bad_input_as_a_whole_leaves_every_table_as_it_was(
         "cannot be read": tmp_path / "nowhere",
     }.items():
         with pytest.raises(InputError, match=f"source.contracts.*{message}") as caught:
-            pipelines.run(spark, on(lake, source), AS_OF)
+            pipelines.build_contracts(spark, beside(finished.source, lake, source))
         assert caught.value.exit_code == 11
         assert versions(lake) == before, message
-    all_kept = on(lake, held.source, retention={"slice_days": None})
-    with pytest.raises(InputError, match="within the data"):
-        pipelines.run(spark, all_kept, dt.date(2020, 1, 1))
-    assert versions(lake) == before
-    few = write_contracts(contracts(100), tmp_path / "few")
+    few = beside(finished.source, lake, write_contracts(contracts(100), tmp_path / "few"))
+    pipelines.build_contracts(spark, few)
     with pytest.raises(GateError, match="max_customer_drop"):
-        pipelines.run(spark, on(lake, few), AS_OF + dt.timedelta(days=1))
-    assert contents(lake, ["clv_scores_latest"]) == contents(held.lake, ["clv_scores_latest"])
+        pipelines.build_features(spark, few, AS_OF + dt.timedelta(days=1))
     (failed,) = (row for row in runs(lake) if row["status"] == "failed")
     assert failed["stage"] == "contract_features"
+    early = alone(lake, tmp_path / "few", retention={"slice_days": None})
+    with pytest.raises(InputError, match="within the data"):
+        pipelines.build_features(spark, early, dt.date(2020, 1, 1))
+    assert contents(lake, SHARED) == contents(held.lake, SHARED)
 
 
 def test_refused_rows_are_kept_with_their_reason(
     spark: SparkSession, held: Finished, tmp_path: Path
 ) -> None:
     lake = copied(held.lake, tmp_path / "lake")
-    rows = contracts()
+    rows = contracts(900, as_of=AS_OF)
     broken = [{**rows[0], "contract": "x", "price": -1.0}, {**rows[1], "contract": None}, rows[2]]
     source = write_contracts(rows + broken, tmp_path / "source")
-    outcome = pipelines.build_contracts(spark, on(lake, source))
+    outcome = pipelines.build_contracts(spark, alone(lake, source))
     (stage,) = outcome["stages"]
-    assert (stage["rows_read"], stage["rows_used"], stage["rows_rejected"]) == (663, 660, 3)
+    assert (stage["rows_read"], stage["rows_used"], stage["rows_rejected"]) == (993, 990, 3)
     reasons = sorted(read_table(lake / "rejected_contracts")["reason"].to_pylist())
     assert reasons == ["duplicate", "invalid_amount", "missing_contract_id"]
     assert contents(lake, ["contracts"]) == contents(held.lake, ["contracts"])
-
-
-def test_both_worlds_are_one_slice(
-    spark: SparkSession, lake: Path, configured: Configured, finished: Finished, tmp_path: Path
-) -> None:
-    source = write_contracts(contracts(500, as_of=SHOP_DAY), tmp_path / "contracts")
-    held = contract_sections(source)
-    values = sections(finished.source)
-    both = {
-        **values,
-        "lake": {"path": str(lake)},
-        "source": {**values["source"], **held["source"]},
-        "contract_segments": ["plan"],
-        # Too few yearly ones for a fit: they are scored as far as they are known.
-        "fit": {**values["fit"], "max_failed_share": 1},
-    }
-    # A customer of the shop is an integer, too: the first ones have both.
-    done = pipelines.run(spark, Config.model_validate(both), SHOP_DAY)
-    assert {s["stage"] for s in done["stages"] if s["status"] == "already_done"} == {
-        "customer_days",
-        "customer_features",
-    }
-    alone = slice_of(finished.lake, "clv_scores", SHOP_DAY)
-    place = read_table(lake / "clv_scores").column_names.index("relationship")
-    rows = slice_of(lake, "clv_scores", SHOP_DAY)
-    assert [row for row in rows if row[place] == "purchases"] == alone
-    latest = read_table(lake / "clv_scores_latest").to_pylist()
-    kinds: dict[int, set[str]] = defaultdict(set)
-    for row in latest:
-        kinds[row["customer_id"]].add(row["relationship"])
-    assert {"purchases", "contract"} in kinds.values()
-    assert sum(len(kind) for kind in kinds.values()) == len(latest)
-    yearly = [row for row in latest if row["segment"] == "annual" and row["p_alive"] == 1]
-    assert {row["score_status"] for row in yearly} == {"insufficient_data"}
-    assert {row["clv"] for row in yearly} == {None}
 
 
 def test_ids_of_two_types_are_no_customer(spark: SparkSession) -> None:
@@ -299,6 +296,7 @@ def test_ids_of_two_types_are_no_customer(spark: SparkSession) -> None:
         together(parts)
 
 
+@pytest.mark.long
 def test_the_window_decides_the_churn_of_a_snapshot(spark: SparkSession, tmp_path: Path) -> None:
     """Month-to-month customers of the Telco sample: .427 a month, taken as a cohort below .03."""
     path = ROOT / "data" / "telco_customer_churn.csv"
