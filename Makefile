@@ -17,6 +17,7 @@ CUSTOMERS ?= 600000
 FITS ?= 2000000
 FITS_LARGE ?= 20000000
 SCORES ?= 2000000
+HOLDERS ?= 2000000
 
 # Folders without a JVM, so that the others need not even be read.
 FAST := tests/economics tests/kernels tests/models tests/unit clv_spark
@@ -50,6 +51,7 @@ test-long: setup ## Sources that change night by night at random, against rebuil
 bench: setup ## Time fits and scoring, and the whole job beside DuckDB with lifetimes
 	$(RUN) $(call LIMIT,3600) $(PY) benchmarks/fits.py --customers $(FITS) --large $(FITS_LARGE)
 	$(RUN) $(call LIMIT,1800) $(PY) benchmarks/scoring.py --customers $(SCORES)
+	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/contracts.py --customers $(HOLDERS)
 	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/bench.py --lines $(LINES) --customers $(CUSTOMERS)
 
 docs: setup ## Write docs/tables.md anew from the table specifications

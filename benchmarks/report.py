@@ -80,6 +80,13 @@ def table(entry: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+CONTRACTS = """## Contracts
+
+The whole job on contracts, from Parquet to scores, on an empty lake: contracts, features, fit,
+scores of contracts and customers, metrics and forecast.
+"""
+
+
 def publish(file: str, entry: dict[str, Any], key: tuple[str, ...]) -> None:
     """Keep the entry in place of an older one of the same key, and write the page anew."""
     kept = [one for one in _results(file) if any(one[name] != entry[name] for name in key)]
@@ -96,7 +103,17 @@ def page() -> str:
     parts += [_skew(entry) for entry in _results("results_skew.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
-    return "\n".join(parts)
+    held = [_contracts(entry) for entry in _results("results_contracts.json")]
+    return "\n".join([*parts, *([CONTRACTS, *held] if held else [])])
+
+
+def _contracts(entry: dict[str, Any]) -> str:
+    """One run on contracts."""
+    return (
+        f"### {entry['contracts'] / 1e6:.1f} million rows of contracts, {entry['customers']:,} "
+        f"customers\n\n{entry['seconds']:.0f} s, {entry['peak_mb']:,} MB at most. Stages in "
+        f"seconds: {_detail(entry)}.\n\n{circumstances(entry)}"
+    )
 
 
 def _results(file: str) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ def parameters_of(features: pa.Table, model: str) -> dict[str, Any]:
 def in_spark(data: Path) -> dict[str, Any]:
     """Customers per second and processor seconds of the stage in Spark."""
     from clv_spark.config import Config
-    from clv_spark.pipelines.score_customers import score_batches
+    from clv_spark.pipelines.score_purchases import score_batches
     from clv_spark.session import get_session
 
     config = Config.model_validate({"spark": {"master": f"local[{CORES}]"}})
@@ -162,7 +162,7 @@ def in_spark(data: Path) -> dict[str, Any]:
 def timed_stage(
     features: Any, parameters: dict[str, Any], config: Any, kernel: Callable[..., Any]
 ) -> dict[str, float]:
-    from clv_spark.pipelines.score_customers import kernel_schema
+    from clv_spark.pipelines.score_purchases import kernel_schema
     from clv_spark.schemas import CLV_SCORES, Shape
     from clv_spark.transforms.scores import score_columns, score_input, spread_segments
 

@@ -24,15 +24,16 @@ log = logging.getLogger("clv_spark")
 JOBS = {
     "run": (True, "the whole job: customer days, features, fit, scores, latest"),
     "build-customer-days": (False, "source lines -> customer_days, rejected_transactions"),
-    "build-features": (True, "customer_days -> customer_features"),
-    "fit-models": (True, "customer_features -> model_parameters"),
+    "build-contracts": (False, "rows of contracts -> contracts, rejected_contracts"),
+    "build-features": (True, "customer_days, contracts -> customer_features, contract_features"),
+    "fit-models": (True, "features -> model_parameters"),
     "score-customers": (True, "features and parameters -> clv_scores, clv_scores_latest"),
     "maintain": (False, "few files per table, nothing beyond retention; --dry-run only says"),
     "check-source": (False, "show how the source is understood; writes nothing"),
     "doctor": (False, "check versions, Java, Delta and the lake; say what to do"),
     "show-config": (False, "print the configuration in force, secrets masked"),
-    "demo": (False, "run on the bundled Online Retail II and show the result"),
-    "generate": (False, "write synthetic transactions of a known world"),
+    "demo": (False, "run on the bundled shop and contracts and show the results"),
+    "generate": (False, "write synthetic transactions or contracts of a known world"),
 }
 
 
@@ -107,8 +108,10 @@ def _add_dates(job: argparse.ArgumentParser, *, several: bool) -> None:
 
 def _add_generate_options(job: argparse.ArgumentParser) -> None:
     job.add_argument("--out", required=True, help="folder for the Parquet files; must be empty")
+    kinds = ("transactions", "contracts")
+    job.add_argument("--kind", choices=kinds, default="transactions", help="what to write")
     job.add_argument("--customers", type=int, default=10_000, help="number of customers")
-    job.add_argument("--lines", type=int, help="about so many lines in total")
+    job.add_argument("--lines", type=int, help="about so many transaction lines")
     job.add_argument("--ids", choices=("int", "string"), default="int", help="kind of customer id")
     job.add_argument("--seed", type=int, default=1, help="same seed, same lines")
     job.add_argument("--start", type=_date, default=dt.date(2022, 1, 1), metavar="YYYY-MM-DD")
@@ -160,12 +163,16 @@ def _maintain(arguments: argparse.Namespace) -> dict[str, Any]:
     return pipelines.maintain(get_session(config), config, dry_run=arguments.dry_run)
 
 
-def _customer_days(arguments: argparse.Namespace) -> dict[str, Any]:
+def _undated(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark import pipelines
     from clv_spark.session import get_session
 
+    functions: dict[str, Callable[..., dict[str, Any]]] = {
+        "build-customer-days": pipelines.build_customer_days,
+        "build-contracts": pipelines.build_contracts,
+    }
     config = _config(arguments)
-    return pipelines.build_customer_days(get_session(config), config)
+    return functions[arguments.job](get_session(config), config)
 
 
 def _check_source(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -197,7 +204,7 @@ def _show_config(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _demo(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark import pipelines
-    from clv_spark.reports import demo_report
+    from clv_spark.reports import contracts_report, demo_report
     from clv_spark.session import get_session
 
     path = arguments.conf or Path("conf/demo.yml")
@@ -208,7 +215,19 @@ def _demo(arguments: argparse.Namespace) -> dict[str, Any]:
     spark = get_session(config)
     outcome = pipelines.run(spark, config, DEMO_AS_OF)
     sys.stdout.write(demo_report(spark, config, DEMO_AS_OF))
+    held = _contracts_of_demo(config, arguments)
+    log.info("demo: Telco contracts, lake %s", held.lake.path)
+    pipelines.run(spark, held, DEMO_AS_OF)
+    sys.stdout.write(contracts_report(spark, held, DEMO_AS_OF))
     return {**outcome, "job": "demo"}
+
+
+def _contracts_of_demo(config: Config, arguments: argparse.Namespace) -> Config:
+    """The second world of the demo, in a lake beside the first."""
+    overrides = [text for text in arguments.set if text.startswith("spark.")]
+    if config.lake.path is not None:
+        overrides.append(f"lake.path={config.lake.path}_telco")
+    return load_config(Path("conf/demo_contracts.yml"), overrides)
 
 
 DEMO_AS_OF = dt.date(2011, 12, 9)
@@ -218,23 +237,25 @@ def _generate(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark import pipelines
     from clv_spark.session import get_session
 
-    outcome = pipelines.generate(
-        get_session(Config()),
-        out=arguments.out,
-        customers=arguments.customers,
-        lines=arguments.lines,
-        start=arguments.start,
-        end=arguments.end,
-        ids=arguments.ids,
-        seed=arguments.seed,
-    )
+    given = {
+        name: getattr(arguments, name)
+        for name in ("out", "customers", "start", "end", "ids", "seed")
+    }
+    spark = get_session(Config())
+    if arguments.kind == "contracts":
+        if arguments.lines is not None:
+            raise ConfigError("--lines is for transactions; contracts follow from --customers")
+        outcome = pipelines.generate_contracts(spark, **given)
+    else:
+        outcome = pipelines.generate(spark, lines=arguments.lines, **given)
     return {"job": "generate", "status": "done", **outcome}
 
 
 # Heavy imports stand inside the functions, so that --help and a wrong key answer at once.
 _JOB_FUNCTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "run": _run,
-    "build-customer-days": _customer_days,
+    "build-customer-days": _undated,
+    "build-contracts": _undated,
     "build-features": _dated,
     "fit-models": _dated,
     "score-customers": _dated,

@@ -20,6 +20,8 @@ from clv_spark.schemas import (
     MODEL_PARAMETERS,
     PIPELINE_RUNS,
     SEGMENT_SUMMARY,
+    SUBSCRIPTION_FORECAST,
+    SUBSCRIPTION_METRICS,
     TABLES,
 )
 
@@ -33,7 +35,7 @@ def demo_report(spark: SparkSession, config: Config, as_of: dt.date) -> str:
         _heading("Countries"),
         _countries(lake, as_of),
         _heading("The ten most valuable customers of the next 365 days"),
-        _best(lake),
+        _best(lake, 10),
         _heading("Where the tables are, and three ways to read them"),
         _how_to_read(lake),
     ]
@@ -93,7 +95,7 @@ def _how_fitted(own_weight: float) -> str:
     return "own" if own_weight == 1 else f"pooled, {own_weight:.0%} own"
 
 
-def _best(lake: Lake) -> str:
+def _best(lake: Lake, count: int) -> str:
     columns = (
         "customer_id",
         "segment",
@@ -106,15 +108,16 @@ def _best(lake: Lake) -> str:
         "clv_low",
         "clv_high",
     )
-    rows = lake.read(CLV_SCORES_LATEST).orderBy(F.desc("clv"), "customer_id").limit(10)
+    rows = lake.read(CLV_SCORES_LATEST).orderBy(F.desc("clv"), "customer_id").limit(count)
     return _table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
 
 
 def _how_to_read(lake: Lake) -> str:
+    there = [spec for spec in TABLES if lake.exists(spec)]
     if lake.config.lake.path is None:
-        tables = "\n".join(f"  {lake.identifier(spec)}" for spec in TABLES)
+        tables = "\n".join(f"  {lake.identifier(spec)}" for spec in there)
         return f"{tables}\n\nSpark SQL\n  SELECT * FROM {lake.identifier(CLV_SCORES_LATEST)}"
-    places = {spec.name: Path(lake.path(spec)).resolve() for spec in TABLES}
+    places = {spec.name: Path(lake.path(spec)).resolve() for spec in there}
     names = "\n".join(f"  {name:24} {place}" for name, place in places.items())
     latest = places["clv_scores_latest"]
     return f"""{names}
@@ -134,12 +137,13 @@ Polars (pip install polars deltalake)
 
 
 def source_report(found: dict[str, Any]) -> str:
-    """What check-source found, for the terminal."""
+    """What check-source found, for the terminal; of both sources, if there are two."""
+    more = source_report(found["contracts"]) if "contracts" in found else ""
     reasons = [(reason, t["lines"], t["amount"]) for reason, t in found["reasons"].items()]
     sample = found["sample"]
     names = tuple(sample[0]) if sample else ()
     parts = [
-        _heading("How each column is mapped"),
+        _heading(f"How each column of {found['source']} is mapped"),
         _table(
             ("column", "expression", "type"),
             [(m["column"], m["expression"], m["type"]) for m in found["mapping"]],
@@ -154,7 +158,51 @@ def source_report(found: dict[str, Any]) -> str:
         _heading("What to change"),
         "\n".join(f"- {line}" for line in found["advice"]) or "nothing",
     ]
+    return "\n".join(parts) + "\n\n" + more
+
+
+def contracts_report(spark: SparkSession, config: Config, as_of: dt.date) -> str:
+    """The result of a run on contracts: by plan, month ahead, and the best customers."""
+    lake = Lake(spark, config)
+    parts = [
+        _heading("Telco: contracts by type"),
+        _plans(lake, as_of),
+        _heading("What the next months leave of the contracts that run"),
+        _months_ahead(lake, as_of),
+        _heading("The five most valuable customers with a contract"),
+        _best(lake, 5),
+    ]
     return "\n".join(parts) + "\n\n"
+
+
+def _plans(lake: Lake, as_of: dt.date) -> str:
+    fits = lake.read(MODEL_PARAMETERS, as_of).where("chosen AND relationship = 'contract'")
+    sums = lake.read(SEGMENT_SUMMARY, as_of).where("relationship = 'contract'")
+    metrics = lake.read(SUBSCRIPTION_METRICS, as_of)
+    last = {row["segment"]: row for row in metrics.orderBy("month").collect()}
+    totals = {row["segment"]: row for row in sums.collect()}
+    table = []
+    for fit in fits.orderBy("segment").collect():
+        row, total = last[fit["segment"]], totals[fit["segment"]]
+        counts = (row["running_end"], row["lost_contracts"])
+        values = (row["formula_clv_discounted"], row["model_clv"], total["clv_sum"])
+        table.append(
+            (fit["segment"], *counts, row["churn_rate"], fit["model"], fit["status"], *values)
+        )
+    names = ("segment", "running", "lost", "churn", "model", "status", "formula", "model's", "clv")
+    note = (
+        "formula and model's: value of a contract without horizon, discounted. The formula takes "
+        "one churn for all;\nthose who stay are ever more those who mean to stay. A segment whose "
+        "status is not ok has its parent's parameters."
+    )
+    return f"{_table(names, table)}\n{note}"
+
+
+def _months_ahead(lake: Lake, as_of: dt.date) -> str:
+    rows = lake.read(SUBSCRIPTION_FORECAST, as_of).where("segment = 'global'")
+    names = ("months_ahead", "running_contracts", "running_low", "running_high", "mrr")
+    chosen = rows.where("months_ahead IN (1, 3, 6, 12, 24)").orderBy("months_ahead").collect()
+    return _table(names, [tuple(row[name] for name in names) for row in chosen])
 
 
 def _heading(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Write synthetic transactions from a known world.
+"""Write synthetic transactions or contracts from a known world.
 
 `spark-submit jobs/generate.py --out FOLDER`
 """

@@ -44,6 +44,7 @@ def days_of_conformed(
     lines: DataFrame, *, by_transaction: bool = True, with_margin: bool = True
 ) -> DataFrame:
     """Conformed lines with a country as rows of customer_days."""
-    codes = first_look(lines, ("country",)).codes
+    source = TransactionsSource.model_validate({"path": "-", "columns": MAPPING})
+    codes = first_look(lines, ("country",), source).codes
     summed = sum_lines(lines, codes, by_transaction=by_transaction, with_margin=with_margin)
     return customer_days(summed, codes)

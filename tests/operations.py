@@ -122,8 +122,9 @@ def read_table(folder: Path | str) -> pa.Table:
     return pa.table(deltalake.DeltaTable(str(folder)).to_pyarrow_table())
 
 
-def contents(lake: Path | str, names: Iterable[str] = tuple(KEYS)) -> dict[str, list[Any]]:
-    """Every row of the tables, fit to be compared with those of another run."""
+def contents(lake: Path | str, names: Iterable[str] | None = None) -> dict[str, list[Any]]:
+    """Every row of the tables, by default of all, fit to be compared with those of another run."""
+    names = tuple(versions(lake)) if names is None else names
     return {
         name: rows_of(
             read_table(Path(lake) / name),
@@ -183,11 +184,18 @@ def write_conf(
     folder: Path, source: Path, lake: Path, *, compiled: bool = True, **more: Any
 ) -> Path:
     """The configuration as a file, with a small Spark of its own."""
+    return write_sections(folder, lake, sections(source, **more), compiled=compiled)
+
+
+def write_sections(
+    folder: Path, lake: Path, given: Mapping[str, Any], *, compiled: bool = True
+) -> Path:
+    """Any sections as a file, with a lake and a small Spark of their own."""
     conf = {**SMALL_SPARK, "spark.sql.warehouse.dir": str(folder / "warehouse")}
     if not compiled:
         conf |= NOT_COMPILED
     spark = {"master": "local[2]", "conf": conf}
-    values = {"lake": {"path": str(lake)}, "spark": spark, **sections(source, **more)}
+    values = {"lake": {"path": str(lake)}, "spark": spark, **given}
     path = folder / "conf.yml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import available_timezones
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
+from clv_spark.config.section import Section, SourceSection, Text
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Assignment = Literal["latest", "first"]
@@ -78,23 +74,9 @@ BUILT_IN_REASONS = (
     "duplicate",
 )
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
+ContractModelName = Literal["sbg", "bdw"]
+CONTRACT_CANDIDATES: tuple[ContractModelName, ...] = ("sbg", "bdw")
 DAYS_PER_UNIT = {"day": 1, "week": 7, "year": 365}
-
-
-def _as_text(value: object) -> object:
-    """YAML reads 16 and true as numbers and booleans; Spark's options are text."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, BeforeValidator(_as_text)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class LakeConfig(Section):
@@ -128,54 +110,34 @@ def _known_zone(value: object) -> object:
 TimeZone = Annotated[str | dict[str, str], BeforeValidator(_known_zone)]
 
 
-class TransactionsSource(Section):
+class TransactionsSource(SourceSection):
     """Where transaction lines come from, what each column means, and which lines are refused."""
 
-    format: Literal["parquet", "csv", "json", "delta", "table"] = "parquet"
-    path: str | None = None
-    table: str | None = None
-    options: dict[str, Text] = {}
-    schema_: str | None = Field(default=None, alias="schema")
+    key: ClassVar[str] = "source.transactions"
+
     timezone: TimeZone = "UTC"
     deduplicate: Literal["none", "all_columns", "line_id"] = "none"
     first_date: dt.date | None = None
     last_date: dt.date | None = None
-    columns: dict[str, Text]
-    reject: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _complete(self) -> TransactionsSource:
-        if self.format == "table" and (self.table is None or self.path is not None):
-            raise ValueError("format 'table' needs source.transactions.table, and no path")
-        if self.format != "table" and (self.path is None or self.table is not None):
-            raise ValueError(f"format {self.format!r} needs source.transactions.path, and no table")
-        if self.format in ("table", "delta") and self.schema_ is not None:
-            raise ValueError(f"format {self.format!r} has its own schema; remove the key schema")
-        missing = [name for name in REQUIRED_COLUMNS if name not in self.columns]
-        if missing:
-            raise ValueError(
-                f"source.transactions.columns lacks {missing}; it has {sorted(self.columns)}. "
-                "Map each to a column or SQL expression of the source"
-            )
+        self.require_columns(REQUIRED_COLUMNS)
+        self.require_own_reasons(BUILT_IN_REASONS)
         if self.deduplicate == "line_id" and "line_id" not in self.columns:
             raise ValueError("deduplicate: line_id needs source.transactions.columns.line_id")
         if isinstance(self.timezone, dict) and "country" not in self.columns:
             raise ValueError("a time zone by country needs source.transactions.columns.country")
-        taken = [reason for reason in self.reject if reason in BUILT_IN_REASONS]
-        if taken:
-            raise ValueError(
-                f"source.transactions.reject names {taken}, which the quarantine uses itself; "
-                "choose another name for the rule"
-            )
         if self.first_date and self.last_date and self.first_date > self.last_date:
             raise ValueError(f"first_date {self.first_date} is after last_date {self.last_date}")
         return self
 
 
 class SourceConfig(Section):
-    """The inputs of the pipeline."""
+    """The inputs of the pipeline: transactions, contracts or both."""
 
     transactions: TransactionsSource | None = None
+    contracts: ContractsSource | None = None
 
 
 class ModelsConfig(Section):
@@ -184,6 +146,7 @@ class ModelsConfig(Section):
     transactions: Literal["auto", PurchaseModelName] = "auto"
     candidates: tuple[PurchaseModelName, ...] = ("bg_nbd", "mbg_nbd", "pareto_nbd")
     switch_margin: float = Field(default=10.0, ge=0)
+    contracts: Literal["auto", ContractModelName] = "auto"
     spend: Literal["gamma_gamma"] = "gamma_gamma"
     spend_basis: Literal["repeat", "all"] = "all"
     time_unit: Literal["day", "week", "year"] = "week"
@@ -200,6 +163,11 @@ class ModelsConfig(Section):
         """The models of purchases that are fitted: one, or the candidates of ``auto``."""
         return self.candidates if self.transactions == "auto" else (self.transactions,)
 
+    @property
+    def of_contracts(self) -> tuple[ContractModelName, ...]:
+        """The models of contracts that are fitted: one, or both for ``auto``."""
+        return CONTRACT_CANDIDATES if self.contracts == "auto" else (self.contracts,)
+
     def unit(self, model: str) -> str:
         """The unit of time of a model's parameters; an opportunity of bg_bb is a day."""
         return "day" if model == "bg_bb" else self.time_unit
@@ -210,6 +178,7 @@ class FitConfig(Section):
 
     min_customers: int = Field(default=200, ge=1)
     min_repeaters: int = Field(default=50, ge=1)
+    min_losses: int = Field(default=20, ge=1)
     max_failed_share: Share = 0.05
     cohort_start: dt.date | None = None
     refit_every: int = Field(default=1, ge=1)
@@ -248,7 +217,7 @@ class SparkConfig(Section):
     """Spark settings for sessions that this package starts; a cluster's own settings win."""
 
     master: str | None = None
-    conf: dict[str, Text] = {}
+    conf: dict[str, Text] = Field(default_factory=dict)
 
 
 class Config(Section):
@@ -263,7 +232,8 @@ class Config(Section):
     source: SourceConfig = SourceConfig()
     currency: str | None = None
     segments: tuple[str, ...] = ()
-    segment_assignment: dict[str, Assignment] = {}
+    contract_segments: tuple[str, ...] = ()
+    segment_assignment: dict[str, Assignment] = Field(default_factory=dict)
     refunds: Literal["rate", "ignore"] = "rate"
     models: ModelsConfig = ModelsConfig()
     fit: FitConfig = FitConfig()
@@ -276,42 +246,62 @@ class Config(Section):
     def _consistent(self) -> Config:
         if self.lake.path is None and self.lake.schema_ is None:
             raise ValueError("lake needs a path, or a catalog and a schema")
-        if len(set(self.segments)) < len(self.segments):
-            raise ValueError(f"segments holds {list(self.segments)}; name each key once")
-        taken = [key for key in self.segments if key.lower() in RESERVED_NAMES]
-        if taken:
-            raise ValueError(
-                f"segments names {taken}, which the tables use for something else; map the key "
-                "under another name"
-            )
+        _are_keys("segments", self.segments, RESERVED_NAMES)
+        _are_keys("contract_segments", self.contract_segments, RESERVED_CONTRACT_NAMES)
         strays = [key for key in self.segment_assignment if key not in self.segments]
         if strays:
             raise ValueError(f"segment_assignment names {strays}, which segments does not hold")
-        source = self.source.transactions
-        if source is not None:
-            _columns_are_known(source, self.segments)
-            if "currency" in source.columns and self.currency is None:
+        lines, contracts = self.source.transactions, self.source.contracts
+        if lines is not None:
+            known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+            _columns_are_known(lines, "segments", self.segments, known)
+        if contracts is not None:
+            keys = self.contract_segments
+            _columns_are_known(contracts, "contract_segments", keys, contracts.names)
+        for source in (lines, contracts):
+            if source is not None and "currency" in source.columns and self.currency is None:
                 raise ValueError(
-                    "source.transactions.columns.currency is mapped but currency is not set; "
+                    f"{source.key}.columns.currency is mapped but currency is not set; "
                     "name the one currency to accept, such as currency: EUR"
                 )
         return self
+
+    @property
+    def has_purchases(self) -> bool:
+        """Whether customers who buy without contract are part of a run."""
+        return self.source.transactions is not None or self.source.contracts is None
+
+    @property
+    def has_contracts(self) -> bool:
+        """Whether contracts are part of a run."""
+        return self.source.contracts is not None
 
     def assignment(self, key: str) -> Assignment:
         """Which value of a segment key a customer with several gets: the latest or the first."""
         return self.segment_assignment.get(key, "latest")
 
 
-def _columns_are_known(source: TransactionsSource, segments: tuple[str, ...]) -> None:
-    unmapped = [key for key in segments if key not in source.columns]
-    if unmapped:
+def _are_keys(name: str, keys: tuple[str, ...], reserved: frozenset[str]) -> None:
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{name} holds {list(keys)}; name each key once")
+    taken = [key for key in keys if key.lower() in reserved]
+    if taken:
         raise ValueError(
-            f"segments names {unmapped}, which source.transactions.columns does not map"
+            f"{name} names {taken}, which the tables use for something else; map the key "
+            "under another name"
         )
-    known = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *segments}
+
+
+def _columns_are_known(
+    source: SourceSection, section: str, keys: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    unmapped = [key for key in keys if key not in source.columns]
+    if unmapped:
+        raise ValueError(f"{section} names {unmapped}, which {source.key}.columns does not map")
+    known = {*names, *keys}
     unknown = [name for name in source.columns if name not in known]
     if unknown:
         raise ValueError(
-            f"source.transactions.columns maps {unknown}, which nothing uses; known are "
-            f"{sorted(known)}. Put a further key under segments, or remove it"
+            f"{source.key}.columns maps {unknown}, which nothing uses; known are "
+            f"{sorted(known)}. Put a further key under {section}, or remove it"
         )

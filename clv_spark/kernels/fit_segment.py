@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clv_spark.errors import ConfigError
 from clv_spark.kernels.choose import Row, comparable_bic
-from clv_spark.models import MODELS, PURCHASE_MODELS, FitResult, fit
+from clv_spark.models import CONTRACT_MODELS, MODELS, PURCHASE_MODELS, FitResult, fit
 
 Floats = NDArray[np.float64]
 
@@ -54,14 +54,16 @@ def fit_segment(
 
     Args:
         patterns: For purchases segment, frequency, recency, T (days), customers (how many
-            customers share the pattern). For gamma_gamma segment, frequency (purchases behind the
-            mean, at least 1), monetary_value (mean spend, above zero), mean_log (mean of its
-            logarithm), customers.
+            customers share the pattern). For sbg and bdw segment, entry_tenure, tenure (periods),
+            lost (0 or 1), customers (how many contracts). For gamma_gamma segment, frequency
+            (purchases behind the mean, at least 1), monetary_value (mean spend, above zero),
+            mean_log (mean of its logarithm), customers.
         model: A name in ``clv_spark.models.MODELS``.
         unit_days: Days per time unit of the parameters, for example 7.
         min_customers: Below this many customers nothing is fitted; not for gamma_gamma.
         min_repeaters: Below this many customers with a repeat purchase (or with a mean spend)
-            nothing is fitted.
+            nothing is fitted. For contracts: lost contracts; without any the fit itself says that
+            nothing can be told.
         max_correlation: Beyond this correlation of the logarithms of frequency and spend, of
             either sign, the status of a spend fit says that spend depends on frequency.
 
@@ -110,6 +112,9 @@ def as_frame(row: Mapping[str, object]) -> pd.DataFrame:
 
 def letters(patterns: pd.DataFrame, model: str, unit_days: int) -> dict[str, Floats]:
     """Renames table columns to the letters of the papers; days become time units here only."""
+    if model in CONTRACT_MODELS:
+        names = {"entry": "entry_tenure", "tenure": "tenure", "lost": "lost"}
+        return {name: patterns[column].to_numpy(np.float64) for name, column in names.items()}
     x = patterns["frequency"].to_numpy(np.float64)
     if model == "gamma_gamma":
         m_x = patterns["monetary_value"].to_numpy(np.float64)
@@ -120,10 +125,11 @@ def letters(patterns: pd.DataFrame, model: str, unit_days: int) -> dict[str, Flo
 
 def _counts(patterns: pd.DataFrame, model: str) -> Row:
     customers = patterns["customers"]
+    counted = patterns["lost" if model in CONTRACT_MODELS else "frequency"] > 0
     counts: Row = {
         "n_customers": int(customers.sum()),
         "n_patterns": len(patterns),
-        "n_repeaters": int(customers[patterns["frequency"] > 0].sum()),
+        "n_repeaters": int(customers[counted].sum()),
     }
     if model == "gamma_gamma":
         names = ["frequency", "monetary_value", "customers"]
@@ -154,6 +160,10 @@ def _too_small(row: Row, model: str, min_customers: int, min_repeaters: int) -> 
     if model == "gamma_gamma":
         del needs["n_customers"]
     words = {"n_customers": "customers", "n_repeaters": "customers with a repeat purchase"}
+    if model in CONTRACT_MODELS:
+        words = {"n_customers": "contracts", "n_repeaters": "lost contracts"}
+        # Where nobody is lost, more contracts would not help: the fit says so.
+        needs["n_repeaters"] = min_repeaters if row["n_repeaters"] else 0
     short = [
         f"{row[name]} {words[name]}, {need} needed"
         for name, need in needs.items()
@@ -163,6 +173,9 @@ def _too_small(row: Row, model: str, min_customers: int, min_repeaters: int) -> 
 
 
 def _comparable(row: Row, patterns: pd.DataFrame, model: str, unit_days: int) -> Row:
+    if model in CONTRACT_MODELS:
+        # Probabilities of whole periods: those of one segment compare as they are.
+        return {"comparable_bic": row["bic"]}
     if model not in PURCHASE_MODELS or row["bic"] is None:
         return {}
     purchases = int((patterns["customers"] * patterns["frequency"]).sum())

@@ -1,4 +1,4 @@
-"""Read the transaction source with the reader options of the configuration."""
+"""Read a source with the reader options of the configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
-from clv_spark.config import TransactionsSource
+from clv_spark.config import SourceSection
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
@@ -19,7 +19,7 @@ _LOSES_LINES = {
 
 
 def read_source(
-    spark: SparkSession, config: TransactionsSource, delta_version: int | None = None
+    spark: SparkSession, config: SourceSection, delta_version: int | None = None
 ) -> DataFrame:
     """The source as a DataFrame; of a Delta table the given version, or the newest.
 
@@ -39,15 +39,15 @@ def read_source(
                 source = reader.load(str(config.path))
     except SPARK_ERRORS as error:
         raise InputError(
-            f"source.transactions: {config.format} {where} cannot be read "
+            f"{config.key}: {config.format} {where} cannot be read "
             f"({condition(error)}). Check the path or name, the format and the access rights"
         ) from error
     if not source.columns:
-        raise InputError(f"source.transactions: {config.format} {where} holds no column")
+        raise InputError(f"{config.key}: {config.format} {where} holds no column")
     return source
 
 
-def reader_of(spark: SparkSession, config: TransactionsSource) -> DataFrameReader:
+def reader_of(spark: SparkSession, config: SourceSection) -> DataFrameReader:
     """Spark's reader with the options of the configuration.
 
     Raises:
@@ -70,14 +70,14 @@ def _times_stay_local(spark: SparkSession) -> Iterator[None]:
         spark.conf.set("spark.sql.timestampType", before)
 
 
-def _options(config: TransactionsSource) -> dict[str, str]:
+def _options(config: SourceSection) -> dict[str, str]:
     # A CSV whose lines do not fit must not lose them: unreadable values become NULL and are
     # refused with a reason by the quarantine.
     defaults = {"csv": {"header": "true"}}.get(config.format, {})
     for name, value in config.options.items():
         if (name.lower(), value.lower()) in _LOSES_LINES:
             raise ConfigError(
-                f"source.transactions.options has {name}: {value}, which loses lines in silence; "
+                f"{config.key}.options has {name}: {value}, which loses lines in silence; "
                 "remove it, so that a line that can't be used is refused with its reason"
             )
     return {**defaults, **config.options}

@@ -11,7 +11,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import TransactionsSource
+from clv_spark.config import SourceSection
 from clv_spark.lake.addresses import addresses, as_path
 from clv_spark.lake.delta_log import DeltaSource
 from clv_spark.lake.source import read_source
@@ -49,7 +49,7 @@ class Source:
         return self.rows.where(F.col("_metadata.file_path").isin(sorted(paths)))
 
 
-def open_source(spark: SparkSession, config: TransactionsSource) -> Source:
+def open_source(spark: SparkSession, config: SourceSection) -> Source:
     """The source at this moment.
 
     Files count with path, size and modification time. A source without files or versions (a view
@@ -92,7 +92,7 @@ def _is_view(spark: SparkSession, name: str) -> bool:
     return spark.catalog.getTable(name).tableType in ("VIEW", "TEMPORARY", "MATERIALIZED_VIEW")
 
 
-def _delta_table(spark: SparkSession, config: TransactionsSource) -> DeltaTable | None:
+def _delta_table(spark: SparkSession, config: SourceSection) -> DeltaTable | None:
     if config.format == "delta":
         return DeltaTable.forPath(spark, str(config.path))
     if config.format == "table":

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 from clv_spark.errors import ConfigError
 from clv_spark.models import bdw, bg_bb, bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd, sbg
 from clv_spark.models.fitting import FitResult, fit_model
-from clv_spark.models.model import Model, PurchaseModel
+from clv_spark.models.model import ContractModel, Model, PurchaseModel
 
 __all__ = [
+    "CONTRACT_MODELS",
     "MODELS",
     "PURCHASE_MODELS",
     "FitResult",
@@ -35,11 +36,11 @@ PURCHASE_MODELS: dict[str, PurchaseModel] = {
     "pareto_nbd": pareto_nbd,
     "bg_bb": bg_bb,
 }
+CONTRACT_MODELS: dict[str, ContractModel] = {"sbg": sbg, "bdw": bdw}
 MODELS: dict[str, Model] = {
     **{name: module.MODEL for name, module in PURCHASE_MODELS.items()},
     "gamma_gamma": gamma_gamma.MODEL,
-    "sbg": sbg.MODEL,
-    "bdw": bdw.MODEL,
+    **{name: module.MODEL for name, module in CONTRACT_MODELS.items()},
 }
 
 

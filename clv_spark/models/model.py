@@ -123,3 +123,12 @@ class PurchaseModel(Protocol):
         self, params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
     ) -> Forecast:
         """The forecast of customers under the condition that they are alive at T."""
+
+
+class ContractModel(Protocol):
+    """What the module of every contract model offers; all times in whole periods."""
+
+    MODEL: Model
+
+    def log_survival(self, params: Parameters, t: ArrayLike) -> Floats:
+        """The logarithm of the probability that a new contract survives t periods."""

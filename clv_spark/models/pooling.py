@@ -158,7 +158,8 @@ def _most_likely(
 ) -> tuple[Optimum, float]:
     """The maximum of likelihood and prior per customer, in coordinates; and the customers."""
     columns = model.read(data)
-    columns, counts = merge_equal_rows(columns, read_weights(weights, columns["x"].size))
+    rows = next(iter(columns.values())).size
+    columns, counts = merge_equal_rows(columns, read_weights(weights, rows))
     customers = float(np.sum(counts))
     coordinates = coordinates_of(model.parameters)
     centre = np.array(prior.centre)

@@ -10,15 +10,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config, TransactionsSource
-from clv_spark.errors import ConfigError, GateError, InputError
+from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import Commit, Source, open_source
 from clv_spark.pipelines.line_totals import (
     Totals,
+    check_rejected,
     check_usable,
     figures_of,
     first_look,
+    gate_rejected,
     read_totals,
     reconcile,
+    totals_together,
 )
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
@@ -99,7 +102,7 @@ def _write(
 def _write_lines(
     run: Run, config: TransactionsSource, lines: DataFrame, reading: Reading, commit: Commit
 ) -> Commit:
-    look = first_look(lines, run.config.segments)
+    look = first_look(lines, run.config.segments, config)
     summed = sum_lines(
         lines,
         look.codes,
@@ -107,12 +110,12 @@ def _write_lines(
         with_margin="margin" in config.columns,
     )
     with cached(summed) as kept:
-        read = read_totals(totals_of_sums(kept))
-        _check_read(run, reading, read)
+        read = read_totals(totals_of_sums(kept), config)
+        _check_read(run, config, reading, read)
         reached("customer_days:read")
-        reconcile(look, read)
+        reconcile(look.totals(), totals_together(read), CUSTOMER_DAYS.name)
         commit = replace(commit, figures=commit.figures | figures_of(read))
-        spec = CUSTOMER_DAYS.of(shape_of(lines, run.config))
+        spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.segments))
         # Whatever the table refuses shows before the first of the three is replaced.
         run.lake.ensure(spec)
         record_files(run, reading, commit)
@@ -125,13 +128,13 @@ def _write_lines(
         return run.lake.replace(spec, by_date, commit, where=reading.condition(months=True))
 
 
-def _check_read(run: Run, reading: Reading, read: Totals) -> None:
+def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: Totals) -> None:
     if reading.days is None:
-        check_usable(read)
+        check_usable(read, config)
         if run.as_of is not None:
             require_data(read[None]["first_date"], read[None]["last_date"], run.as_of)
     run.input_accepted = True
-    _gate_rejected(run, read)
+    gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config)
 
 
 def _replace_rejected(run: Run, lines: DataFrame, reading: Reading, commit: Commit) -> None:
@@ -140,7 +143,7 @@ def _replace_rejected(run: Run, lines: DataFrame, reading: Reading, commit: Comm
     # Without a refused line the source need not be read for them.
     refused = refused if expected else refused.limit(0)
     written = run.lake.replace(REJECTED_TRANSACTIONS, refused, commit, where=reading.condition())
-    _check_rejected(expected, written)
+    check_rejected(expected, written)
 
 
 def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
@@ -153,25 +156,4 @@ def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
         raise InputError(
             f"customer_days holds no day up to {as_of}; it runs from {first} to {last}. "
             "Give an --as-of date within the data"
-        )
-
-
-def _check_rejected(counted: int, written: Commit) -> None:
-    found = written.rows_written or 0
-    if counted != found:
-        raise GateError(
-            f"rejected_transactions does not reconcile: {found} lines were written, {counted} were "
-            "read as refused. Did the source change during the run? customer_days is as it was; "
-            "run again on a source that stands still"
-        )
-
-
-def _gate_rejected(run: Run, read: Totals) -> None:
-    figures = figures_of(read)
-    share = figures["rows_rejected"] / max(1, figures["rows_read"])
-    limit = run.config.gates.max_rejected_share
-    if share > limit:
-        raise GateError(
-            f"{share:.1%} of the lines are refused, gates.max_rejected_share allows {limit:.1%}: "
-            f"{figures['rejected_by_reason']}. Nothing was published; run check-source"
         )

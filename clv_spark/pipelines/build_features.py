@@ -1,4 +1,4 @@
-"""Job build-features: customer_days -> customer_features of one as-of date."""
+"""Job build-features: customer_days -> customer_features, contracts -> contract_features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.lake import Commit
+from clv_spark.pipelines.build_contract_features import contract_features_stage
 from clv_spark.pipelines.build_customer_days import require_data
+from clv_spark.pipelines.features_of_date import check_drop
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.snapshot import usable_snapshot
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
@@ -27,16 +29,19 @@ from clv_spark.transforms.segments import Codes
 
 
 def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
-    """Fold ``customer_days`` up to ``as_of`` and replace that slice of ``customer_features``.
+    """Fold ``customer_days`` and ``contracts`` up to ``as_of``; replace that slice of features.
 
     Returns:
         The outcome of the run.
 
     Raises:
-        InputError: customer_days does not exist, or holds no purchase up to ``as_of``.
+        InputError: customer_days or contracts does not exist, or holds nothing up to ``as_of``.
     """
     with open_run(spark, config, "build-features", as_of) as run:
-        features_stage(run)
+        if config.has_purchases:
+            features_stage(run)
+        if config.has_contracts:
+            contract_features_stage(run)
         return run.outcome()
 
 
@@ -54,14 +59,14 @@ def features_stage(run: Run) -> Commit:
         lambda commit: _write(run, days, upstream, commit),
         source_version=upstream.source_version,
         slice_date=run.date,
-        beside=REFUND_ONLY_CUSTOMERS,
+        beside=(REFUND_ONLY_CUSTOMERS,),
     )
 
 
 def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commit:
     _check_dates(run)
     run.input_accepted = True
-    shape = shape_of(days, run.config)
+    shape = shape_of(days, run.config.segments)
     snapshot = usable_snapshot(run, commit)
     pieces = _pieces(run, days, snapshot)
     folded = fold(pieces, segment_codes(pieces, run.config.segments), run.config)
@@ -132,13 +137,7 @@ def _check_customers(run: Run, customers: int) -> None:
             "source.transactions.columns.is_refund and the sign of amount"
         )
     before = run.lake.newest_slice(CUSTOMER_FEATURES, run.date - dt.timedelta(days=1))
-    if before is None:
-        return
-    previous = run.lake.read(CUSTOMER_FEATURES, before).count()
-    limit = run.config.gates.max_customer_drop
-    if customers < previous * (1 - limit):
-        raise GateError(
-            f"{customers} customers up to {run.date}, but {previous} up to {before}: a drop of "
-            f"more than gates.max_customer_drop ({limit:.0%}). Nothing was published; was the "
-            "source loaded in full?"
-        )
+    previous = None
+    if before is not None:
+        previous = (before, run.lake.read(CUSTOMER_FEATURES, before).count())
+    check_drop(run, "customers", customers, previous)

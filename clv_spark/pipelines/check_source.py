@@ -8,13 +8,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import Config, TransactionsSource
+from clv_spark.config import Config, SourceSection
 from clv_spark.lake import open_source, trusted_session
+from clv_spark.pipelines.build_contracts import contracts_of
 from clv_spark.pipelines.build_customer_days import transactions_of
 from clv_spark.pipelines.line_totals import figures_of, read_totals
 from clv_spark.transforms import conform as reasons
-from clv_spark.transforms.conform import MAPPED, conform, map_columns, text_of
+from clv_spark.transforms.conform import conform, map_columns
+from clv_spark.transforms.conform_contracts import conform_contracts, map_contracts
 from clv_spark.transforms.customer_days import totals_by_reason
+from clv_spark.transforms.mapping import MAPPED, text_of
 
 _SAMPLE = 10
 _ADVICE = {
@@ -27,54 +30,95 @@ _ADVICE = {
     reasons.DATE_OUT_OF_RANGE: "check first_date and last_date against the dates seen below",
     reasons.FOREIGN_CURRENCY: "convert to one currency upstream, or run one lake per currency",
     reasons.DUPLICATE: "equal lines count once; with a line id use deduplicate: line_id",
+    "missing_contract_id": "check columns.contract_id; a customer with one contract may name it",
+    "unknown_period": "map columns.period to month, quarter or year",
+    "invalid_start": "check columns.start_date: give to_date the format of your text",
+    "invalid_end": "check columns.end_date: NULL means running, other text must be a date",
+    "end_before_start": "check that start_date and end_date are not mixed up",
+    "invalid_tenure": "tenure is whole periods, at least 1 for a lost contract; is_lost is known",
+    "overlap": "rows of a contract must follow each other; close a row when the next begins",
+}
+
+
+_KEYS = {
+    "source.transactions": ("segments", "country"),
+    "source.contracts": ("contract_segments", "plan"),
 }
 
 
 def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
-    """Read the source as a run would, and report; nothing is written anywhere.
+    """Read the sources as a run would, and report; nothing is written anywhere.
 
     Returns:
-        ``mapping`` (column, expression, type), ``sample`` (ten conformed lines), ``reasons``
-        (lines and money by reason; "used" for the rest), ``first_date``, ``last_date``,
-        ``currencies``, ``advice`` (what to change) and the reconciled totals.
+        ``source`` (its section), ``mapping`` (column, expression, type), ``sample`` (ten conformed
+        lines), ``reasons`` (lines and money by reason; "used" for the rest), ``first_date``,
+        ``last_date``, ``currencies``, ``advice`` (what to change) and the reconciled totals. With
+        both sources configured this is of the transactions, and ``contracts`` has the same of the
+        contracts.
 
     Raises:
-        InputError: the source cannot be read, or a mapped expression has the wrong type.
+        InputError: a source cannot be read, or a mapped expression has the wrong type.
         ConfigError: no source is configured.
     """
     with trusted_session(spark):
-        source_config = transactions_of(config)
-        state = open_source(spark, source_config)
-        source = state.rows
-        lines = conform(source, source_config, currency=config.currency, segments=config.segments)
-        read = read_totals(totals_by_reason(lines))
-        unshown = ("reason", "line", *(text_of(key) for key in config.segments))
-        sample = lines.where(F.col("reason").isNull()).drop(*unshown).limit(_SAMPLE)
-        return {
-            "source_version": state.version,
-            "mapping": _mapping(source, source_config),
-            "sample": [row.asDict() for row in sample.collect()],
-            "reasons": {
-                reason or "used": {
-                    "lines": totals["line_count"],
-                    "amount": (totals["cents"] or 0) / 100,
-                }
-                for reason, totals in sorted(read.items(), key=lambda item: item[0] or "")
-            },
-            "totals": figures_of(read),
-            "first_date": min(_dates(read, "first_date"), default=None),
-            "last_date": max(_dates(read, "last_date"), default=None),
-            "currencies": _currencies(source, source_config),
-            "advice": _advice(read, config),
-        }
+        found = []
+        if config.has_purchases:
+            lines = transactions_of(config)
+            state = open_source(spark, lines)
+            conformed = conform(
+                state.rows, lines, currency=config.currency, segments=config.segments
+            )
+            mapped = map_columns(state.rows, lines)
+            found.append(_look(config, lines, state.version, mapped, conformed, config.segments))
+        if config.has_contracts:
+            contracts, keys = contracts_of(config), config.contract_segments
+            state = open_source(spark, contracts)
+            conformed = conform_contracts(
+                state.rows, contracts, currency=config.currency, segments=keys
+            )
+            mapped = map_contracts(state.rows, contracts)
+            found.append(_look(config, contracts, state.version, mapped, conformed, keys))
+        return found[0] | ({"contracts": found[1]} if len(found) > 1 else {})
+
+
+def _look(
+    config: Config,
+    source: SourceSection,
+    version: str,
+    mapped: DataFrame,
+    conformed: DataFrame,
+    keys: tuple[str, ...],
+) -> dict[str, Any]:
+    """What one source holds."""
+    read = read_totals(totals_by_reason(conformed), source)
+    unshown = ("reason", "line", *(text_of(key) for key in keys))
+    sample = conformed.where(F.col("reason").isNull()).drop(*unshown).limit(_SAMPLE)
+    return {
+        "source": source.key,
+        "source_version": version,
+        "mapping": _mapping(mapped, source),
+        "sample": [row.asDict() for row in sample.collect()],
+        "reasons": {
+            reason or "used": {
+                "lines": totals["line_count"],
+                "amount": (totals["cents"] or 0) / 100,
+            }
+            for reason, totals in sorted(read.items(), key=lambda item: item[0] or "")
+        },
+        "totals": figures_of(read),
+        "first_date": min(_dates(read, "first_date"), default=None),
+        "last_date": max(_dates(read, "last_date"), default=None),
+        "currencies": _currencies(mapped, source),
+        "advice": _advice(read, config, source, keys),
+    }
 
 
 def _dates(read: dict[str | None, dict[str, Any]], name: str) -> list[dt.date]:
     return [totals[name] for totals in read.values() if totals[name] is not None]
 
 
-def _mapping(source: DataFrame, config: TransactionsSource) -> list[dict[str, str]]:
-    mapped = map_columns(source, config)
+def _mapping(mapped: DataFrame, config: SourceSection) -> list[dict[str, str]]:
+    """How each column is read."""
     types = {f.name: f.dataType.simpleString() for f in mapped.schema.fields}
     return [
         {
@@ -86,18 +130,22 @@ def _mapping(source: DataFrame, config: TransactionsSource) -> list[dict[str, st
     ]
 
 
-def _currencies(source: DataFrame, config: TransactionsSource) -> dict[str, int] | None:
-    if not reasons.currency_mapped(config):
+def _currencies(mapped: DataFrame, config: SourceSection) -> dict[str, int] | None:
+    if "currency" not in config.columns:
         return None
-    mapped = map_columns(source, config)
     rows = mapped.groupBy(F.col(f"{MAPPED}currency").cast("string")).count().collect()
     return dict(sorted((str(row[0]), int(row[1])) for row in rows))
 
 
-def _advice(read: dict[str | None, dict[str, Any]], config: Config) -> list[str]:
+def _advice(
+    read: dict[str | None, dict[str, Any]],
+    config: Config,
+    source: SourceSection,
+    keys: tuple[str, ...],
+) -> list[str]:
     advice = []
     for reason in sorted(key for key in read if key is not None):
-        text = _ADVICE.get(reason, "refused by your rule under source.transactions.reject")
+        text = _ADVICE.get(reason, f"refused by your rule under {source.key}.reject")
         advice.append(f"{reason}: {text}")
     if not read:
         advice.append("the source holds no line: check path or table")
@@ -105,6 +153,7 @@ def _advice(read: dict[str | None, dict[str, Any]], config: Config) -> list[str]
         advice.append("no line can be used: a run would stop with exit code 11")
     if config.currency is None:
         advice.append("currency is not set: amounts are taken as one currency and not labelled")
-    if not config.segments:
-        advice.append("segments is empty: one global model; name a key such as country to split")
+    if not keys:
+        name, key = _KEYS[source.key]
+        advice.append(f"{name} is empty: one global model; name a key such as {key} to split")
     return advice

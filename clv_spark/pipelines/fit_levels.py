@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.config import DAYS_PER_UNIT, Config
 from clv_spark.kernels.choose import USABLE, Row
 from clv_spark.kernels.fit_segment import as_frame, fit_segment
 from clv_spark.kernels.pool_segment import (
@@ -42,11 +42,30 @@ _FITTED = (
 _POOLED = f"segment STRING, model STRING, {_NUMBERS}, own_weight DOUBLE, message STRING"
 
 
-def fit_levels(config: Config, patterns: DataFrame, tree: Mapping[str, Segment]) -> list[Row]:
+@dataclass(frozen=True)
+class FitPlan:
+    """What is fitted to the segments of one tree.
+
+    Attributes:
+        unit_days: Days per time unit of the parameters, by model; its keys are all the models.
+        min_repeaters: Repeat buyers a segment needs, by model; for contracts, lost contracts.
+        min_customers: Customers or contracts it needs.
+        max_correlation: As for ``fit_segment``.
+        keys: Names of the segment keys, outermost first.
+    """
+
+    unit_days: Mapping[str, int]
+    min_repeaters: Mapping[str, int]
+    min_customers: int
+    max_correlation: float
+    keys: tuple[str, ...]
+
+
+def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) -> list[Row]:
     """Fits every model to every segment, from the root down.
 
     Args:
-        config: The configuration.
+        plan: The models and what they need.
         patterns: level, model, segment and what ``fit_segment`` takes; read twice a level.
         tree: All segments.
 
@@ -60,9 +79,22 @@ def fit_levels(config: Config, patterns: DataFrame, tree: Mapping[str, Segment])
     for level in range(depth + 1):
         here = {name: segment for name, segment in tree.items() if segment.level == level}
         below = patterns.where(F.col("level") == level)
-        fitted += _fit_level(config, below, here, _in_order(rows))
+        fitted += _fit_level(plan, below, here, _in_order(rows))
         rows = take_parents(fitted)
     return rows
+
+
+def side_by_side(patterns: DataFrame, groups: int) -> DataFrame:
+    """Spreads the patterns so that the fits run side by side.
+
+    A number of partitions of its own: adaptive execution would put all groups into one task.
+    """
+    spark = patterns.sparkSession
+    most = max(
+        4 * spark.sparkContext.defaultParallelism,
+        int(str(spark.conf.get("spark.sql.shuffle.partitions"))),
+    )
+    return patterns.repartition(max(2, min(groups, most)), "model", "segment")
 
 
 def _in_order(rows: list[Row]) -> dict[Key, dict[str, float]]:
@@ -77,33 +109,33 @@ def _in_order(rows: list[Row]) -> dict[Key, dict[str, float]]:
 
 
 def _fit_level(
-    config: Config, patterns: DataFrame, segments: Mapping[str, Segment], parents: Parents
+    plan: FitPlan, patterns: DataFrame, segments: Mapping[str, Segment], parents: Parents
 ) -> list[Row]:
     groups = patterns.groupBy("model", "segment")
     above = {name: str(segment.parent) for name, segment in segments.items()}
-    fitted = groups.applyInPandas(fit_group(config, above, parents), _FITTED).collect()
-    rows = _complete(config, [row.asDict() for row in fitted], segments)
+    fitted = groups.applyInPandas(fit_group(plan, above, parents), _FITTED).collect()
+    rows = _complete(plan, [row.asDict() for row in fitted], segments)
     priors = priors_of(rows, parents)
     if not priors:
         return with_pooled(rows, {})
     usable = frozenset((r["model"], r["segment"]) for r in rows if r["status"] in USABLE)
-    again = groups.applyInPandas(_pool_group(config, above, priors, usable), _POOLED).collect()
+    again = groups.applyInPandas(_pool_group(plan, above, priors, usable), _POOLED).collect()
     return with_pooled(rows, {(row["model"], row["segment"]): row.asDict() for row in again})
 
 
-def fit_group(config: Config, above: Mapping[str, str], parents: Parents) -> FitGroup:
+def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitGroup:
     """The function that Spark applies to the patterns of one model and segment: the first look."""
-    fit = config.fit
     limits: dict[str, Any] = {
-        "min_customers": fit.min_customers,
-        "min_repeaters": fit.min_repeaters,
-        "max_correlation": fit.max_frequency_spend_correlation,
+        "min_customers": plan.min_customers,
+        "max_correlation": plan.max_correlation,
     }
 
     def fit_one(patterns: pd.DataFrame) -> pd.DataFrame:
         model, segment = patterns[["model", "segment"]].iloc[0]
-        unit_days = DAYS_PER_UNIT[config.models.unit(model)]
-        row = fit_segment(patterns, model=model, unit_days=unit_days, **limits)
+        unit_days, repeaters = plan.unit_days[model], plan.min_repeaters[model]
+        row = fit_segment(
+            patterns, model=model, unit_days=unit_days, min_repeaters=repeaters, **limits
+        )
         parent = parents.get((model, above[segment]))
         return as_frame(summarise_segment(row, patterns, unit_days=unit_days, parent=parent))
 
@@ -111,7 +143,7 @@ def fit_group(config: Config, above: Mapping[str, str], parents: Parents) -> Fit
 
 
 def _pool_group(
-    config: Config, above: Mapping[str, str], priors: Mapping[Key, Prior], usable: frozenset[Key]
+    plan: FitPlan, above: Mapping[str, str], priors: Mapping[Key, Prior], usable: frozenset[Key]
 ) -> FitGroup:
     """The second look: the same patterns under the prior that all siblings gave together."""
 
@@ -120,23 +152,23 @@ def _pool_group(
         prior = priors.get((model, above[segment]))
         if prior is None or (model, segment) not in usable:
             return pd.DataFrame()
-        unit_days = DAYS_PER_UNIT[config.models.unit(model)]
+        unit_days = plan.unit_days[model]
         return as_frame(pool_segment(patterns, model=model, unit_days=unit_days, prior=prior))
 
     return pool_one
 
 
-def _complete(config: Config, fitted: list[Row], segments: Mapping[str, Segment]) -> list[Row]:
+def _complete(plan: FitPlan, fitted: list[Row], segments: Mapping[str, Segment]) -> list[Row]:
     """Every model has a row for every segment, also where no customer entered the fit."""
     found = {(row["model"], row["segment"]): row for row in fitted}
     rows = []
-    for model in (*config.models.purchases, config.models.spend):
+    for model in plan.unit_days:
         for segment in segments.values():
             row = found.get((model, segment.name)) or {
                 **empty_row(model, segment.name, "too_small", "no customer enters this fit"),
                 **dict.fromkeys(SUMMARY_COLUMNS),
             }
-            rows.append(row | place(config, segment))
+            rows.append(row | place(plan.keys, segment))
     return rows
 
 
@@ -155,7 +187,7 @@ def empty_row(model: str, segment: str, status: str, message: str) -> Row:
     }
 
 
-def place(config: Config, segment: Segment) -> Row:
+def place(keys: tuple[str, ...], segment: Segment) -> Row:
     """Where a segment stands, as model_parameters says it."""
-    level = config.segments[segment.level - 1] if segment.level else segment.name
+    level = keys[segment.level - 1] if segment.level else segment.name
     return {"segment_level": level, "parent_segment": segment.parent}

@@ -1,39 +1,35 @@
-"""Job fit-models: customer_features -> patterns -> model_parameters of one fit date."""
+"""Job fit-models: features -> patterns -> model_parameters of one fit date."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import Row as SparkRow
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from clv_spark import __version__
 from clv_spark.config import Config
-from clv_spark.errors import FitError, InputError
-from clv_spark.kernels.choose import USABLE, Row, choose_models
+from clv_spark.errors import FitError
+from clv_spark.kernels.choose import Row
 from clv_spark.kernels.drift import stability_index
-from clv_spark.kernels.segment_parameters import MARGIN_RATE, RETURN_RATE
-from clv_spark.kernels.segment_tree import Segment, segment_tree
-from clv_spark.kernels.segments import failed_share, take_parents
+from clv_spark.kernels.segments import failed_share
 from clv_spark.lake import Commit
-from clv_spark.models import PURCHASE_MODELS
-from clv_spark.pipelines.fit_levels import empty_row, fit_levels, place
-from clv_spark.pipelines.run_context import SECTIONS, Run, cached, open_run, reached
+from clv_spark.models import CONTRACT_MODELS, PURCHASE_MODELS
+from clv_spark.pipelines.features_of_date import features_commits, joint_version
+from clv_spark.pipelines.fit_contracts import contracts_in_words, failures_of, fit_contracts
+from clv_spark.pipelines.fit_purchases import fit_purchases, used_rows
+from clv_spark.pipelines.run_context import SECTIONS, Run, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
-from clv_spark.transforms.patterns import (
-    customers_by_class,
-    entering_fit,
-    purchase_patterns,
-    segment_totals,
-    spend_patterns,
-)
-from clv_spark.transforms.segments import GLOBAL, level_columns, with_segments
+from clv_spark.transforms.patterns import customers_by_class
+from clv_spark.transforms.segments import GLOBAL
+
+# The model of each segment; by "purchases", or by the period of contracts.
+Choices = Mapping[str, Mapping[str, str]]
+PURCHASES = "purchases"
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +54,7 @@ def fit_models(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str,
 
 def fit_stage(run: Run) -> Commit:
     """Read features -> count patterns -> fit per segment -> take parents -> check -> publish."""
-    upstream = features_commit(run)
+    upstream = features_commits(run)
     young = _young_fit(run)
     if young is not None:
         why = f"parameters of {young.slice} are used again: fit.refit_every"
@@ -66,9 +62,9 @@ def fit_stage(run: Run) -> Commit:
     last = _last_choice(run)
     return run.stage(
         MODEL_PARAMETERS,
-        [upstream.fingerprint, *(f"{segment}={model}" for segment, model in sorted(last.items()))],
+        [*(commit.fingerprint for commit in upstream), *_as_inputs(last)],
         lambda commit: _write(run, last, commit),
-        source_version=upstream.source_version,
+        source_version=joint_version(upstream),
         slice_date=run.date,
     )
 
@@ -91,7 +87,7 @@ def _young_fit(run: Run) -> Commit | None:
 def _has_drifted(run: Run, fit: Commit) -> bool:
     """Whether the customers have moved too far since a fit for its parameters to be used again."""
     limit = run.config.fit.refit_at_drift
-    if limit is None:
+    if limit is None or not run.config.has_purchases:
         return False
     drift = stability_index(fit.figures[_CLASSES], _customers_by_class(run))
     log.info("customers have drifted by %.3f since the fit of %s", drift, fit.slice)
@@ -103,75 +99,39 @@ def _customers_by_class(run: Run) -> dict[str, int]:
     return {row["class"]: row["customers"] for row in sorted(rows)}
 
 
-def features_commit(run: Run) -> Commit:
-    """The commit of the features slice that later stages start from.
-
-    Raises:
-        InputError: there is no such slice.
-    """
-    commit = run.lake.last_commit(CUSTOMER_FEATURES, run.date)
-    if commit is None:
-        raise InputError(
-            f"customer_features holds no slice {run.date}; run build-features for that date first"
-        )
-    run.require_same_settings(CUSTOMER_FEATURES, commit, "build-features")
-    return commit
-
-
-def _write(run: Run, last: Mapping[str, str], commit: Commit) -> Commit:
-    features = run.lake.read(CUSTOMER_FEATURES, run.date)
+def _write(run: Run, last: Choices, commit: Commit) -> Commit:
     run.input_accepted = True
-    models, levels = run.config.models, level_columns(run.config.segments)
-    named = with_segments(features, run.config.segments)
-    leaves = segment_totals(named, levels, models.spend_basis).collect()
-    tree = segment_tree([row.asDict() for row in leaves], levels)
-    with cached(fit_patterns(run.config, named, tree)) as patterns:
-        rows = fit_levels(run.config, patterns, tree)
+    models = run.config.models
+    rows: list[Row] = []
+    words = []
+    if run.config.has_purchases:
+        bought, said = fit_purchases(run, last.get(PURCHASES, {}))
+        spend = [row for row in bought if row["model"] == models.spend]
+        for kind, ours in ((models.transactions, used_rows(bought)), (models.spend, spend)):
+            (root,) = (row for row in ours if row["segment"] == GLOBAL)
+            _check_failures(run, kind, ours, f"{root['status']}, {root['message'].rstrip('.')}")
+        rows += bought
+        words.append(said)
+    if run.config.has_contracts:
+        held = fit_contracts(run, last)
+        _check_failures(run, models.contracts, *failures_of(held))
+        rows += held
+        words.append(contracts_in_words(held))
     reached("model_parameters:fitted")
-    choice = choose_models(rows, models.purchases, last, models.switch_margin)
-    rows += take_parents(_rate_rows(run, tree))
-    used = [row for row in rows if row["model"] == choice[row["segment"]]]
-    for kind, ours in (
-        (models.transactions, used),
-        (models.spend, [row for row in rows if row["model"] == models.spend]),
-    ):
-        _check_failures(run, kind, ours)
     schema = ", ".join(MODEL_PARAMETERS.ddl(column) for column in MODEL_PARAMETERS.columns)
-    table = [_table_row(run, row, choice) for row in rows]
-    frame = run.spark.createDataFrame(table, schema)
-    figures: dict[str, Any] = {"message": _in_words(rows, used, tree)}
-    if run.config.fit.refit_at_drift is not None:
+    frame = run.spark.createDataFrame([_table_row(run, row) for row in rows], schema)
+    figures: dict[str, Any] = {"message": "; ".join(words)}
+    if run.config.fit.refit_at_drift is not None and run.config.has_purchases:
         figures[_CLASSES] = _customers_by_class(run)
     return run.lake.replace(
         MODEL_PARAMETERS, frame.coalesce(1), replace(commit, figures=figures), run.date
     )
 
 
-def fit_patterns(config: Config, named: DataFrame, tree: Mapping[str, Segment]) -> DataFrame:
-    """Counted patterns of every model and segment, spread so that the fits run side by side."""
-    models, limit = config.models, config.fit.max_exact_repeaters
-    levels = level_columns(config.segments)
-    entering = named.transform(entering_fit, config.fit.cohort_start)
-    large = frozenset(s.name for s in tree.values() if (s.totals["spenders"] or 0) > limit)
-    purchases = purchase_patterns(entering, levels)
-    names = F.explode(F.lit(list(models.purchases)))
-    spend = spend_patterns(entering, levels, models.spend_basis, large)
-    patterns = purchases.withColumn("model", names).unionByName(
-        spend.withColumn("model", F.lit(models.spend))
-    )
-    # A number of partitions of its own: adaptive execution would put all groups into one task.
-    spark = named.sparkSession
-    most = max(
-        4 * spark.sparkContext.defaultParallelism,
-        int(str(spark.conf.get("spark.sql.shuffle.partitions"))),
-    )
-    partitions = max(2, min(len(tree) * (len(models.purchases) + 1), most))
-    return patterns.repartition(partitions, "model", "segment")
-
-
-def _last_choice(run: Run) -> dict[str, str]:
-    """The purchase model of each segment in the newest fit of an earlier date, for ``auto``."""
-    if run.config.models.transactions != "auto":
+def _last_choice(run: Run) -> Choices:
+    """The model of each segment in the newest fit of an earlier date, for ``auto``."""
+    models = run.config.models
+    if "auto" not in (models.transactions, models.contracts):
         return {}
     before = run.lake.newest_slice(MODEL_PARAMETERS, run.date - dt.timedelta(days=1))
     keep = run.config.retention.slice_days
@@ -180,71 +140,35 @@ def _last_choice(run: Run) -> dict[str, str]:
         return {}
     # A table of another schema version is refused with a word, before a column is missed.
     run.lake.ensure(MODEL_PARAMETERS)
-    rows = run.lake.read(MODEL_PARAMETERS, before).where("chosen").select("segment", "model")
-    purchases = F.col("model").isin(list(PURCHASE_MODELS))
-    return {row["segment"]: row["model"] for row in rows.where(purchases).collect()}
+    rows = run.lake.read(MODEL_PARAMETERS, before).where("chosen")
+    last: dict[str, dict[str, str]] = {}
+    for row in rows.select("segment", "model", "time_unit").collect():
+        if row["model"] in PURCHASE_MODELS and models.transactions == "auto":
+            last.setdefault(PURCHASES, {})[row["segment"]] = row["model"]
+        if row["model"] in CONTRACT_MODELS and models.contracts == "auto":
+            last.setdefault(row["time_unit"], {})[row["segment"]] = row["model"]
+    return last
 
 
-def _rate_rows(run: Run, tree: Mapping[str, Segment]) -> list[Row]:
-    """Ratios of sums per segment: the return rate, and the margin rate where margin is known."""
-    rows = []
-    for segment in tree.values():
-        customers, gross, refund = (
-            segment.totals[name] or 0 for name in ("customers", "gross", "refund")
-        )
-        enough = customers >= run.config.fit.min_customers or segment.parent is None
-        status, message = ("ok", "ratio of sums") if enough else ("too_small", "too few customers")
-        parameters: dict[str, dict[str, float]] = {
-            RETURN_RATE: {
-                "rate": _share(refund, gross),
-                "prior_amount": max(gross, 0) / 100 / customers,
-            }
-        }
-        margin = segment.totals["margin"]
-        if margin is not None:
-            parameters[MARGIN_RATE] = {"rate": _share(margin, gross - refund)}
-        for model, values in parameters.items():
-            row = empty_row(model, segment.name, status, message) | place(run.config, segment)
-            row["n_customers"] = row["n_patterns"] = customers
-            rows.append(row | {"parameters": values if enough else None})
-    return rows
+def _as_inputs(last: Choices) -> list[str]:
+    texts = []
+    for kind in sorted(last):
+        prefix = "" if kind == PURCHASES else f"{kind}: "
+        texts += [f"{prefix}{segment}={model}" for segment, model in sorted(last[kind].items())]
+    return texts
 
 
-def _share(part: int, whole: int) -> float:
-    return min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
-
-
-def _check_failures(run: Run, kind: str, rows: list[Row]) -> None:
+def _check_failures(run: Run, kind: str, rows: list[Row], said: str) -> None:
     limit, share = run.config.fit.max_failed_share, failed_share(rows)
     if share > limit:
-        (root,) = (row for row in rows if row["segment"] == GLOBAL)
         raise FitError(
             f"{kind}: {share:.1%} of the customers are without a usable fit, "
-            f"fit.max_failed_share allows {limit:.1%}. The global fit says: {root['status']}, "
-            f"{root['message'].rstrip('.')}. Nothing was published; fit on more history, lower "
-            "fit.min_customers and fit.min_repeaters, or name other models.candidates"
+            f"fit.max_failed_share allows {limit:.1%}. The global fit says: {said}. Nothing was "
+            "published; fit on more history, lower fit.min_customers, fit.min_repeaters or "
+            "fit.min_losses, or name another model"
         )
 
 
-def _table_row(run: Run, row: Row, choice: Mapping[str, str]) -> SparkRow:
-    models, model = run.config.models, row["model"]
-    values = row | {
-        "fit_date": run.date,
-        "chosen": model not in PURCHASE_MODELS or model == choice[row["segment"]],
-        "spend_basis": models.spend_basis if model == models.spend else None,
-        "time_unit": models.unit(model),
-        "package_version": __version__,
-    }
+def _table_row(run: Run, row: Row) -> SparkRow:
+    values = row | {"fit_date": run.date, "package_version": __version__}
     return SparkRow(*(values.get(name) for name in MODEL_PARAMETERS.column_names))
-
-
-def _in_words(rows: list[Row], used: list[Row], tree: Mapping[str, Segment]) -> str:
-    fits = [row for row in rows if row["model"] not in (RETURN_RATE, MARGIN_RATE)]
-    own = sum(row["status"] in USABLE for row in fits)
-    counts = Counter(row["model"] for row in used)
-    chosen = ", ".join(f"{model} for {counts[model]}" for model in sorted(counts))
-    return (
-        f"{own} of {len(fits)} fits are own, the others take the parent's; segments use {chosen}; "
-        f"{tree[GLOBAL].totals['without_spend']} buyers without positive spend stay out of the "
-        "spend fit"
-    )

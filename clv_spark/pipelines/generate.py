@@ -1,4 +1,4 @@
-"""Job ``generate``: transactions of a known world as Parquet files, of any size."""
+"""Job ``generate``: transactions or contracts of a known world as Parquet files, of any size."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from clv_spark.kernels.generate import (
     transactions,
 )
 from clv_spark.kernels.generate_blocks import block_lines
+from clv_spark.kernels.generate_contracts import block_contracts, contracts
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +81,7 @@ def generate(
     if by_time:
         made = made.repartitionByRange(files, "event_time")
         made = made.sortWithinPartitions("event_time", "line_id")
-    try:
-        made.write.mode(mode).option("compression", compression).parquet(out)
-    except AnalysisException as error:
-        if error.getCondition() != "PATH_ALREADY_EXISTS":
-            raise
-        raise _occupied(out) from error
+    _write(made, out, mode, compression)
     written = spark.read.parquet(out)
     result: dict[str, Any] = {
         "customers": customers,
@@ -97,6 +93,61 @@ def generate(
     }
     logger.info("generate: %s lines of %s customers in %s", result["lines"], customers, out)
     return result
+
+
+def generate_contracts(
+    spark: SparkSession,
+    *,
+    out: str,
+    customers: int,
+    start: date,
+    end: date,
+    ids: Ids = "int",
+    seed: int = 0,
+    files: int | None = None,
+) -> dict[str, Any]:
+    """Write the contracts of ``customers`` customers to ``out`` and return what was written.
+
+    Customers have the same ids as in :func:`generate`, so both together make customers who buy and
+    hold contracts.
+    """
+    if customers < 1 or (files is not None and files < 1):
+        raise ConfigError(f"generate was asked for contracts of {customers} customers; at least 1.")
+    began = time.monotonic()
+    mode = _save_mode(out)
+    arguments: dict[str, Any] = {"start": start, "end": end, "ids": ids, "seed": seed}
+    contracts(0, 0, **arguments)  # a wrong argument fails here, not in a worker
+    if files is None:
+        large = math.ceil(customers / LINES_PER_FILE)
+        files = max(large, min(TASKS_AT_LEAST, blocks(customers)))
+    customer_id = "STRING" if ids == "string" else "BIGINT"
+    schema = (
+        f"customer_id {customer_id}, contract_id BIGINT, start_date DATE, end_date DATE, "
+        "period STRING, periodic_amount DOUBLE, periodic_margin DOUBLE, currency STRING, "
+        "plan STRING"
+    )
+    work = partial(block_contracts, customers=customers, arguments=arguments)
+    made = spark.range(0, blocks(customers), 1, files).mapInArrow(work, schema)
+    _write(made, out, mode, "zstd")
+    written = spark.read.parquet(out)
+    result: dict[str, Any] = {
+        "customers": customers,
+        "lines": written.count(),
+        "paths": [out],
+        "files": len(written.inputFiles()),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    logger.info("generate: %s contracts of %s customers in %s", result["lines"], customers, out)
+    return result
+
+
+def _write(made: DataFrame, out: str, mode: str, compression: str) -> None:
+    try:
+        made.write.mode(mode).option("compression", compression).parquet(out)
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_ALREADY_EXISTS":
+            raise
+        raise _occupied(out) from error
 
 
 def _lines(

@@ -10,10 +10,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from clv_spark.config import SourceSection
 from clv_spark.errors import GateError, InputError
-from clv_spark.lake import SPARK_ERRORS, condition
-from clv_spark.transforms.conform import text_of
+from clv_spark.lake import SPARK_ERRORS, Commit, condition
 from clv_spark.transforms.customer_days import totals_by_text
+from clv_spark.transforms.mapping import text_of
 from clv_spark.transforms.segments import Codes
 
 # Beyond this a segment key is a mistake, such as a customer id mapped as country.
@@ -36,15 +37,19 @@ class Look:
     cents: int
     codes: Mapping[str, Codes]
 
+    def totals(self) -> dict[str, int]:
+        """Lines and cents."""
+        return {"line_count": self.line_count, "cents": self.cents}
 
-def first_look(lines: DataFrame, segments: tuple[str, ...]) -> Look:
+
+def first_look(lines: DataFrame, segments: tuple[str, ...], source: SourceSection) -> Look:
     """Count the lines and find the values of the segment keys.
 
     Raises:
         InputError: Spark failed while it read the source, or a segment key has so many values
             that it can't be a segment.
     """
-    with _reading():
+    with _reading(source):
         rows = totals_by_text(lines, segments).limit(MOST_SEGMENTS + 1).collect()
     if len(rows) > MOST_SEGMENTS:
         raise InputError(
@@ -58,32 +63,33 @@ def first_look(lines: DataFrame, segments: tuple[str, ...]) -> Look:
     )
 
 
-def read_totals(by_reason: DataFrame) -> Totals:
+def read_totals(by_reason: DataFrame, source: SourceSection) -> Totals:
     """Lines, cents and dates by reason (None = used).
 
     Args:
         by_reason: from lines or from their sums.
+        source: named in errors.
 
     Raises:
         InputError: Spark failed while it read the source.
     """
-    with _reading():
+    with _reading(source):
         rows = by_reason.collect()
     return {row["reason"]: row.asDict() for row in rows}
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _reading(source: SourceSection) -> Iterator[None]:
     try:
         yield
     except SPARK_ERRORS as error:
         raise InputError(
-            f"source.transactions: reading the lines failed ({condition(error)}). "
+            f"{source.key}: reading the lines failed ({condition(error)}). "
             "Run check-source, and mend the file or the mapped expression it names"
         ) from error
 
 
-def check_usable(read: Totals) -> None:
+def check_usable(read: Totals, source: SourceSection) -> None:
     """Stop before anything is written when the source is empty or nothing of it can be used.
 
     Raises:
@@ -91,13 +97,13 @@ def check_usable(read: Totals) -> None:
     """
     if not read:
         raise InputError(
-            "source.transactions: the source has no line. Check that the path or table holds the "
+            f"{source.key}: the source has no line. Check that the path or table holds the "
             "data; every table is left as it was"
         )
     if None not in read:
         refused = {str(reason): totals["line_count"] for reason, totals in sorted(read.items())}
         raise InputError(
-            f"source.transactions: none of the lines can be used; refused by reason: {refused}. "
+            f"{source.key}: none of the lines can be used; refused by reason: {refused}. "
             "Run check-source to see how the columns are mapped"
         )
 
@@ -117,8 +123,13 @@ def figures_of(read: Totals) -> dict[str, Any]:
     }
 
 
-def reconcile(look: Look, read: Totals) -> None:
-    """Hold what was summed up, used and refused, against what the first look counted.
+def totals_together(read: Totals) -> dict[str, int]:
+    """Lines and cents of all reasons."""
+    return {what: _sum(read, what) for what in ("line_count", "cents")}
+
+
+def reconcile(counted: Mapping[str, int], summed: Mapping[str, int], table: str) -> None:
+    """Hold what went into a table against what was counted before, lines and cents.
 
     The two come from separate passes over the source, so a source that changes under the run, or
     a line lost or doubled on the way, shows here.
@@ -126,14 +137,43 @@ def reconcile(look: Look, read: Totals) -> None:
     Raises:
         GateError: lines or cents differ.
     """
-    for what, expected in (("line_count", look.line_count), ("cents", look.cents)):
-        found = _sum(read, what)
+    for what, expected in counted.items():
+        found = int(summed[what] or 0)
         if expected != found:
             raise GateError(
-                f"customer_days does not reconcile: {found} {what} were summed up, {expected} were "
+                f"{table} does not reconcile: {found} {what} were summed up, {expected} were "
                 "counted at first. Did the source change during the run? Nothing was published; "
                 "run again on a source that stands still"
             )
+
+
+def gate_rejected(figures: dict[str, Any], limit: float, source: SourceSection) -> None:
+    """Stop when too large a share of the rows is refused.
+
+    Raises:
+        GateError: more than ``gates.max_rejected_share``.
+    """
+    share = figures["rows_rejected"] / max(1, figures["rows_read"])
+    if share > limit:
+        raise GateError(
+            f"{source.key}: {share:.1%} of the lines are refused, gates.max_rejected_share allows "
+            f"{limit:.1%}: {figures['rejected_by_reason']}. Nothing was published; run check-source"
+        )
+
+
+def check_rejected(counted: int, written: Commit) -> None:
+    """Hold the refused rows that were written against those that were read as refused.
+
+    Raises:
+        GateError: they differ.
+    """
+    found = written.rows_written or 0
+    if counted != found:
+        raise GateError(
+            f"rejected rows do not reconcile: {found} were written, {counted} were read as "
+            "refused. Did the source change during the run? The rows that are used are as they "
+            "were; run again on a source that stands still"
+        )
 
 
 def _sum(totals: dict[Any, dict[str, Any]], what: str) -> int:

@@ -1,4 +1,4 @@
-"""Job run: the whole nightly job in order, from source lines to clv_scores_latest."""
+"""Job run: the whole nightly job in order, from the sources to clv_scores_latest."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ConfigError
+from clv_spark.pipelines.build_contract_features import contract_features_stage
+from clv_spark.pipelines.build_contracts import contracts_stage
 from clv_spark.pipelines.build_customer_days import customer_days_stage
 from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.fit_models import fit_stage
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
+from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.schemas import (
     CLV_SCORES,
+    CONTRACT_FEATURES,
+    CONTRACT_SCORES,
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     REFUND_ONLY_CUSTOMERS,
     SEGMENT_SUMMARY,
+    SUBSCRIPTION_FORECAST,
+    SUBSCRIPTION_METRICS,
 )
 
 
@@ -66,30 +73,52 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
 def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) -> dict[str, Any]:
     with open_run(spark, config, "run", as_of) as this:
         _check_date(this)
-        customer_days_stage(this)
-        features_stage(this)
+        if config.has_purchases:
+            customer_days_stage(this)
+            features_stage(this)
+        if config.has_contracts:
+            contracts_stage(this)
+            contract_features_stage(this)
         fit_stage(this)
         score_stage(this)
+        if config.has_contracts:
+            subscriptions_stage(this)
         if publish:
             publish_stage(this)
         expire_slices(this)
     return this.outcome()
 
 
-DATED = (CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS, MODEL_PARAMETERS, CLV_SCORES, SEGMENT_SUMMARY)
+DATED = (
+    CUSTOMER_FEATURES,
+    REFUND_ONLY_CUSTOMERS,
+    CONTRACT_FEATURES,
+    MODEL_PARAMETERS,
+    CONTRACT_SCORES,
+    CLV_SCORES,
+    SEGMENT_SUMMARY,
+    SUBSCRIPTION_METRICS,
+    SUBSCRIPTION_FORECAST,
+)
 
 
 def oldest_kept(this: Run) -> dt.date | None:
     """The oldest date whose slices retention keeps; None for all."""
     keep = this.config.retention.slice_days
     newest = this.lake.newest_slice(CLV_SCORES)
-    if keep is None or newest is None or not this.lake.exists(CUSTOMER_DAYS):
-        return None
-    held = this.lake.date_range(CUSTOMER_DAYS)
-    if held is None:
+    if keep is None or newest is None:
         return None
     # Not beyond the data: a mistyped year in --as-of must not make every slice look old.
-    return min(newest, held[1]) - dt.timedelta(days=keep)
+    last = _last_day(this)
+    return None if last is None else min(newest, last) - dt.timedelta(days=keep)
+
+
+def _last_day(this: Run) -> dt.date | None:
+    """The last day of the data. Contracts run on, so alone they have none but today."""
+    if not this.lake.exists(CUSTOMER_DAYS):
+        return dt.date.today() if this.lake.exists(CONTRACT_FEATURES) else None
+    held = this.lake.date_range(CUSTOMER_DAYS)
+    return None if held is None else held[1]
 
 
 def _check_date(this: Run) -> None:
@@ -108,4 +137,5 @@ def expire_slices(this: Run) -> None:
     oldest = oldest_kept(this)
     if oldest is not None:
         for spec in DATED:
-            this.lake.expire(spec, oldest)
+            if this.lake.exists(spec):
+                this.lake.expire(spec, oldest)

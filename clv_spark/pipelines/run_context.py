@@ -27,12 +27,15 @@ from clv_spark.schemas.spec import Shape
 log = logging.getLogger(__name__)
 
 # What a stage depends on, its own settings and those of the stages before it.
-_SOURCE_SECTIONS = ("source", "currency", "segments")
+_SOURCE_SECTIONS = ("source.transactions", "currency", "segments")
+_CONTRACT_SECTIONS = ("source.contracts", "currency", "contract_segments")
 _FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
-_FIT_SECTIONS = (*_FEATURE_SECTIONS, "models", "fit")
+_FIT_SECTIONS = (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "models", "fit")
 SECTIONS = {
     "customer_days": _SOURCE_SECTIONS,
     "customer_features": _FEATURE_SECTIONS,
+    "contracts": _CONTRACT_SECTIONS,
+    "contract_features": _CONTRACT_SECTIONS,
     "model_parameters": _FIT_SECTIONS,
     "clv_scores": (*_FIT_SECTIONS, "refunds", "value"),
 }
@@ -96,7 +99,7 @@ class Run:
         source_version: str,
         slice_date: dt.date | None = None,
         sections: tuple[str, ...] | None = None,
-        beside: TableSpec | None = None,
+        beside: tuple[TableSpec, ...] = (),
         due: bool = False,
     ) -> Commit:
         """Do one stage, unless its last commit says that it is done already.
@@ -108,8 +111,8 @@ class Run:
             source_version: version of the source behind the inputs.
             slice_date: the dated slice to replace, None for a whole table.
             sections: settings the stage depends on; those of the table by default.
-            beside: a table whose slice the work writes after the first, with the same commit: the
-                stage is done only when both are.
+            beside: tables whose slices the work writes too, with the same commit: the stage is
+                done only when all are.
             due: do it whatever the last commit says.
         """
         self.current_stage = spec.name
@@ -122,13 +125,11 @@ class Run:
         fingerprint = _digest([*inputs, config_hash, __version__, when])
         planned = Commit(self.run_id, when, fingerprint, source_version, config_hash, __version__)
         done = self.lake.last_commit(spec, slice_date)
-        both = done is not None and (
-            beside is None or self._has_commit(beside, slice_date, planned.fingerprint)
-        )
+        whole = all(self._has_commit(other, slice_date, planned.fingerprint) for other in beside)
         if (
             not due
             and done is not None
-            and both
+            and whole
             and self._still_holds(spec, slice_date, done, planned)
         ):
             self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
@@ -170,8 +171,11 @@ class Run:
             )
 
     def config_hash(self, sections: tuple[str, ...]) -> str:
-        """Hash of the settings that decide the rows of a stage."""
-        values = self.config.model_dump(mode="json", include=set(sections))
+        """Hash of the settings that decide the rows of a stage; a.b names a part of a section."""
+        include: dict[str, Any] = {}
+        for section, _, part in (name.partition(".") for name in sections):
+            include[section] = {part: True, **include.get(section, {})} if part else True
+        values = self.config.model_dump(mode="json", include=include)
         return _digest([values])
 
     def _finish(self, result: StageResult) -> None:
@@ -328,10 +332,10 @@ def cached(rows: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-def shape_of(features_or_days: DataFrame, config: Config) -> Shape:
+def shape_of(rows: DataFrame, keys: tuple[str, ...]) -> Shape:
     """The shape a table was written with: its id type, and the configured segment keys."""
-    id_type = features_or_days.schema["customer_id"].dataType.simpleString()
-    return Shape("BIGINT" if id_type == "bigint" else "STRING", config.segments)
+    id_type = rows.schema["customer_id"].dataType.simpleString()
+    return Shape("BIGINT" if id_type == "bigint" else "STRING", keys)
 
 
 def _title(spec: TableSpec, slice_date: dt.date | None) -> str:

@@ -3,50 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
-import pyarrow as pa
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import Config
-from clv_spark.errors import GateError, InputError
-from clv_spark.kernels.living_forecasts import worker_forecasts
-from clv_spark.kernels.score_batch import (
-    OUTPUT_COLUMNS,
-    ScoreSettings,
-    SegmentParameters,
-    score_batch,
-)
-from clv_spark.kernels.segment_parameters import (
-    RETURN_RATE,
-    nearest,
-    parameters_by_segment,
-    spend_basis_of,
-)
+from clv_spark.errors import InputError
 from clv_spark.lake import Commit
-from clv_spark.pipelines.fit_models import features_commit
-from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
-from clv_spark.pipelines.summarise_segments import summarise_segments
+from clv_spark.pipelines.features_of_date import features_commits, joint_version
+from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
+from clv_spark.pipelines.score_contracts import score_contracts
+from clv_spark.pipelines.score_purchases import score_purchases
+from clv_spark.pipelines.scored import Scored
+from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
-    CUSTOMER_FEATURES,
+    CONTRACT_SCORES,
     MODEL_PARAMETERS,
     SEGMENT_SUMMARY,
-    TableSpec,
 )
-from clv_spark.transforms.scores import (
-    PLACE_TYPES,
-    SUMMARY_TYPES,
-    score_columns,
-    score_input,
-    spread_segments,
-)
-from clv_spark.transforms.segments import GLOBAL
 
 
 def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -61,13 +40,15 @@ def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict
     """
     with open_run(spark, config, "score-customers", as_of) as run:
         score_stage(run)
+        if config.has_contracts:
+            subscriptions_stage(run)
         publish_stage(run)
         return run.outcome()
 
 
 def score_stage(run: Run) -> Commit:
     """Read features and parameters -> score in Arrow batches -> gates -> publish the slice."""
-    features = features_commit(run)
+    features = features_commits(run)
     fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
     if fit_date is None:
         raise InputError(
@@ -77,11 +58,11 @@ def score_stage(run: Run) -> Commit:
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
     return run.stage(
         CLV_SCORES,
-        [features.fingerprint, _fingerprint(run, fitted)],
+        [*(commit.fingerprint for commit in features), _fingerprint(run, fitted)],
         lambda commit: _write(run, fit_date, features, commit),
-        source_version=features.source_version,
+        source_version=joint_version(features),
         slice_date=run.date,
-        beside=SEGMENT_SUMMARY,
+        beside=(SEGMENT_SUMMARY, *((CONTRACT_SCORES,) if run.config.has_contracts else ())),
     )
 
 
@@ -92,7 +73,7 @@ def publish_stage(run: Run) -> Commit:
         raise InputError("clv_scores holds no slice; run score-customers first")
     scored = run.lake.last_commit(CLV_SCORES, newest)
     rows = run.lake.read(CLV_SCORES, newest)
-    spec = CLV_SCORES_LATEST.of(shape_of(rows, run.config))
+    spec = CLV_SCORES_LATEST.of(shape_of(rows, ()))
     return run.stage(
         spec,
         [_fingerprint(run, scored)],
@@ -107,102 +88,49 @@ def _fingerprint(run: Run, commit: Commit | None) -> str:
     return commit.fingerprint if commit else run.run_id
 
 
-def _write(run: Run, fit_date: dt.date, upstream: Commit, commit: Commit) -> Commit:
+def _write(run: Run, fit_date: dt.date, upstream: list[Commit], commit: Commit) -> Commit:
+    """Score both relationships, then write: they become visible in one commit."""
     run.input_accepted = True
-    features = run.lake.read(CUSTOMER_FEATURES, run.date)
-    shape = shape_of(features, run.config)
-    spec = CLV_SCORES.of(shape)
-    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen").collect()
-    _require_fit_for(run, fitted)
-    parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
-    inputs = score_input(features, run.config.segments)
-    if fit_date < run.date:
-        parameters |= _newcomers(run, inputs, parameters)
-    inputs = inputs.transform(spread_segments, _sizes(fitted))
-    scored = inputs.mapInArrow(score_batches(run.config, parameters), kernel_schema(spec))
-    used = list(parameters.values())
-    scored = score_columns(scored, used, run.config, run.date, fit_date)
-    with cached(scored) as kept:
-        counts = kept.groupBy("segment", "score_status").agg(F.count(F.lit(1)).alias("customers"))
-        found = counts.collect()
-        # The log has counted them; a log without metrics has not.
-        expected = upstream.rows_written
-        figures = _gates(found, features.count() if expected is None else expected)
-        reached("clv_scores:scored")
-        customers = Counter[str]()
-        for row in found:
-            customers[row["segment"]] += row["customers"]
-        summary = summarise_segments(run, kept, customers, parameters, fitted)
-        # Whatever the second table refuses shows before the first is replaced.
+    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
+    counts = iter(features.rows_written for features in upstream)
+    parts: list[Scored] = []
+    with ExitStack() as kept:
+        if run.config.has_purchases:
+            ours = fitted.where("relationship = 'purchases'").collect()
+            parts.append(score_purchases(run, fit_date, ours, next(counts), kept))
+        if run.config.has_contracts:
+            ours = fitted.where("relationship = 'contract'").collect()
+            parts.append(score_contracts(run, fit_date, ours, next(counts), kept))
+        rows = together(parts)
+        spec = CLV_SCORES.of(shape_of(rows, ()))
+        # Whatever a table refuses shows before the first is replaced.
         run.lake.ensure(SEGMENT_SUMMARY)
-        published = run.lake.replace(spec, kept, replace(commit, figures=figures), run.date)
+        for part in parts:
+            if part.detail is not None:
+                detail = CONTRACT_SCORES.of(shape_of(rows, ()))
+                run.lake.replace(detail, part.detail, commit, run.date)
+                reached("clv_scores:contracts_written")
+        figures = {"message": "; ".join(part.message for part in parts)}
+        published = run.lake.replace(spec, rows, replace(commit, figures=figures), run.date)
         reached("clv_scores:scores_written")
-        run.lake.replace(SEGMENT_SUMMARY, summary, commit, run.date)
+        summary = [row for part in parts for row in part.summary]
+        schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
+        frame = run.spark.createDataFrame(summary, schema).coalesce(1)
+        run.lake.replace(SEGMENT_SUMMARY, frame, commit, run.date)
         return published
 
 
-def _require_fit_for(run: Run, fitted: list[Row]) -> None:
-    """Parameters mean something only beside the settings they were fitted with.
+def together(parts: list[Scored]) -> DataFrame:
+    """The rows of clv_scores of both relationships.
 
     Raises:
-        InputError: segments or the basis of spend are not those of the fit.
+        InputError: their customer ids have different types.
     """
-    models, keys = run.config.models, {GLOBAL, *run.config.segments}
-    levels = {row["segment_level"] for row in fitted}
-    basis = spend_basis_of([row.asDict() for row in fitted])
-    if levels != keys or basis not in (None, models.spend_basis):
+    rows = [part.rows.select(*CLV_SCORES.column_names) for part in parts]
+    types = [part.schema["customer_id"].dataType.simpleString() for part in rows]
+    if len(set(types)) > 1:
         raise InputError(
-            f"model_parameters was fitted for {sorted(levels)} with spend_basis {basis}, the "
-            f"configuration has {sorted(keys)} with {models.spend_basis}; run fit-models again"
+            f"customer_id is {types[0]} in source.transactions and {types[1]} in source.contracts; "
+            "map it to the same type in both with CAST(... AS STRING), so that one customer is one"
         )
-
-
-def _newcomers(
-    run: Run, inputs: DataFrame, known: Mapping[str, SegmentParameters]
-) -> dict[str, SegmentParameters]:
-    """Segments that appeared after the fit have the parameters of the nearest one above."""
-    nested = len(run.config.segments) > 1
-    names = [row["segment"] for row in inputs.select("segment").distinct().collect()]
-    return {name: known[nearest(name, known, nested)] for name in names if name not in known}
-
-
-def _sizes(fitted: list[Row]) -> dict[str, int]:
-    return {row["segment"]: row["n_customers"] for row in fitted if row["model"] == RETURN_RATE}
-
-
-def score_batches(
-    config: Config, parameters: dict[str, SegmentParameters]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """The function that Spark applies to the customers of a partition."""
-    value = config.value
-    settings = ScoreSettings(
-        refunds=config.refunds,
-        spend_basis=config.models.spend_basis,
-        new_customer_days=value.new_customer_days,
-    )
-
-    def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate)
-        for batch in batches:
-            yield score_batch(batch, settings, parameters, forecasts)
-
-    return score_all
-
-
-def kernel_schema(spec: TableSpec) -> str:
-    """The columns that the kernel gives back, for Spark."""
-    types = {column.name: column.type for column in spec.columns} | PLACE_TYPES | SUMMARY_TYPES
-    return ", ".join(f"`{name}` {types[name]}" for name in OUTPUT_COLUMNS)
-
-
-def _gates(found: Sequence[Row], expected: int) -> dict[str, Any]:
-    """Every customer has a score; CHECK constraints guard the values while they are written."""
-    counts = Counter[str]()
-    for row in found:
-        counts[row["score_status"]] += row["customers"]
-    if counts.total() != expected:
-        raise GateError(
-            f"{counts.total()} customers were scored, customer_features holds {expected}; nothing "
-            "was published. Run again"
-        )
-    return {"message": ", ".join(f"{status}: {counts[status]}" for status in sorted(counts))}
+    return reduce(DataFrame.unionByName, rows)

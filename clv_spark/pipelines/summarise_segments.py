@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +21,7 @@ from clv_spark.transforms.summary import value_sums
 
 # Beyond this many customers the patterns of a segment are rounded; its exact sum is known anyway.
 MANY_CUSTOMERS = 20_000
-_SUMMED = (
+SUMMED = (
     "segment STRING, customers DOUBLE, active DOUBLE, clv DOUBLE, "
     "mean ARRAY<DOUBLE>, variance ARRAY<DOUBLE>"
 )
@@ -33,7 +33,7 @@ def summarise_segments(
     counts: Mapping[str, int],
     parameters: Mapping[str, SegmentParameters],
     fitted: list[SparkRow],
-) -> DataFrame:
+) -> list[SparkRow]:
     """Add up the values of every segment's customers under draws of the parameters.
 
     Args:
@@ -51,15 +51,46 @@ def summarise_segments(
     partitions = max(1, min(len(counts), 4 * run.spark.sparkContext.defaultParallelism))
     sums = value_sums(scored, large).repartition(partitions, "segment")
     groups = sums.groupBy("segment")
-    found = groups.applyInPandas(_sum_group(run, parameters), _SUMMED).collect()
-    parts = {row["segment"]: SegmentSum(**row.asDict()) for row in found}
-    above = {row["segment"]: (row["segment_level"], row["parent_segment"]) for row in fitted}
-    rows = [
-        _table_row(run, segment, above, members, parts, counts)
-        for segment, members in _members(counts, above, len(run.config.segments) > 1).items()
-    ]
-    schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
-    return run.spark.createDataFrame(rows, schema).coalesce(1)
+    found = groups.applyInPandas(_sum_group(run, parameters), SUMMED).collect()
+    parts = {row["segment"]: [SegmentSum(**row.asDict())] for row in found}
+    return summary_rows(run, "purchases", run.config.segments, counts, parts, fitted)
+
+
+def summary_rows(
+    run: Run,
+    relationship: str,
+    keys: tuple[str, ...],
+    counts: Mapping[str, int],
+    parts: Mapping[str, Sequence[SegmentSum]],
+    fitted: list[SparkRow],
+) -> list[SparkRow]:
+    """Rows of segment_summary of one relationship, from the sums of its leaf segments.
+
+    Args:
+        run: The run.
+        relationship: purchases or contract.
+        keys: Names of its segment keys.
+        counts: Customers by leaf segment.
+        parts: The sums by leaf segment.
+        fitted: Its rows of model_parameters: they say which segment lies below which.
+    """
+    above = places_of(fitted)
+    rows = []
+    for segment, members in members_of(counts, above, len(keys) > 1).items():
+        valued = [part for leaf in members for part in parts.get(leaf, ())]
+        last = keys[-1] if keys else GLOBAL
+        values = {
+            "as_of_date": run.date,
+            "relationship": relationship,
+            "segment": segment,
+            "segment_level": above.get(segment, (last, None))[0],
+            "customers": sum(counts[leaf] for leaf in members),
+            "horizon_days": run.config.value.horizon_days,
+            "currency": run.config.currency,
+            **(summary_row(valued) if valued else {}),
+        }
+        rows.append(SparkRow(*(values.get(name) for name in SEGMENT_SUMMARY.column_names)))
+    return rows
 
 
 def _sum_group(
@@ -78,8 +109,13 @@ def _sum_group(
     return sum_one
 
 
-def _members(
-    counts: Mapping[str, int], above: Mapping[str, tuple[str, str | None]], nested: bool
+def places_of(fitted: list[SparkRow]) -> dict[str, tuple[str, str | None]]:
+    """Level and parent of each segment, from rows of model_parameters."""
+    return {row["segment"]: (row["segment_level"], row["parent_segment"]) for row in fitted}
+
+
+def members_of(
+    counts: Iterable[str], above: Mapping[str, tuple[str, str | None]], nested: bool
 ) -> dict[str, list[str]]:
     """Every segment with the leaves below it, also those that appeared after the fit."""
     members: dict[str, list[str]] = {}
@@ -89,25 +125,3 @@ def _members(
             members.setdefault(segment, []).append(leaf)
             segment = above[segment][1] if segment in above else nearest(segment, above, nested)
     return members
-
-
-def _table_row(
-    run: Run,
-    segment: str,
-    above: Mapping[str, tuple[str, str | None]],
-    members: list[str],
-    parts: Mapping[str, SegmentSum],
-    counts: Mapping[str, int],
-) -> SparkRow:
-    last = run.config.segments[-1] if run.config.segments else GLOBAL
-    valued = [parts[leaf] for leaf in members if leaf in parts]
-    values = {
-        "as_of_date": run.date,
-        "segment": segment,
-        "segment_level": above.get(segment, (last, None))[0],
-        "customers": sum(counts[leaf] for leaf in members),
-        "horizon_days": run.config.value.horizon_days,
-        "currency": run.config.currency,
-        **(summary_row(valued) if valued else {}),
-    }
-    return SparkRow(*(values.get(name) for name in SEGMENT_SUMMARY.column_names))

@@ -1,6 +1,7 @@
 """One TableSpec per table of the lake; docs/tables.md is generated from them."""
 
-from clv_spark.schemas.gold import CLV_SCORES, CLV_SCORES_LATEST, SEGMENT_SUMMARY
+from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
+from clv_spark.schemas.gold import CLV_SCORES, CLV_SCORES_LATEST, CONTRACT_SCORES, SEGMENT_SUMMARY
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.silver import (
@@ -11,6 +12,7 @@ from clv_spark.schemas.silver import (
 )
 from clv_spark.schemas.sources import LATE_CHANGES, SOURCE_FILES
 from clv_spark.schemas.spec import Column, Shape, TableSpec
+from clv_spark.schemas.subscriptions import SUBSCRIPTION_FORECAST, SUBSCRIPTION_METRICS
 
 TABLES: tuple[TableSpec, ...] = (
     SOURCE_FILES,
@@ -19,9 +21,15 @@ TABLES: tuple[TableSpec, ...] = (
     REJECTED_TRANSACTIONS,
     CUSTOMER_FEATURES,
     REFUND_ONLY_CUSTOMERS,
+    CONTRACTS,
+    REJECTED_CONTRACTS,
+    CONTRACT_FEATURES,
     MODEL_PARAMETERS,
     CLV_SCORES,
+    CONTRACT_SCORES,
     SEGMENT_SUMMARY,
+    SUBSCRIPTION_METRICS,
+    SUBSCRIPTION_FORECAST,
     CLV_SCORES_LATEST,
     PIPELINE_RUNS,
 )
@@ -29,15 +37,21 @@ TABLES: tuple[TableSpec, ...] = (
 __all__ = [
     "CLV_SCORES",
     "CLV_SCORES_LATEST",
+    "CONTRACTS",
+    "CONTRACT_FEATURES",
+    "CONTRACT_SCORES",
     "CUSTOMER_DAYS",
     "CUSTOMER_FEATURES",
     "LATE_CHANGES",
     "MODEL_PARAMETERS",
     "PIPELINE_RUNS",
     "REFUND_ONLY_CUSTOMERS",
+    "REJECTED_CONTRACTS",
     "REJECTED_TRANSACTIONS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",
+    "SUBSCRIPTION_FORECAST",
+    "SUBSCRIPTION_METRICS",
     "TABLES",
     "Column",
     "Shape",

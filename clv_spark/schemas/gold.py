@@ -44,8 +44,18 @@ CLV_SCORES = TableSpec(
     columns=(
         Column("as_of_date", "DATE", "last day that counts; date, the partition"),
         Column("customer_id", ID, "customer as named by the source; identifier"),
-        Column("relationship", "STRING", "purchases: without contract; text"),
-        Column("segment", "STRING", "the customer's segment, 'global' when none is set; text"),
+        Column(
+            "relationship",
+            "STRING",
+            "purchases: without contract; contract: all contracts of the customer together, in "
+            "detail in contract_scores; a customer with both has two rows; text",
+        ),
+        Column(
+            "segment",
+            "STRING",
+            "the customer's segment, 'global' when none is set; of several contracts that of the "
+            "newest that runs; text",
+        ),
         Column(
             "score_status",
             "STRING",
@@ -53,7 +63,8 @@ CLV_SCORES = TableSpec(
             "spend_basis repeat, on the segment's mean alone; new: younger than "
             "value.new_customer_days; parent_model: the segment's own fit was too weak, its "
             "parent's is used; spend_undefined: no spend model, money columns are NULL; "
-            "insufficient_data: no purchase model, predictions are NULL; text",
+            "insufficient_data: no model of purchases or of a contract, predictions are NULL; "
+            "lost: no contract runs any more, predictions are 0; text",
         ),
         Column("clv", "DOUBLE", "expected discounted margin of the next horizon_days; money", True),
         Column(
@@ -83,28 +94,39 @@ CLV_SCORES = TableSpec(
             "DOUBLE",
             "probability that the relationship still exists on as_of_date; the model bg_nbd lets "
             "customers leave only after a repeat purchase and so gives every one-time buyer 1: "
-            "lists should use p_active_365d; 0 to 1",
+            "lists should use p_active_365d; for contracts it is known: 1 while one runs, else 0; "
+            "0 to 1",
             nullable=True,
         ),
         Column(
             "p_active_365d",
             "DOUBLE",
-            "probability of at least one purchase day in the next 365 days; 0 to 1",
+            "probability of at least one purchase day in the next 365 days, or that a contract "
+            "still runs after them; 0 to 1",
             nullable=True,
         ),
         Column(
-            "expected_purchases_30d", "DOUBLE", "purchase days in the next 30 days; count", True
+            "expected_purchases_30d",
+            "DOUBLE",
+            "purchase days, or renewals of contracts, in the next 30 days; count",
+            nullable=True,
         ),
         Column(
-            "expected_purchases_90d", "DOUBLE", "purchase days in the next 90 days; count", True
+            "expected_purchases_90d",
+            "DOUBLE",
+            "purchase days, or renewals of contracts, in the next 90 days; count",
+            nullable=True,
         ),
         Column(
-            "expected_purchases_365d", "DOUBLE", "purchase days in the next 365 days; count", True
+            "expected_purchases_365d",
+            "DOUBLE",
+            "purchase days, or renewals of contracts, in the next 365 days; count",
+            nullable=True,
         ),
         Column(
             "expected_order_value",
             "DOUBLE",
-            "expected gross amount of a future purchase day; money per purchase day",
+            "expected gross amount of a future purchase day or renewal; money per purchase day",
             nullable=True,
         ),
         Column(
@@ -115,20 +137,36 @@ CLV_SCORES = TableSpec(
         ),
         Column("return_rate", "DOUBLE", "share of gross amount expected to be returned; 0 to 1"),
         Column("margin_rate", "DOUBLE", "margin per unit of net revenue in clv; 0 to 1"),
-        Column("frequency", "INT", "repeat purchase days; count"),
-        Column("recency", "INT", "from first to last purchase day; days"),
-        Column("T", "INT", "age: from first purchase day to as_of_date; days"),
+        Column("frequency", "INT", "repeat purchase days, or renewals so far; count"),
+        Column(
+            "recency",
+            "INT",
+            "from first to last purchase day, or from the first start to the last renewal; days",
+        ),
+        Column(
+            "T", "INT", "age: from first purchase day or start of a contract to as_of_date; days"
+        ),
         Column(
             "monetary_value",
             "DOUBLE",
-            "mean gross amount of a repeat purchase day, NULL when frequency = 0; money per "
-            "purchase day",
+            "mean gross amount of a repeat purchase day, or mean price of a paid period, NULL when "
+            "frequency = 0; money per purchase day",
             nullable=True,
         ),
-        Column("model", "STRING", "model of purchases and model of spend; text"),
-        Column("parameters_segment", "STRING", "whose purchase parameters were used; text", True),
         Column(
-            "spend_parameters_segment", "STRING", "whose spend parameters were used; text", True
+            "model",
+            "STRING",
+            "model of purchases and model of spend, or of contracts, 'none' without parameters; "
+            "text",
+        ),
+        Column(
+            "parameters_segment", "STRING", "whose parameters of purchases or contracts; text", True
+        ),
+        Column(
+            "spend_parameters_segment",
+            "STRING",
+            "whose spend parameters, NULL for contracts; text",
+            True,
         ),
         Column("fit_date", "DATE", "fit_date of the parameters; date"),
         Column("horizon_days", "INT", "length of the clv horizon; days"),
@@ -141,8 +179,9 @@ CLV_SCORES = TableSpec(
     checks={
         "status": (
             "score_status IN ('ok', 'one_purchase', 'new', 'parent_model', 'spend_undefined', "
-            "'insufficient_data')"
+            "'insufficient_data', 'lost')"
         ),
+        "relationship": "relationship IN ('purchases', 'contract')",
         "probabilities": _all(_probability("p_alive"), _probability("p_active_365d")),
         "purchases": _all(*(_number(c, _NO_PURCHASE_MODEL) for c in _PURCHASE_NUMBERS)),
         "money": _all(
@@ -163,7 +202,7 @@ CLV_SCORES = TableSpec(
             "coalesce(monetary_value, 0) < double('Infinity')",
         ),
     },
-    version=2,
+    version=3,
 )
 
 CLV_SCORES_LATEST = replace(
@@ -177,16 +216,23 @@ CLV_SCORES_LATEST = replace(
 
 SEGMENT_SUMMARY = TableSpec(
     name="segment_summary",
-    comment="One row per as_of_date and segment, 'global' included: its customers and their value.",
+    comment="One row per as_of_date, relationship and segment: its customers and their value.",
     columns=(
         Column("as_of_date", "DATE", "last day that counts; date, the partition"),
+        Column("relationship", "STRING", "purchases or contract; text"),
         Column("segment", "STRING", "'global', or a segment as in model_parameters; text"),
         Column("segment_level", "STRING", "'global' or the name of the segment key; text"),
-        Column("customers", "BIGINT", "customers that are scored; count"),
+        Column(
+            "customers",
+            "BIGINT",
+            "customers that are scored; one with contracts in several segments counts in each; "
+            "count",
+        ),
         Column(
             "active_customers",
             "DOUBLE",
-            "expected number of customers with a purchase day in the next 365 days; count",
+            "expected number of customers with a purchase day in the next 365 days, or of "
+            "contracts that still run after them; count",
             nullable=True,
         ),
         Column("clv_sum", "DOUBLE", "sum of clv over the customers; money", True),
@@ -204,12 +250,93 @@ SEGMENT_SUMMARY = TableSpec(
         Column("horizon_days", "INT", "length of the clv horizon; days"),
         Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
     ),
-    key=("as_of_date", "segment"),
+    key=("as_of_date", "relationship", "segment"),
     partition_by=("as_of_date",),
     slice_column="as_of_date",
     checks={
+        "relationship": "relationship IN ('purchases', 'contract')",
         "numbers": _all("customers >= 0", *(f"coalesce({c}, 0) >= 0" for c in _SUMMARY_NUMBERS)),
         "interval": "coalesce(clv_sum_low, 0) <= coalesce(clv_sum_high, 0)",
+    },
+    version=2,
+)
+
+CONTRACT_SCORES = TableSpec(
+    name="contract_scores",
+    comment=(
+        "One row per as_of_date and life of a contract: how long it will run and what that is "
+        "worth. clv_scores holds their sums per customer."
+    ),
+    columns=(
+        Column("as_of_date", "DATE", "last day that counts; date, the partition"),
+        Column("customer_id", ID, "customer as named by the source; identifier"),
+        Column("contract_id", "STRING", "contract of the customer; identifier"),
+        Column("life", "INT", "life of the contract, see contract_features; count"),
+        Column("segment", "STRING", "segment of the contract, 'global' when none is set; text"),
+        Column(
+            "score_status",
+            "STRING",
+            "ok; new: younger than value.new_customer_days; parent_model: the segment's own fit "
+            "was too weak, its parent's is used; lost; changed: went on with another period, as "
+            "another life; insufficient_data: no model, predictions are NULL; text",
+        ),
+        Column("period", "STRING", "from renewal to renewal: month, quarter or year; text"),
+        Column("tenure", "INT", "periods so far, see contract_features; count"),
+        Column("periodic_amount", "DECIMAL(18,2)", "newest price of a period; money per period"),
+        Column("margin_rate", "DOUBLE", "margin per unit of the price; 0 to 1"),
+        Column("p_alive", "DOUBLE", "1 while it runs, else 0; 0 to 1"),
+        Column("p_active_365d", "DOUBLE", "probability to run after 365 days; 0 to 1", True),
+        Column("expected_renewals_30d", "DOUBLE", "renewals in the next 30 days; count", True),
+        Column("expected_renewals_90d", "DOUBLE", "renewals in the next 90 days; count", True),
+        Column("expected_renewals_365d", "DOUBLE", "renewals in the next 365 days; count", True),
+        Column(
+            "expected_revenue_365d",
+            "DOUBLE",
+            "price of these renewals, not discounted; money",
+            nullable=True,
+        ),
+        Column(
+            "clv",
+            "DOUBLE",
+            "expected discounted margin of the renewals of the next horizon_days; money",
+            nullable=True,
+        ),
+        Column("clv_low", "DOUBLE", "it will be lower with probability 0.1 at most; money", True),
+        Column("clv_high", "DOUBLE", "higher with probability 0.1 at most; money", True),
+        Column(
+            "residual_clv",
+            "DOUBLE",
+            "like clv without horizon, NULL when annual_discount_rate = 0; money",
+            nullable=True,
+        ),
+        Column("historical_clv", "DOUBLE", "margin of the periods paid, at least 0; money"),
+        Column("model", "STRING", "model of contracts, 'none' without parameters; text"),
+        Column("parameters_segment", "STRING", "whose parameters were used; text", True),
+        Column("fit_date", "DATE", "fit_date of the parameters; date"),
+        Column("horizon_days", "INT", "length of the clv horizon; days"),
+        Column("annual_discount_rate", "DOUBLE", "value t days ahead weighs (1 + rate)^(-t/365)"),
+        Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
+    ),
+    key=("as_of_date", "customer_id", "contract_id", "life"),
+    partition_by=("as_of_date",),
+    slice_column="as_of_date",
+    checks={
+        "status": (
+            "score_status IN ('ok', 'new', 'parent_model', 'lost', 'changed', 'insufficient_data')"
+        ),
+        "probabilities": _all("p_alive IN (0, 1)", _probability("p_active_365d")),
+        "renewals": _all(
+            *(_number(f"expected_renewals_{days}d", _NO_PURCHASE_MODEL) for days in (30, 90, 365))
+        ),
+        "money": _all(
+            *(
+                _number(c, _NO_PURCHASE_MODEL)
+                for c in ("expected_revenue_365d", "clv", "clv_low", "clv_high")
+            ),
+            _number("historical_clv", "false"),
+            _number("residual_clv", f"(annual_discount_rate = 0 OR {_NO_PURCHASE_MODEL})"),
+            "coalesce(clv_low, 0) <= coalesce(clv_high, 0)",
+        ),
     },
     version=1,
 )

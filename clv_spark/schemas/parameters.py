@@ -6,14 +6,20 @@ from clv_spark.schemas.spec import Column, TableSpec
 
 MODEL_PARAMETERS = TableSpec(
     name="model_parameters",
-    comment="One row per fit_date, model and segment: what was estimated and how well.",
+    comment="One row per fit_date, model, segment and time unit: what was estimated and how well.",
     columns=(
         Column("fit_date", "DATE", "as_of_date of the data fitted; date, the partition"),
+        Column(
+            "relationship",
+            "STRING",
+            "purchases: customers without contract; contract; text",
+        ),
         Column(
             "model",
             "STRING",
             "bg_nbd, mbg_nbd, pareto_nbd, bg_bb (purchases), gamma_gamma (spend), return_rate or "
-            "margin_rate (ratios of sums that a customer's own rate is shrunk to); text",
+            "margin_rate (ratios of sums that a customer's own rate is shrunk to); sbg, bdw "
+            "(contracts); text",
         ),
         Column(
             "segment",
@@ -33,8 +39,8 @@ MODEL_PARAMETERS = TableSpec(
         Column(
             "parameters",
             "MAP<STRING,DOUBLE>",
-            "parameters by the paper's letters; alpha in time_unit, gamma in money, the rest "
-            "without unit",
+            "parameters by the paper's letters; of purchases alpha in time_unit, of spend gamma in "
+            "money, the rest without unit",
             nullable=True,
         ),
         Column(
@@ -57,12 +63,13 @@ MODEL_PARAMETERS = TableSpec(
         ),
         Column("log_likelihood", "DOUBLE", "of the segment's own fit; natural log units", True),
         Column("bic", "DOUBLE", "Bayesian information criterion of the own fit; no unit", True),
-        Column("n_customers", "BIGINT", "customers in the fit; count"),
+        Column("n_customers", "BIGINT", "customers in the fit, or contracts; count"),
         Column("n_patterns", "BIGINT", "distinct rows the fit saw; count"),
         Column(
             "n_repeaters",
             "BIGINT",
-            "customers in the fit with a repeat purchase; for spend those with a mean; count",
+            "customers in the fit with a repeat purchase; for spend those with a mean, for "
+            "contracts those lost; count",
         ),
         Column(
             "spend_basis",
@@ -112,10 +119,15 @@ MODEL_PARAMETERS = TableSpec(
             "share of own data in the parameters: 1 own, 0 parent's, between: drawn to the "
             "parent's; no unit",
         ),
-        Column("time_unit", "STRING", "unit of time of the parameters: day, week or year; text"),
+        Column(
+            "time_unit",
+            "STRING",
+            "unit of time of the parameters: day, week or year; of contracts the period from "
+            "renewal to renewal, month, quarter or year, each fitted apart; text",
+        ),
         Column("package_version", "STRING", "version of clv_spark that fitted; text"),
     ),
-    key=("fit_date", "model", "segment"),
+    key=("fit_date", "model", "segment", "time_unit"),
     partition_by=("fit_date",),
     slice_column="fit_date",
     checks={
@@ -123,7 +135,8 @@ MODEL_PARAMETERS = TableSpec(
             "status IN ('ok', 'spend_depends_on_frequency', 'too_small', 'degenerate', "
             "'not_identified', 'failed')"
         ),
+        "relationship": "relationship IN ('purchases', 'contract')",
         "weight": "own_weight >= 0 AND own_weight <= 1",
     },
-    version=2,
+    version=3,
 )

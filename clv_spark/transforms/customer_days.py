@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.conform import text_of
+from clv_spark.transforms.mapping import text_of
 from clv_spark.transforms.money import money
 from clv_spark.transforms.segments import Codes, decode, encode
 

@@ -84,10 +84,10 @@ def score_columns(
         {
             "as_of_date": F.lit(as_of),
             "relationship": F.lit("purchases"),
-            "model": _decoded(place, models),
-            "parameters_segment": _decoded(place, [one.purchases_segment for one in parameters]),
-            "spend_parameters_segment": _decoded(place, [one.spend_segment for one in parameters]),
-            "score_status": _decoded("status_place", STATUSES),
+            "model": decoded(place, models),
+            "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
+            "spend_parameters_segment": decoded(place, [one.spend_segment for one in parameters]),
+            "score_status": decoded("status_place", STATUSES),
             "fit_date": F.lit(fit_date),
             "horizon_days": F.lit(config.value.horizon_days),
             "annual_discount_rate": F.lit(config.value.annual_discount_rate),
@@ -96,7 +96,8 @@ def score_columns(
     ).select(*CLV_SCORES.column_names, *SUMMARY_TYPES)
 
 
-def _decoded(place: str, texts: Sequence[str | None]) -> Column:
+def decoded(place: str, texts: Sequence[str | None]) -> Column:
+    """The texts that a column of positions stands for; NULL for NULL."""
     # As JSON a list of thousands is one literal; item by item it would be thousands of calls.
     values = F.from_json(F.lit(json.dumps(texts)), "array<string>")
     return F.element_at(values, F.col(place) + 1)

@@ -6,7 +6,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import TransactionsSource
-from clv_spark.transforms.conform import MAPPED, map_columns, widen_integers
+from clv_spark.transforms.conform import map_columns
+from clv_spark.transforms.mapping import MAPPED, widen_integers
 
 FILE = "__clv_spark_file"
 

@@ -18,7 +18,7 @@ from clv_spark.kernels.choose import USABLE, comparable_bic
 from clv_spark.kernels.generate import WORLD, transactions
 from clv_spark.lake import Lake
 from clv_spark.pipelines import build_customer_days, build_features, fit_models, score_customers
-from clv_spark.pipelines.summarise_segments import _members
+from clv_spark.pipelines.summarise_segments import members_of
 from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, MODEL_PARAMETERS, SEGMENT_SUMMARY
 
 AS_OF = dt.date(2022, 12, 31)
@@ -186,14 +186,14 @@ def test_a_segment_that_appears_after_the_fit_lies_below_the_nearest_one() -> No
         "Europe/France": ("country", "Europe"),
     }
     leaves = {"Asia/Japan": 2, "Europe/France": 10, "Europe/Malta": 5}
-    assert _members(leaves, above, nested=True) == {
+    assert members_of(leaves, above, nested=True) == {
         "Asia/Japan": ["Asia/Japan"],
         "Europe/France": ["Europe/France"],
         "Europe/Malta": ["Europe/Malta"],
         "Europe": ["Europe/France", "Europe/Malta"],
         "global": ["Asia/Japan", "Europe/France", "Europe/Malta"],
     }
-    assert _members(leaves, above, nested=False)["Europe"] == ["Europe/France"]
+    assert members_of(leaves, above, nested=False)["Europe"] == ["Europe/France"]
 
 
 def test_a_choice_stays_until_another_is_better_by_the_margin(

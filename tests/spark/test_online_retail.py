@@ -361,7 +361,11 @@ def test_every_stage_is_on_record(demo_lake: Lake) -> None:
     assert written["clv_scores"] == written["clv_scores_latest"] == written["customer_features"]
 
 
-@pytest.mark.parametrize("spec", TABLES, ids=lambda spec: spec.name)
+# Tables of contracts are seen in a lake that has them.
+OF_PURCHASES = [s for s in TABLES if "contract" not in s.name and "subscription" not in s.name]
+
+
+@pytest.mark.parametrize("spec", OF_PURCHASES, ids=lambda spec: spec.name)
 def test_describe_shows_every_unit_and_the_oldest_readers_can_read(
     demo_lake: Lake, spec: Any
 ) -> None:

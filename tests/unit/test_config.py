@@ -10,7 +10,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from clv_spark.config import Config, TransactionsSource, load_config, masked
+from clv_spark.config import Config, ContractsSource, TransactionsSource, load_config, masked
+from clv_spark.config.contracts import (
+    COMMON_COLUMNS,
+    OPTIONAL_CONTRACT_COLUMNS,
+    SHAPE_COLUMNS,
+)
 from clv_spark.config.model import RESERVED_NAMES
 from clv_spark.errors import ConfigError
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES
@@ -56,7 +61,16 @@ def test_base_shows_the_source_in_comments() -> None:
     """The one section that has no default is shown commented out: every key, and a valid one."""
     lines = (CONF / "base.yml").read_text(encoding="utf-8").splitlines()
     shown = [line.replace("  # ", "  ", 1) for line in lines if line.startswith("  # ")]
-    source = yaml.safe_load("\n".join(shown))["transactions"]
+    both = yaml.safe_load("\n".join(shown))
+    source, contracts = both["transactions"], both["contracts"]
+    held = {"path": "rows", "columns": contracts["columns"]}
+    assert set(contracts) == keys_of(ContractsSource)
+    assert ContractsSource.model_validate({**contracts, **held}) == ContractsSource(**held)
+    assert set(contracts["columns"]) == {
+        *COMMON_COLUMNS,
+        *SHAPE_COLUMNS["rows"],
+        *OPTIONAL_CONTRACT_COLUMNS,
+    }
     assert set(source) == keys_of(TransactionsSource)
     defaults = {**source, "path": "lines"}
     shown_config = TransactionsSource.model_validate(defaults)

@@ -1,6 +1,7 @@
--- model_parameters, schema version 2
+-- model_parameters, schema version 3
 CREATE TABLE model_parameters (
   `fit_date` DATE NOT NULL,
+  `relationship` STRING NOT NULL,
   `model` STRING NOT NULL,
   `segment` STRING NOT NULL,
   `segment_level` STRING NOT NULL,
@@ -28,7 +29,8 @@ CREATE TABLE model_parameters (
   `time_unit` STRING NOT NULL,
   `package_version` STRING NOT NULL,
   CONSTRAINT status CHECK (status IN ('ok', 'spend_depends_on_frequency', 'too_small', 'degenerate', 'not_identified', 'failed')),
+  CONSTRAINT relationship CHECK (relationship IN ('purchases', 'contract')),
   CONSTRAINT weight CHECK (own_weight >= 0 AND own_weight <= 1)
 )
 PARTITIONED BY (fit_date)
--- key: fit_date, model, segment; slice: fit_date
+-- key: fit_date, model, segment, time_unit; slice: fit_date

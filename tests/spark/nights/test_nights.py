@@ -13,7 +13,7 @@ from tests.nights import FIRST, Delta, Files
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower, cut_off_at
 
-NIGHTS = 20
+NIGHTS = 200
 POINTS = (
     *(f"customer_days:{at}" for at in ("read", "files_written", "rejected_written", "committed")),
     *(f"customer_features:{at}" for at in ("read", "features_written", "committed")),

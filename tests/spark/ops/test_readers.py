@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from clv_spark.config import Config
 from clv_spark.lake import Lake
 from clv_spark.reports import _how_to_read
-from tests.operations import KEYS, Finished, read_table
+from tests.operations import Finished, read_table, versions
 
 # In a shop that sends nothing late and takes nothing back from those who never bought.
 MAY_BE_EMPTY = ("late_changes", "refund_only_customers")
@@ -35,7 +35,7 @@ def database() -> duckdb.DuckDBPyConnection:
 def test_every_table_is_read_alike_and_needs_reader_version_1(
     spark: SparkSession, lake: Path, database: duckdb.DuckDBPyConnection
 ) -> None:
-    for name in KEYS:
+    for name in versions(lake):
         folder = str(lake / name)
         protocol = deltalake.DeltaTable(folder).protocol()
         assert protocol.min_reader_version == 1, name

@@ -1,0 +1,113 @@
+"""Time the whole job on contracts: from Parquet to scores, on two cores.
+
+    python benchmarks/contracts.py --customers 43000000      # about 50 million contracts
+
+The contracts are made once and kept; a run starts from an empty lake. Peak memory is that of all
+processes together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import measured, say
+from report import ROOT, machine, publish
+
+AS_OF = dt.date(2024, 12, 31)
+CORES = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=2_000_000)
+    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
+    parser.add_argument("--one", nargs=2, metavar=("PART", "FOLDER"), help="a single measurement")
+    options = parser.parse_args()
+    folder = options.work / f"contracts-{options.customers}"
+    if options.one:
+        part, where = options.one
+        sys.stdout.write(json.dumps(PARTS[part](Path(where), options.customers)) + "\n")
+        return
+    arguments = ["benchmarks/contracts.py", "--customers", options.customers, "--one"]
+    if not (folder / "source" / "_SUCCESS").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        measured([*arguments, "generate", folder])
+    done = measured([*arguments, "run", folder])
+    entry: dict[str, Any] = {
+        "customers": options.customers,
+        "cores": CORES,
+        "command": " ".join(["python", "benchmarks/contracts.py", *sys.argv[1:]]),
+        **machine(),
+        **json.loads(done["stdout"].splitlines()[-1]),
+        "wall": round(done["wall"], 1),
+        "peak_mb": done["peak_mb"],
+    }
+    say(json.dumps(entry))
+    publish("results_contracts.json", entry, ("customers",))
+
+
+def generate(folder: Path, customers: int) -> dict[str, Any]:
+    """Write the contracts."""
+    from clv_spark import pipelines
+
+    given = {"start": dt.date(2019, 1, 1), "end": AS_OF, "seed": 1}
+    out = str(folder / "source")
+    return pipelines.generate_contracts(session(folder), out=out, customers=customers, **given)
+
+
+def run(folder: Path, customers: int) -> dict[str, Any]:
+    """The job on an empty lake: seconds and rows of each stage."""
+    from clv_spark import pipelines
+
+    lake = folder / "lake"
+    shutil.rmtree(lake, ignore_errors=True)
+    outcome = pipelines.run(session(folder), configuration(folder), AS_OF)
+    stages = {stage["stage"]: stage["seconds"] for stage in outcome["stages"]}
+    (first, *_) = outcome["stages"]
+    return {"contracts": first["rows_read"], "seconds": outcome["seconds"], "stages": stages}
+
+
+def configuration(folder: Path) -> Any:
+    """The settings of the run."""
+    from clv_spark.config import Config
+
+    names = ("customer_id", "contract_id", "start_date", "end_date", "period")
+    columns = [*names, "periodic_amount", "periodic_margin", "plan"]
+    conf = {
+        "spark.driver.memory": "4g",
+        "spark.sql.shuffle.partitions": "32",
+        "spark.local.dir": str(folder / "spill"),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+    }
+    return Config.model_validate(
+        {
+            "lake": {"path": str(folder / "lake")},
+            "source": {
+                "contracts": {
+                    "path": str(folder / "source"),
+                    "columns": {name: name for name in columns},
+                }
+            },
+            "contract_segments": ["plan"],
+            "spark": {"master": f"local[{CORES}]", "conf": conf},
+        }
+    )
+
+
+def session(folder: Path) -> Any:
+    """A session on two cores."""
+    from clv_spark.session import get_session
+
+    return get_session(configuration(folder))
+
+
+PARTS = {"generate": generate, "run": run}
+
+if __name__ == "__main__":
+    main()

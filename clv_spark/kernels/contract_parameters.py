@@ -1,0 +1,79 @@
+"""Rows of model_parameters -> what scoring needs to know of the contracts of each segment."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clv_spark.config import PERIOD_MONTHS
+from clv_spark.kernels.segment_parameters import log_covariance, nearest
+from clv_spark.kernels.segment_table import Matrix
+from clv_spark.models import MODELS
+
+# A year has 365 days and twelve equal months, so that a monthly and a yearly contract compare.
+PERIOD_DAYS = {name: 365 * months / 12 for name, months in PERIOD_MONTHS.items()}
+# A segment and a period.
+ContractKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ContractParameters:
+    """The chosen model of one segment's contracts of one period.
+
+    Attributes:
+        segment: Name of the segment.
+        period: month, quarter or year.
+        model: Name of the model.
+        values: Its parameters in the order of its letters; None where there are none.
+        covariance: Of their logarithms; empty where it is not known.
+        parameters_segment: Whose parameters these are: its own or an ancestor's.
+    """
+
+    segment: str
+    period: str
+    model: str
+    values: tuple[float, ...] | None
+    covariance: Matrix
+    parameters_segment: str | None
+
+    @property
+    def stream(self) -> str:
+        """Names the randomness of draws: segments that share parameters share their draws."""
+        return f"{self.model} {self.period} {self.parameters_segment}"
+
+
+def contract_parameters(
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[ContractKey, ContractParameters]:
+    """The chosen rows of one fit date, ready to be broadcast.
+
+    Args:
+        rows: The rows of model_parameters of contracts in which ``chosen`` is true.
+    """
+    found = {}
+    for row in rows:
+        letters = MODELS[row["model"]].parameters
+        known = row["parameters"]
+        values = None if known is None else tuple(known[letter] for letter in letters)
+        found[row["segment"], row["time_unit"]] = ContractParameters(
+            segment=row["segment"],
+            period=row["time_unit"],
+            model=row["model"],
+            values=values,
+            covariance=log_covariance(values or (), row["covariance"]),
+            parameters_segment=row["parameters_segment"],
+        )
+    return found
+
+
+def nearest_contracts(
+    key: ContractKey, known: Mapping[ContractKey, ContractParameters], nested: bool
+) -> ContractParameters | None:
+    """The parameters of a segment and period, of the nearest segment above where they are unknown.
+
+    A segment or period that appeared after the fit may have none at all.
+    """
+    segment, period = key
+    names: Container[str] = {name for name, unit in known if unit == period}
+    return known.get((nearest(segment, names, nested), period))

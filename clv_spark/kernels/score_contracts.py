@@ -1,0 +1,193 @@
+"""Scores one Arrow batch of contracts: how long they will run, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from clv_spark.errors import InputError
+from clv_spark.kernels.contract_forecasts import PERIODS, Outlook, forecast_contracts
+from clv_spark.kernels.contract_parameters import ContractKey, ContractParameters
+
+Floats = NDArray[np.float64]
+
+# In order of precedence; what none of them describes is "ok".
+CONTRACT_STATUSES = ("changed", "lost", "insufficient_data", "parent_model", "new", "ok")
+INPUT_COLUMNS = (
+    "segment",
+    "period",
+    "tenure",
+    "is_active",
+    "is_lost",
+    "days_to_renewal",
+    "period_days",
+    "age_days",
+    "amount",
+    "margin",
+    "paid_amount",
+    "paid_margin",
+)
+_FORECASTS = (
+    "p_active_365d",
+    *(f"expected_renewals_{days}d" for days in PERIODS),
+    "discounted",
+    "low",
+    "high",
+    "residual",
+)
+# What the kernel adds to the columns it is given; all DOUBLE but the two places.
+CONTRACT_OUTPUT = (
+    "parameters_place",
+    "status_place",
+    "p_alive",
+    "p_active_365d",
+    *(f"expected_renewals_{days}d" for days in PERIODS),
+    "expected_revenue_365d",
+    "margin_rate",
+    "clv",
+    "clv_low",
+    "clv_high",
+    "residual_clv",
+    "historical_clv",
+    # Not in the table: what the sums of a customer's and of a segment's contracts are made of.
+    "value_margin",
+)
+
+
+@dataclass(frozen=True)
+class ContractSettings:
+    """What scoring needs to know beside the parameters.
+
+    Attributes:
+        outlook: Horizon and discount rate.
+        margin_rate: Margin per unit of price where the source has no margin.
+        new_customer_days: Contracts younger than this get the status "new".
+    """
+
+    outlook: Outlook
+    margin_rate: float
+    new_customer_days: int
+
+
+def score_contracts(
+    batch: pa.RecordBatch,
+    settings: ContractSettings,
+    parameters: Mapping[ContractKey, ContractParameters],
+) -> pa.RecordBatch:
+    """Scores every contract of a batch; what can't be known is null and has a status.
+
+    A contract that ended has nothing to come: 0 everywhere. A margin below zero counts as zero, as
+    nobody has to go on with it.
+
+    Args:
+        batch: ``INPUT_COLUMNS`` and any others: segment, period (text), tenure (periods),
+            is_active, is_lost, days_to_renewal (null unless active), period_days (length of the
+            current period), age_days, amount, margin (null when unknown; money per period),
+            paid_amount, paid_margin (null when unknown; money).
+        settings: Horizon, discount rate, margin rate, who is new.
+        parameters: By segment and period; a running contract without any has
+            "insufficient_data".
+
+    Returns:
+        The batch with ``CONTRACT_OUTPUT``; no value is ever NaN. parameters_place is the position
+        in ``parameters``, status_place that in ``CONTRACT_STATUSES``.
+
+    Raises:
+        InputError: The batch lacks a column.
+    """
+    missing = [name for name in INPUT_COLUMNS if name not in batch.schema.names]
+    if missing:
+        raise InputError(f"The batch lacks {missing}; it has {batch.schema.names}.")
+    active = batch.column("is_active").to_numpy(zero_copy_only=False)
+    lost = batch.column("is_lost").to_numpy(zero_copy_only=False)
+    places, taken = _places(batch, parameters)
+    found = _forecasts(batch, settings.outlook, list(parameters.values()), places, active)
+    amount, given = _doubles(batch, "amount"), _doubles(batch, "margin")
+    margin = np.maximum(np.where(np.isnan(given), amount * settings.margin_rate, given), 0.0)
+    paid, recorded = _doubles(batch, "paid_amount"), _doubles(batch, "paid_margin")
+    past = np.where(np.isnan(recorded), paid * settings.margin_rate, recorded)
+    # A free contract has no margin, whatever its rate.
+    rate = np.divide(margin, amount, out=np.full(amount.size, np.nan), where=amount > 0)
+    rate = np.where(np.isnan(rate), settings.margin_rate, np.minimum(rate, 1.0))
+    conditions = [
+        ~active & ~lost,
+        lost,
+        np.isnan(found["discounted"]),
+        taken,
+        _doubles(batch, "age_days") < settings.new_customer_days,
+    ]
+    status = np.select(conditions, range(len(conditions)), len(conditions))
+    scores: dict[str, Floats] = {
+        "p_alive": active.astype(np.float64),
+        "p_active_365d": found["p_active_365d"],
+        **{name: found[name] for name in _FORECASTS if name.startswith("expected_")},
+        "expected_revenue_365d": amount * found["expected_renewals_365d"],
+        "margin_rate": rate,
+        "clv": margin * found["discounted"],
+        "clv_low": margin * found["low"],
+        "clv_high": margin * found["high"],
+        "residual_clv": margin * found["residual"],
+        "historical_clv": np.maximum(past, 0.0),
+        "value_margin": margin,
+    }
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    columns["parameters_place"] = pa.array(places.astype(np.int32), mask=places < 0)
+    columns["status_place"] = pa.array(status.astype(np.int32))
+    for name, values in scores.items():
+        columns[name] = pa.array(values, mask=~np.isfinite(values))
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _places(
+    batch: pa.RecordBatch, parameters: Mapping[ContractKey, ContractParameters]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Position of each row's parameters, -1 for none; and whether they are another segment's."""
+    numbers = {key: number for number, key in enumerate(parameters)}
+    segments, periods = (batch.column(name).dictionary_encode() for name in ("segment", "period"))
+    names, units = segments.dictionary.to_pylist(), periods.dictionary.to_pylist()
+    table = np.array(
+        [[numbers.get((name, unit), -1) for unit in units] for name in names], dtype=np.int64
+    ).reshape(len(names), len(units))
+    foreign = np.array(
+        [entry.parameters_segment != entry.segment for entry in parameters.values()] + [False]
+    )
+    codes = [part.indices.to_numpy(zero_copy_only=False) for part in (segments, periods)]
+    places = table[codes[0], codes[1]]
+    return places, foreign[places]
+
+
+def _forecasts(
+    batch: pa.RecordBatch,
+    outlook: Outlook,
+    entries: list[ContractParameters],
+    places: NDArray[np.int64],
+    active: NDArray[np.bool_],
+) -> dict[str, Floats]:
+    found = {name: np.where(active, np.nan, 0.0) for name in _FORECASTS}
+    tenure = _doubles(batch, "tenure")
+    with np.errstate(invalid="ignore"):
+        phase = _doubles(batch, "days_to_renewal") / _doubles(batch, "period_days")
+    for place in np.unique(places[active]):
+        entry = entries[place] if place >= 0 else None
+        if entry is None or entry.values is None:
+            continue
+        rows = np.flatnonzero(active & (places == place))
+        n = tenure[rows].astype(np.int64)
+        left = np.clip(phase[rows], 0.0, 1.0)
+        result = forecast_contracts(entry, outlook, n, left)
+        found["p_active_365d"][rows] = result.running
+        for days, values in zip(PERIODS, result.expected, strict=True):
+            found[f"expected_renewals_{days}d"][rows] = values
+        for name in ("discounted", "low", "high", "residual"):
+            found[name][rows] = getattr(result, name)
+    return found
+
+
+def _doubles(batch: pa.RecordBatch, name: str) -> Floats:
+    values: Floats = pc.cast(batch.column(name), pa.float64()).to_numpy(zero_copy_only=False)
+    return values

@@ -1,0 +1,165 @@
+"""Part of job score-customers: contract_features and parameters -> contract_scores, clv_scores."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+from pyspark.sql import types as st
+
+from clv_spark.config import Config
+from clv_spark.errors import InputError
+from clv_spark.kernels.contract_forecasts import Outlook
+from clv_spark.kernels.contract_parameters import (
+    ContractKey,
+    ContractParameters,
+    contract_parameters,
+    nearest_contracts,
+)
+from clv_spark.kernels.fit_segment import as_frame
+from clv_spark.kernels.score_contracts import (
+    CONTRACT_OUTPUT,
+    ContractSettings,
+)
+from clv_spark.kernels.score_contracts import score_contracts as score_batch
+from clv_spark.kernels.several_contracts import add_up_contracts
+from clv_spark.kernels.sum_contracts import sum_contracts
+from clv_spark.kernels.sum_segment import SegmentSum
+from clv_spark.pipelines.run_context import Run, cached, reached
+from clv_spark.pipelines.scored import Scored, statuses_in_words
+from clv_spark.pipelines.summarise_segments import SUMMED, summary_rows
+from clv_spark.schemas import CONTRACT_FEATURES
+from clv_spark.transforms.contract_scores import (
+    contract_score_columns,
+    contract_score_input,
+    contract_score_rows,
+    customer_rows,
+    customer_totals,
+)
+from clv_spark.transforms.contract_sums import contract_value_sums, customers_by_segment
+from clv_spark.transforms.segments import GLOBAL
+
+
+def score_contracts(
+    run: Run, fit_date: dt.date, fitted: list[Row], expected: int | None, kept: ExitStack
+) -> Scored:
+    """Score every contract in Arrow batches, then put each customer's together.
+
+    Args:
+        run: The run; its date's slice of contract_features is read.
+        fit_date: When the parameters were fitted.
+        fitted: The chosen rows of model_parameters.
+        expected: How many rows the slice has, where its log tells.
+        kept: Holds what is kept on disks until everything is written.
+    """
+    keys = run.config.contract_segments
+    _require_fit_for(run, fitted)
+    features = run.lake.read(CONTRACT_FEATURES, run.date)
+    inputs = contract_score_input(features, keys, run.date)
+    parameters = contract_parameters([row.asDict() for row in fitted])
+    if fit_date < run.date:
+        parameters |= _newcomers(inputs, parameters, nested=len(keys) > 1)
+    scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
+    used = list(parameters.values())
+    scored = contract_score_columns(scored, used, run.config, run.date, fit_date)
+    rows = kept.enter_context(cached(scored))
+    found = rows.groupBy("score_status").agg(F.count(F.lit(1)).alias("customers")).collect()
+    wanted = features.count() if expected is None else expected
+    message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
+    reached("clv_scores:contracts_scored")
+    summary = _summary(run, rows, parameters, fitted)
+    customers = _customers(run.config, customer_totals(rows), used)
+    return Scored(customers, summary, message, contract_score_rows(rows))
+
+
+def _customers(config: Config, totals: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
+    """Rows of clv_scores; the interval of several contracts is that of their sum."""
+    several = (F.col("running") > 1) & (F.col("unknown") == 0)
+    outlook = _outlook(config)
+
+    def add_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield add_up_contracts(batch, outlook, used)
+
+    summed = totals.where(several).mapInArrow(add_all, totals.schema)
+    return customer_rows(totals.where(~several).unionByName(summed))
+
+
+def _require_fit_for(run: Run, fitted: list[Row]) -> None:
+    """Parameters mean something only beside the segments they were fitted with.
+
+    Raises:
+        InputError: the fit is of other segments, or of no contracts at all.
+    """
+    keys = {GLOBAL, *run.config.contract_segments}
+    levels = {row["segment_level"] for row in fitted}
+    if levels != keys:
+        raise InputError(
+            f"model_parameters was fitted for contracts by {sorted(levels) or 'nothing'}, the "
+            f"configuration has {sorted(keys)}; run fit-models again"
+        )
+
+
+def _newcomers(
+    inputs: DataFrame, known: Mapping[ContractKey, ContractParameters], *, nested: bool
+) -> dict[ContractKey, ContractParameters]:
+    """Segments that appeared after the fit have the parameters of the nearest one above."""
+    pairs = [tuple(row) for row in inputs.select("segment", "period").distinct().collect()]
+    found = {pair: nearest_contracts(pair, known, nested) for pair in pairs if pair not in known}
+    return {pair: entry for pair, entry in found.items() if entry is not None}
+
+
+def score_batches(
+    config: Config, parameters: Mapping[ContractKey, ContractParameters]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """The function that Spark applies to the contracts of a partition."""
+    settings = ContractSettings(
+        outlook=_outlook(config),
+        margin_rate=config.value.margin_rate,
+        new_customer_days=config.value.new_customer_days,
+    )
+
+    def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield score_batch(batch, settings, parameters)
+
+    return score_all
+
+
+def _outlook(config: Config) -> Outlook:
+    return Outlook(config.value.horizon_days, config.value.annual_discount_rate)
+
+
+def _kernel_schema(inputs: DataFrame) -> st.StructType:
+    """The columns that the kernel is given and those it adds, for Spark."""
+    added = [
+        st.StructField(name, st.IntegerType() if name.endswith("_place") else st.DoubleType())
+        for name in CONTRACT_OUTPUT
+    ]
+    return st.StructType([*inputs.schema.fields, *added])
+
+
+def _summary(
+    run: Run,
+    scored: DataFrame,
+    parameters: Mapping[ContractKey, ContractParameters],
+    fitted: list[Row],
+) -> list[Row]:
+    counts = {r["segment"]: r["customers"] for r in customers_by_segment(scored).collect()}
+    outlook = _outlook(run.config)
+
+    def sum_one(rows: pd.DataFrame) -> pd.DataFrame:
+        key = (rows["segment"].iloc[0], rows["period"].iloc[0])
+        return as_frame(asdict(sum_contracts(rows, parameters[key], outlook)))
+
+    groups = contract_value_sums(scored).groupBy("segment", "period")
+    parts: dict[str, list[SegmentSum]] = {}
+    for row in sorted(groups.applyInPandas(sum_one, SUMMED).collect()):
+        parts.setdefault(row["segment"], []).append(SegmentSum(**row.asDict()))
+    return summary_rows(run, "contract", run.config.contract_segments, counts, parts, fitted)

@@ -1,0 +1,131 @@
+"""Part of job score-customers: customer_features and parameters -> rows of clv_scores."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.errors import InputError
+from clv_spark.kernels.living_forecasts import worker_forecasts
+from clv_spark.kernels.score_batch import (
+    OUTPUT_COLUMNS,
+    ScoreSettings,
+    SegmentParameters,
+    score_batch,
+)
+from clv_spark.kernels.segment_parameters import (
+    RETURN_RATE,
+    nearest,
+    parameters_by_segment,
+    spend_basis_of,
+)
+from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
+from clv_spark.pipelines.scored import Scored, statuses_in_words
+from clv_spark.pipelines.summarise_segments import summarise_segments
+from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, TableSpec
+from clv_spark.transforms.scores import (
+    PLACE_TYPES,
+    SUMMARY_TYPES,
+    score_columns,
+    score_input,
+    spread_segments,
+)
+from clv_spark.transforms.segments import GLOBAL
+
+
+def score_purchases(
+    run: Run, fit_date: dt.date, fitted: list[Row], expected: int | None, kept: ExitStack
+) -> Scored:
+    """Score the customers who buy without contract, in Arrow batches.
+
+    Args:
+        run: The run; its date's slice of customer_features is read.
+        fit_date: When the parameters were fitted.
+        fitted: The chosen rows of model_parameters.
+        expected: How many rows the slice has, where its log tells.
+        kept: Holds what is kept on disks until everything is written.
+    """
+    features = run.lake.read(CUSTOMER_FEATURES, run.date)
+    spec = CLV_SCORES.of(shape_of(features, run.config.segments))
+    _require_fit_for(run, fitted)
+    parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
+    inputs = score_input(features, run.config.segments)
+    if fit_date < run.date:
+        parameters |= _newcomers(run, inputs, parameters)
+    inputs = inputs.transform(spread_segments, _sizes(fitted))
+    scored = inputs.mapInArrow(score_batches(run.config, parameters), kernel_schema(spec))
+    used = list(parameters.values())
+    scored = score_columns(scored, used, run.config, run.date, fit_date)
+    rows = kept.enter_context(cached(scored))
+    counts = rows.groupBy("segment", "score_status").agg(F.count(F.lit(1)).alias("customers"))
+    found = counts.collect()
+    # The log has counted them; a log without metrics has not.
+    wanted = features.count() if expected is None else expected
+    message = statuses_in_words(found, wanted, CUSTOMER_FEATURES)
+    reached("clv_scores:scored")
+    customers = Counter[str]()
+    for row in found:
+        customers[row["segment"]] += row["customers"]
+    summary = summarise_segments(run, rows, customers, parameters, fitted)
+    return Scored(rows, summary, message)
+
+
+def _require_fit_for(run: Run, fitted: list[Row]) -> None:
+    """Parameters mean something only beside the settings they were fitted with.
+
+    Raises:
+        InputError: segments or the basis of spend are not those of the fit.
+    """
+    models, keys = run.config.models, {GLOBAL, *run.config.segments}
+    levels = {row["segment_level"] for row in fitted}
+    basis = spend_basis_of([row.asDict() for row in fitted])
+    if levels != keys or basis not in (None, models.spend_basis):
+        raise InputError(
+            f"model_parameters was fitted for {sorted(levels)} with spend_basis {basis}, the "
+            f"configuration has {sorted(keys)} with {models.spend_basis}; run fit-models again"
+        )
+
+
+def _newcomers(
+    run: Run, inputs: DataFrame, known: Mapping[str, SegmentParameters]
+) -> dict[str, SegmentParameters]:
+    """Segments that appeared after the fit have the parameters of the nearest one above."""
+    nested = len(run.config.segments) > 1
+    names = [row["segment"] for row in inputs.select("segment").distinct().collect()]
+    return {name: known[nearest(name, known, nested)] for name in names if name not in known}
+
+
+def _sizes(fitted: list[Row]) -> dict[str, int]:
+    return {row["segment"]: row["n_customers"] for row in fitted if row["model"] == RETURN_RATE}
+
+
+def score_batches(
+    config: Config, parameters: dict[str, SegmentParameters]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """The function that Spark applies to the customers of a partition."""
+    value = config.value
+    settings = ScoreSettings(
+        refunds=config.refunds,
+        spend_basis=config.models.spend_basis,
+        new_customer_days=value.new_customer_days,
+    )
+
+    def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate)
+        for batch in batches:
+            yield score_batch(batch, settings, parameters, forecasts)
+
+    return score_all
+
+
+def kernel_schema(spec: TableSpec) -> str:
+    """The columns that the kernel gives back, for Spark."""
+    types = {column.name: column.type for column in spec.columns} | PLACE_TYPES | SUMMARY_TYPES
+    return ", ".join(f"`{name}` {types[name]}" for name in OUTPUT_COLUMNS)

@@ -1,0 +1,45 @@
+"""Parts of job score-customers: the scores of one relationship, and what both check of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Row
+
+from clv_spark.errors import GateError
+from clv_spark.schemas import TableSpec
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one relationship, before anything is written.
+
+    Attributes:
+        rows: Rows of clv_scores.
+        summary: Rows of segment_summary.
+        message: How many customers or contracts have which status.
+        detail: Rows of contract_scores; None for purchases.
+    """
+
+    rows: DataFrame
+    summary: list[Row]
+    message: str
+    detail: DataFrame | None = None
+
+
+def statuses_in_words(found: list[Row], expected: int, features: TableSpec) -> str:
+    """Every row of the features has a score; CHECK constraints guard the values.
+
+    Raises:
+        GateError: some have none.
+    """
+    counts = Counter[str]()
+    for row in found:
+        counts[row["score_status"]] += row["customers"]
+    if counts.total() != expected:
+        raise GateError(
+            f"{counts.total()} rows were scored, {features.name} holds {expected}; nothing "
+            "was published. Run again"
+        )
+    return ", ".join(f"{status}: {counts[status]}" for status in sorted(counts))

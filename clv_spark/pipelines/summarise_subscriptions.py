@@ -1,0 +1,169 @@
+"""Part of jobs run and score-customers: contracts by month, so far and in the next 24 months."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+import pandas as pd
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from clv_spark.errors import InputError
+from clv_spark.kernels.contract_parameters import (
+    ContractKey,
+    ContractParameters,
+    contract_parameters,
+    nearest_contracts,
+)
+from clv_spark.kernels.fit_segment import as_frame
+from clv_spark.kernels.forecast_subscriptions import (
+    SubscriptionDraws,
+    forecast_rows,
+    forecast_subscriptions,
+)
+from clv_spark.lake import Commit
+from clv_spark.pipelines.build_contracts import contracts_of
+from clv_spark.pipelines.run_context import SECTIONS, Run, reached
+from clv_spark.pipelines.summarise_segments import members_of, places_of
+from clv_spark.schemas import (
+    CLV_SCORES,
+    CONTRACT_FEATURES,
+    CONTRACT_SCORES,
+    CONTRACTS,
+    MODEL_PARAMETERS,
+    SUBSCRIPTION_FORECAST,
+    SUBSCRIPTION_METRICS,
+)
+from clv_spark.transforms.contract_scores import contract_score_input
+from clv_spark.transforms.segments import GLOBAL
+from clv_spark.transforms.subscriptions import (
+    running_patterns,
+    subscription_events,
+    subscription_metrics,
+)
+
+_DRAWN = (
+    "segment STRING, running ARRAY<DOUBLE>, running_variance ARRAY<DOUBLE>, mrr ARRAY<DOUBLE>, "
+    "mrr_variance ARRAY<DOUBLE>"
+)
+
+
+def subscriptions_stage(run: Run) -> Commit:
+    """Read contracts and their scores -> metrics by month, forecast by month -> publish both."""
+    scored = run.lake.last_commit(CONTRACT_SCORES, run.date)
+    held = run.lake.last_commit(CONTRACTS)
+    if scored is None or held is None:
+        raise InputError(f"contract_scores holds no slice {run.date}; run score-customers first")
+    run.require_same_settings(CONTRACTS, held, "build-contracts")
+    return run.stage(
+        SUBSCRIPTION_METRICS,
+        [held.fingerprint, scored.fingerprint],
+        lambda commit: _write(run, commit),
+        source_version=held.source_version,
+        slice_date=run.date,
+        sections=SECTIONS[CLV_SCORES.name],
+        beside=(SUBSCRIPTION_FORECAST,),
+    )
+
+
+def _write(run: Run, commit: Commit) -> Commit:
+    run.input_accepted = True
+    run.lake.ensure(SUBSCRIPTION_FORECAST)
+    written = run.lake.replace(SUBSCRIPTION_METRICS, _metrics(run), commit, run.date)
+    reached("subscription_metrics:metrics_written")
+    run.lake.replace(SUBSCRIPTION_FORECAST, _forecast(run), commit, run.date)
+    return written
+
+
+def _metrics(run: Run) -> DataFrame:
+    config, keys = run.config, run.config.contract_segments
+    is_snapshot = contracts_of(config).shape == "snapshot"
+    events = subscription_events(run.lake.read(CONTRACTS), keys, run.date, is_snapshot=is_snapshot)
+    months = subscription_metrics(
+        events,
+        (GLOBAL, *keys),
+        run.date,
+        margin_rate=config.value.margin_rate,
+        annual_discount_rate=config.value.annual_discount_rate,
+        last_month_only=is_snapshot,
+    )
+    return months.join(_model_clv(run), ["segment", "month"], "left").select(
+        F.lit(run.date).alias("as_of_date"),
+        *months.columns,
+        "model_clv",
+        F.lit(config.currency).cast("string").alias("currency"),
+    )
+
+
+def _model_clv(run: Run) -> DataFrame:
+    """Mean residual_clv of the running contracts, as decimals: sums of doubles have an order."""
+    scores = run.lake.read(CONTRACT_SCORES, run.date).where("p_alive = 1")
+    value = F.col("residual_clv").cast("decimal(28,6)")
+    last = F.lit(run.date.replace(day=1)).alias("month")
+    leaf = scores.groupBy("segment").agg(F.sum(value).alias("sum"), F.count("*").alias("n"))
+    parents = places_of(_fitted(run))
+    nested = len(run.config.contract_segments) > 1
+    leaves = [row["segment"] for row in leaf.select("segment").collect()]
+    pairs = [
+        (segment, member)
+        for segment, members in members_of(leaves, parents, nested).items()
+        for member in members
+    ]
+    names = run.spark.createDataFrame(pairs, "segment STRING, member STRING")
+    joined = names.join(leaf.withColumnRenamed("segment", "member"), "member")
+    mean = F.sum("sum").cast("double") / F.sum("n")
+    return (
+        joined.groupBy("segment").agg(mean.alias("model_clv")).select("segment", last, "model_clv")
+    )
+
+
+def _fitted(run: Run) -> list[Row]:
+    """The chosen fits of contracts that the scores of the date were made with."""
+    fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
+    rows = run.lake.read(MODEL_PARAMETERS, fit_date)
+    return rows.where("chosen AND relationship = 'contract'").collect()
+
+
+def _forecast(run: Run) -> DataFrame:
+    keys = run.config.contract_segments
+    features = run.lake.read(CONTRACT_FEATURES, run.date)
+    patterns = running_patterns(contract_score_input(features, keys, run.date))
+    fitted = _fitted(run)
+    known = contract_parameters([row.asDict() for row in fitted])
+    groups = patterns.groupBy("segment", "period")
+    drawn = groups.applyInPandas(_draw_group(known, nested=len(keys) > 1), _DRAWN).collect()
+    parts: dict[str, list[SubscriptionDraws]] = {}
+    for row in sorted(drawn):
+        parts.setdefault(row["segment"], []).append(SubscriptionDraws(**row.asDict()))
+    above = places_of(fitted)
+    rows = []
+    for segment, members in members_of(parts, above, len(keys) > 1).items():
+        level = above.get(segment, (keys[-1] if keys else GLOBAL, None))[0]
+        for numbers in forecast_rows([part for leaf in members for part in parts[leaf]]):
+            rows.append((segment, level, *numbers.values()))
+    names = [c for c in SUBSCRIPTION_FORECAST.columns if c.name not in _SAME]
+    frame = run.spark.createDataFrame(rows, ", ".join(map(SUBSCRIPTION_FORECAST.ddl, names)))
+    return frame.coalesce(1).select(
+        F.lit(run.date).alias("as_of_date"),
+        "*",
+        F.add_months(F.lit(run.date), F.col("months_ahead")).alias("forecast_date"),
+        F.lit(run.config.currency).cast("string").alias("currency"),
+    )
+
+
+_SAME = ("as_of_date", "forecast_date", "currency")
+
+
+def _draw_group(
+    known: Mapping[ContractKey, ContractParameters], *, nested: bool
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def draw_one(rows: pd.DataFrame) -> pd.DataFrame:
+        key = (str(rows["segment"].iloc[0]), str(rows["period"].iloc[0]))
+        used = nearest_contracts(key, known, nested)
+        if used is None or used.values is None:
+            return pd.DataFrame()
+        # The segment keeps its own name, whosever parameters it has.
+        return as_frame(asdict(forecast_subscriptions(rows, used)))
+
+    return draw_one

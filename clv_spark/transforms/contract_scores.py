@@ -1,0 +1,176 @@
+"""contract_features -> the kernel's input, its output -> contract_scores and rows of clv_scores."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import Config
+from clv_spark.kernels.contract_forecasts import PERIODS
+from clv_spark.kernels.contract_parameters import ContractParameters
+from clv_spark.kernels.score_contracts import CONTRACT_STATUSES
+from clv_spark.kernels.several_contracts import BEHIND_VALUE
+from clv_spark.schemas import CLV_SCORES, CONTRACT_SCORES
+from clv_spark.transforms.contract_features import months
+from clv_spark.transforms.scores import decoded
+from clv_spark.transforms.segments import segment_name
+
+_EPOCH = dt.date(1970, 1, 1)
+_RENEWALS = tuple(f"expected_renewals_{days}d" for days in PERIODS)
+_SUMMED = (
+    *_RENEWALS,
+    "expected_revenue_365d",
+    "clv",
+    "clv_low",
+    "clv_high",
+    "residual_clv",
+    "historical_clv",
+    "paid_amount",
+)
+# In the order of contract and life, since sums of doubles depend on their order.
+_ITEM = ("contract_id", "life", "p_active_365d", *_SUMMED, *BEHIND_VALUE)
+# The contract that stands for a customer with several: of those that run the newest.
+_NEWEST = ("is_active", "start_days", "contract_id", "life")
+_OF_NEWEST = (
+    "as_of_date",
+    "segment",
+    "score_status",
+    "amount",
+    "margin_rate",
+    "model",
+    "parameters_segment",
+    "fit_date",
+    "horizon_days",
+    "annual_discount_rate",
+    "currency",
+)
+
+
+def contract_score_input(features: DataFrame, keys: tuple[str, ...], as_of: dt.date) -> DataFrame:
+    """What a score depends on, and what a customer's row needs of it; money as DOUBLE."""
+    today = F.lit(as_of)
+    renewal = F.col("next_renewal_date")
+    previous = F.add_months("start_date", F.col("tenure") * months())
+    survived = F.when(F.col("is_lost"), F.col("tenure") - 1).otherwise(F.col("tenure"))
+    return features.select(
+        "customer_id",
+        "contract_id",
+        "life",
+        segment_name(keys).alias("segment"),
+        "period",
+        "tenure",
+        "is_active",
+        "is_lost",
+        F.datediff(renewal, today).alias("days_to_renewal"),
+        F.datediff(renewal, previous).alias("period_days"),
+        F.datediff(today, "start_date").alias("age_days"),
+        F.datediff("start_date", F.lit(_EPOCH)).alias("start_days"),
+        F.datediff(today, "last_renewal_date").alias("days_since_renewal"),
+        survived.alias("renewals"),
+        "periods_paid",
+        "periodic_amount",
+        F.col("periodic_amount").cast("double").alias("amount"),
+        F.col("periodic_margin").cast("double").alias("margin"),
+        F.col("paid_amount").cast("double").alias("paid_amount"),
+        F.col("paid_margin").cast("double").alias("paid_margin"),
+    )
+
+
+def contract_score_columns(
+    scored: DataFrame,
+    parameters: Sequence[ContractParameters],
+    config: Config,
+    as_of: dt.date,
+    fit_date: dt.date,
+) -> DataFrame:
+    """Adds what is the same for every contract of a run or segment.
+
+    Args:
+        scored: Contracts as the kernel gives them back.
+        parameters: What was used to score them, in the order that parameters_place refers to.
+        config: The settings of the run.
+        as_of: Last day that counts.
+        fit_date: When the parameters were fitted.
+    """
+    place = "parameters_place"
+    models = [one.model if one.values else None for one in parameters]
+    return scored.withColumns(
+        {
+            "as_of_date": F.lit(as_of),
+            "model": F.coalesce(decoded(place, models), F.lit("none")),
+            "parameters_segment": decoded(place, [one.parameters_segment for one in parameters]),
+            "score_status": decoded("status_place", CONTRACT_STATUSES),
+            "fit_date": F.lit(fit_date),
+            "horizon_days": F.lit(config.value.horizon_days),
+            "annual_discount_rate": F.lit(config.value.annual_discount_rate),
+            "currency": F.lit(config.currency).cast("string"),
+        }
+    )
+
+
+def contract_score_rows(scored: DataFrame) -> DataFrame:
+    """Scored contracts as rows of ``contract_scores``."""
+    return scored.select(*CONTRACT_SCORES.column_names)
+
+
+def customer_totals(scored: DataFrame) -> DataFrame:
+    """The contracts of each customer together: their sums, and the newest that runs.
+
+    Returns:
+        One row per customer; items holds the contracts, running says how many run, unknown how
+        many of these have no forecast. The bounds are sums, which are right for one that runs.
+    """
+    items = scored.groupBy("customer_id").agg(
+        F.array_sort(F.collect_list(F.struct(*_ITEM))).alias("items"),
+        F.max_by(F.struct(*_OF_NEWEST), F.struct(*_NEWEST)).alias("newest"),
+        F.max("age_days").alias("T"),
+        F.min("days_since_renewal").alias("since_renewal"),
+        F.sum("renewals").cast("int").alias("frequency"),
+        F.sum("periods_paid").alias("periods_paid"),
+        F.count(F.when(F.col("is_active"), 1)).alias("running"),
+        F.count(F.when(F.col("score_status") == "insufficient_data", 1)).alias("unknown"),
+    )
+    sums = (_total(name).alias(name) for name in _SUMMED)
+    stays = F.aggregate("items", F.lit(1.0), lambda all_end, one: all_end * (1 - one.p_active_365d))
+    return items.select("*", "newest.*", stays.alias("all_end"), *sums).drop("newest")
+
+
+def customer_rows(totals: DataFrame) -> DataFrame:
+    """Totals of customers as rows of ``clv_scores``; the customer is active while a contract is."""
+    runs, known = F.col("running") > 0, F.col("unknown") == 0
+    expected = F.col("expected_renewals_365d")
+    per_renewal = F.when(expected > 0, F.col("expected_revenue_365d") / expected)
+    return totals.withColumns(
+        {
+            "relationship": F.lit("contract"),
+            "score_status": F.when(~runs, "lost")
+            .when(~known, "insufficient_data")
+            .otherwise(F.col("score_status")),
+            "p_alive": runs.cast("double"),
+            "p_active_365d": 1 - F.col("all_end"),
+            **{f"expected_purchases_{days}d": F.col(name) for days, name in _by_days()},
+            # A contract that is bound to end leaves no renewal to take the mean of.
+            "expected_order_value": F.when(
+                known, F.coalesce(per_renewal, F.when(runs, F.col("amount")).otherwise(0.0))
+            ),
+            "total_clv": F.col("historical_clv") + F.col("clv"),
+            "return_rate": F.lit(0.0),
+            "recency": F.col("T") - F.col("since_renewal"),
+            "monetary_value": F.when(
+                F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
+            ),
+            "spend_parameters_segment": F.lit(None).cast("string"),
+        }
+    ).select(*CLV_SCORES.column_names)
+
+
+def _by_days() -> list[tuple[int, str]]:
+    return list(zip(PERIODS, _RENEWALS, strict=True))
+
+
+def _total(name: str) -> Column:
+    """The sum of one number over a customer's contracts; NULL when one is."""
+    return F.aggregate("items", F.lit(0.0), lambda total, one: total + one[name])

@@ -1,0 +1,214 @@
+"""contracts -> what began, changed and ended in each month, as contracts and as MRR.
+
+MRR, monthly recurring revenue, is the price of a period over its months, each row rounded once to
+whole cents, so that sums and differences of months and segments agree to the cent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from clv_spark.transforms.conform_contracts import CONTRACT
+from clv_spark.transforms.contract_features import dated_rows, months
+from clv_spark.transforms.money import cents, money
+from clv_spark.transforms.segments import level_columns, with_segments
+
+_COUNTS = ("new", "reactivated", "lost")
+_CENTS = ("new_cents", "reactivated_cents", "expansion", "contraction", "churned", "margin")
+EVENTS = (*_COUNTS, *_CENTS)
+
+
+def mrr_cents(amount: Column) -> Column:
+    """The monthly part of a periodic amount in cents, rounded half up.
+
+    Exact in whole numbers; a negative margin is rounded to the nearest as well.
+    """
+    return F.floor((cents(amount) * 2 + months()) / (months() * 2)).cast("bigint")
+
+
+def subscription_events(
+    rows: DataFrame, keys: tuple[str, ...], as_of: dt.date, *, is_snapshot: bool
+) -> DataFrame:
+    """Contracts and cents that came and went by month, in every segment of every level.
+
+    Args:
+        rows: rows of ``contracts``.
+        keys: names of the segment keys of contracts.
+        as_of: last day that counts.
+        is_snapshot: whether the rows have tenures instead of dates.
+
+    Returns:
+        segment, level, month and the sums ``EVENTS``; margin is that of what came less of what
+        went, NULL without a margin.
+    """
+    dated = dated_rows(rows, as_of) if is_snapshot else rows
+    begun = dated.where(F.col("start_date") <= F.lit(as_of))
+    contract = Window.partitionBy(*CONTRACT).orderBy("position")
+    whole = contract.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    priced = begun.select(
+        "start_date",
+        "begins",
+        F.when(
+            (F.col("end_date") <= F.lit(as_of)) & ~F.col("is_followed"), F.col("end_date")
+        ).alias("end_date"),
+        mrr_cents(F.col("periodic_amount")).alias("mrr"),
+        mrr_cents(F.col("periodic_margin")).alias("margin"),
+        F.lag(mrr_cents(F.col("periodic_amount"))).over(contract).alias("earlier"),
+        F.lag(mrr_cents(F.col("periodic_margin"))).over(contract).alias("earlier_margin"),
+        # Whole contracts move between segments, so that no segment sees half of one.
+        *(F.last(key).over(whole).alias(key) for key in keys),
+    )
+    named = with_segments(priced, keys)
+    return _by_month(named, level_columns(keys))
+
+
+def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
+    begins, mrr = F.col("begins"), F.col("mrr")
+    goes_on = begins.isin("continued", "changed")
+    rise = F.when(goes_on, mrr - F.col("earlier")).otherwise(0)
+    came = priced.select(
+        *levels,
+        F.trunc("start_date", "MM").alias("month"),
+        (begins == "new").cast("bigint").alias("new"),
+        (begins == "reactivated").cast("bigint").alias("reactivated"),
+        F.lit(0).cast("bigint").alias("lost"),
+        F.when(begins == "new", mrr).otherwise(0).alias("new_cents"),
+        F.when(begins == "reactivated", mrr).otherwise(0).alias("reactivated_cents"),
+        F.greatest(rise, F.lit(0)).alias("expansion"),
+        F.greatest(-rise, F.lit(0)).alias("contraction"),
+        F.lit(0).cast("bigint").alias("churned"),
+        F.when(goes_on, F.col("margin") - F.col("earlier_margin"))
+        .otherwise(F.col("margin"))
+        .alias("margin"),
+    )
+    none = F.lit(0).cast("bigint")
+    zeros = ("new", "reactivated", "new_cents", "reactivated_cents", "expansion", "contraction")
+    went = priced.where(F.col("end_date").isNotNull()).select(
+        *levels,
+        F.trunc("end_date", "MM").alias("month"),
+        *(none.alias(name) for name in zeros),
+        F.lit(1).cast("bigint").alias("lost"),
+        mrr.alias("churned"),
+        (-F.col("margin")).alias("margin"),
+    )
+    leaf = came.unionByName(went).groupBy(*levels, "month")
+    summed = leaf.agg(*(F.sum(name).alias(name) for name in EVENTS))
+    parts = [
+        summed.groupBy(F.col(name).alias("segment"), "month")
+        .agg(*(F.sum(event).alias(event) for event in EVENTS))
+        .withColumn("level", F.lit(level))
+        for level, name in enumerate(levels)
+    ]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def subscription_metrics(
+    events: DataFrame,
+    levels: Sequence[str],
+    as_of: dt.date,
+    *,
+    margin_rate: float,
+    annual_discount_rate: float,
+    last_month_only: bool,
+) -> DataFrame:
+    """The bridge of each month from the contracts and MRR at its start to those at its end.
+
+    Args:
+        events: what :func:`subscription_events` gives.
+        levels: names of the levels, 'global' first.
+        as_of: last day that counts.
+        margin_rate: margin per unit of MRR where the source has no margin.
+        annual_discount_rate: for the discounted formula.
+        last_month_only: leave earlier months out, for a snapshot.
+
+    Returns:
+        The columns of ``subscription_metrics`` but as_of_date, model_clv and currency.
+    """
+    last = as_of.replace(day=1)
+    span = F.sequence(F.min("month"), F.lit(last), F.expr("INTERVAL 1 MONTH"))
+    calendar = events.groupBy("segment", "level").agg(F.explode(span).alias("month"))
+    filled = calendar.join(events, ["segment", "level", "month"], "left").fillna(
+        0, [name for name in EVENTS if name != "margin"]
+    )
+    so_far = Window.partitionBy("segment").orderBy("month")
+    running = F.sum(F.col("new") + F.col("reactivated") - F.col("lost")).over(so_far)
+    change = (
+        F.col("new_cents")
+        + F.col("reactivated_cents")
+        + F.col("expansion")
+        - F.col("contraction")
+        - F.col("churned")
+    )
+    totals = filled.withColumns(
+        {
+            "running_end": running,
+            "mrr": F.sum(change).over(so_far),
+            "mrr_change": change,
+            "margin": F.sum("margin").over(so_far),
+        }
+    )
+    start = F.col("running_end") - F.col("new") - F.col("reactivated") + F.col("lost")
+    churn = F.when(start > 0, F.col("lost") / start)
+    arpu = F.when(F.col("running_end") > 0, F.col("mrr") / 100 / F.col("running_end"))
+    rate = F.when(F.col("mrr") > 0, F.col("margin") / F.col("mrr"))
+    within = F.least(F.greatest(rate, F.lit(0.0)), F.lit(1.0))
+    margin = F.when(rate.isNotNull(), within).otherwise(F.lit(margin_rate))
+    monthly = (1 + annual_discount_rate) ** (1 / 12) - 1
+    discounted = arpu * margin * (1 - churn) / (monthly + churn)
+    names = F.element_at(F.lit(list(levels)), F.col("level") + 1)
+    shown = totals.where(F.col("month") == F.lit(last)) if last_month_only else totals
+    return shown.select(
+        "month",
+        "segment",
+        names.alias("segment_level"),
+        start.alias("running_start"),
+        F.col("new").alias("new_contracts"),
+        F.col("reactivated").alias("reactivated_contracts"),
+        F.col("lost").alias("lost_contracts"),
+        "running_end",
+        money(F.col("mrr") - F.col("mrr_change"), 28).alias("mrr_start"),
+        money(F.col("new_cents"), 28).alias("new_mrr"),
+        money(F.col("reactivated_cents"), 28).alias("reactivated_mrr"),
+        money(F.col("expansion"), 28).alias("expansion_mrr"),
+        money(F.col("contraction"), 28).alias("contraction_mrr"),
+        money(F.col("churned"), 28).alias("churned_mrr"),
+        money(F.col("mrr"), 28).alias("mrr_end"),
+        arpu.alias("arpu"),
+        churn.alias("churn_rate"),
+        (1 - churn).alias("retention_rate"),
+        margin.alias("margin_rate"),
+        F.when(churn > 0, arpu * margin / churn).alias("formula_clv"),
+        F.when(churn + monthly > 0, discounted).alias("formula_clv_discounted"),
+    )
+
+
+def running_patterns(inputs: DataFrame) -> DataFrame:
+    """Running contracts by what their future depends on, with the sums of their MRR in money.
+
+    Args:
+        inputs: rows of ``contract_score_input``.
+
+    Returns:
+        segment, period, tenure, days_to_renewal, period_days, contracts, mrr, mrr_2 (the sum of
+        squares).
+    """
+    keys = ("segment", "period", "tenure", "days_to_renewal", "period_days")
+    amount = mrr_cents(F.col("periodic_amount")).cast("decimal(18,0)")
+    priced = inputs.where(F.col("is_active")).select(*keys, amount.alias("cents"))
+    counted = priced.groupBy(*keys).agg(
+        F.count(F.lit(1)).alias("contracts"),
+        F.sum("cents").cast("double").alias("cents"),
+        F.sum(F.col("cents") * F.col("cents")).cast("double").alias("squares"),
+    )
+    return counted.select(
+        *keys,
+        "contracts",
+        (F.col("cents") / 100).alias("mrr"),
+        (F.col("squares") / 10_000).alias("mrr_2"),
+    )

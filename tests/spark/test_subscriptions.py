@@ -1,0 +1,101 @@
+"""The bridge of monthly recurring revenue, event by event and to the cent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from clv_spark.transforms.contracts import contract_rows
+from clv_spark.transforms.subscriptions import subscription_events, subscription_metrics
+from tests.contract_rows import SHAPE, Values, conformed, source
+
+AS_OF = dt.date(2024, 5, 15)
+NAMES = (
+    "running_end",
+    "new_contracts",
+    "reactivated_contracts",
+    "lost_contracts",
+    "new_mrr",
+    "reactivated_mrr",
+    "expansion_mrr",
+    "contraction_mrr",
+    "churned_mrr",
+    "mrr_end",
+)
+
+
+@pytest.fixture(scope="module")
+def metrics(values: Values) -> dict[tuple[str, int], Any]:
+    rows: dict[str, tuple[str | None, ...]] = {
+        "a1": ("c", "graded", "2024-01-10", "2024-02-09", "month", "10", "small"),
+        "a2": ("c", "graded", "2024-02-10", "2024-04-10", "month", "20", "large"),
+        "a3": ("c", "graded", "2024-04-10", None, "month", "5", "small"),
+        "b1": ("c", "paused", "2024-01-01", "2024-03-01", "month", "10", "large"),
+        "b2": ("c", "paused", "2024-04-01", None, "month", "10", "large"),
+        "c1": ("c", "changed", "2024-01-01", "2024-04-01", "month", "10", "large"),
+        "c2": ("c", "changed", "2024-04-01", "2024-05-16", "year", "100", "large"),
+        "d1": ("c", "later", "2024-05-16", None, "month", "10", "large"),
+    }
+    lines = contract_rows(conformed(source(values, rows)), SHAPE)
+    events = subscription_events(lines, ("plan",), AS_OF, is_snapshot=False)
+    found = subscription_metrics(
+        events,
+        ("global", "plan"),
+        AS_OF,
+        margin_rate=0.3,
+        annual_discount_rate=0.1,
+        last_month_only=False,
+    )
+    return {(row["segment"], row["month"].month): row for row in found.collect()}
+
+
+def test_every_event_is_in_its_month(metrics: dict[tuple[str, int], Any]) -> None:
+    nothing = Decimal(0)
+    expected = {
+        # Running, new, reactivated, lost; MRR: new, reactivated, up, down, churned, at the end.
+        1: (3, 3, 0, 0, 30, nothing, nothing, nothing, nothing, 30),
+        2: (3, 0, 0, 0, nothing, nothing, 10, nothing, nothing, 40),
+        3: (2, 0, 0, 1, nothing, nothing, nothing, nothing, 10, 30),
+        4: (3, 0, 1, 0, nothing, 10, nothing, Decimal("16.67"), nothing, Decimal("23.33")),
+        5: (3, 0, 0, 0, nothing, nothing, nothing, nothing, nothing, Decimal("23.33")),
+    }
+    found = {
+        month: tuple(metrics["global", month][name] for name in NAMES) for month in range(1, 6)
+    }
+    assert found == expected
+
+
+def test_the_bridge_adds_up(metrics: dict[tuple[str, int], Any]) -> None:
+    for (segment, month), row in metrics.items():
+        rise = row["new_mrr"] + row["reactivated_mrr"] + row["expansion_mrr"]
+        assert (
+            row["mrr_end"] == row["mrr_start"] + rise - row["contraction_mrr"] - row["churned_mrr"]
+        )
+        before = metrics.get((segment, month - 1))
+        if before is not None:
+            assert (row["mrr_start"], row["running_start"]) == (
+                before["mrr_end"],
+                before["running_end"],
+            )
+
+
+def test_rates_and_the_formula(metrics: dict[tuple[str, int], Any]) -> None:
+    march = metrics["global", 3]
+    assert march["churn_rate"] == pytest.approx(1 / 3)
+    assert march["retention_rate"] == pytest.approx(2 / 3)
+    assert march["formula_clv"] == pytest.approx(15 * 0.3 * 3)
+    assert march["formula_clv_discounted"] < march["formula_clv"]
+    # Nobody was lost: the formula has no answer.
+    assert metrics["global", 5]["formula_clv"] is None
+    assert metrics["global", 1]["churn_rate"] is None
+
+
+def test_a_contract_counts_in_the_segment_of_its_newest_row(
+    metrics: dict[tuple[str, int], Any],
+) -> None:
+    assert metrics["small", 2]["expansion_mrr"] == 10
+    assert metrics["large", 2]["expansion_mrr"] == 0
+    assert metrics["small", 5]["mrr_end"] == 5
