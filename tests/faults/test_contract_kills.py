@@ -33,7 +33,7 @@ POINTS = (
 def held(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A lake after one clean run on contracts."""
     folder = tmp_path_factory.mktemp("contracts")
-    source = write_contracts(contracts(as_of=AS_OF), folder / "source")
+    source = write_contracts(contracts(900, as_of=AS_OF), folder / "source")
     values = {**contract_sections(source), "lake": {"path": str(folder / "lake")}}
     pipelines.run(spark, Config.model_validate(values), AS_OF)
     return Finished(source, folder / "lake")
