@@ -135,7 +135,8 @@ class Run:
             self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
             return done
         log.info("%s ...", _title(spec, slice_date))
-        commit = work(planned)
+        with _described(self.spark, _title(spec, slice_date)):
+            commit = work(planned)
         reached(f"{spec.name}:committed")
         self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
         return commit
@@ -336,6 +337,17 @@ def shape_of(rows: DataFrame, keys: tuple[str, ...]) -> Shape:
     """The shape a table was written with: its id type, and the configured segment keys."""
     id_type = rows.schema["customer_id"].dataType.simpleString()
     return Shape("BIGINT" if id_type == "bigint" else "STRING", keys)
+
+
+@contextmanager
+def _described(spark: SparkSession, title: str) -> Iterator[None]:
+    """Spark's own pages and its event log name the stage that a job belongs to."""
+    java: Any = spark.sparkContext._jsc
+    java.setLocalProperty("spark.job.description", title)
+    try:
+        yield
+    finally:
+        java.setLocalProperty("spark.job.description", None)
 
 
 def _title(spec: TableSpec, slice_date: dt.date | None) -> str:

@@ -1,0 +1,96 @@
+"""What each stage of our job costs Spark: time, bytes read, shuffled, spilled and written, memory.
+
+    python benchmarks/stages.py --lines 20000000 --customers 600000
+
+Runs the first run and the night after it with Spark's event log, and adds up the tasks of the jobs
+that each stage of the pipeline started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say
+from report import ROOT
+
+COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spilled MB", "written MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=20_000_000)
+    parser.add_argument("--customers", type=int, default=600_000)
+    parser.add_argument("--ids", choices=("int", "string"), default="int")
+    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
+    options = parser.parse_args()
+    options.work = options.work.resolve()
+    log = options.work / "events"
+    options.set = [
+        f"spark.conf={{spark.eventLog.enabled: 'true', spark.eventLog.dir: 'file:{log}', "
+        "spark.eventLog.rolling.enabled: 'false', spark.eventLog.compress: 'false'}"
+    ]
+    lines, _ = lines_for(options)
+    source = linked(lines, options.work / "source")
+    shutil.rmtree(options.work / "lake", ignore_errors=True)
+    for as_of in (AS_OF, NIGHT):
+        if as_of == NIGHT:
+            add_day(source)
+        shutil.rmtree(log, ignore_errors=True)
+        log.mkdir(parents=True)
+        done = run_ours(source, as_of, options)
+        (events,) = log.iterdir()
+        say(f"as of {as_of}: {json.dumps(done)}\n\n{table(costs(events))}\n")
+
+
+def costs(events: Path) -> dict[str, dict[str, float]]:
+    """The sums of each stage of the pipeline, in the order of their first jobs."""
+    titles: dict[int, str] = {}
+    sums: dict[str, dict[str, float]] = {}
+    for event in read(events):
+        if event["Event"] == "SparkListenerJobStart":
+            title = event.get("Properties", {}).get("spark.job.description", "between stages")
+            titles |= dict.fromkeys(event["Stage IDs"], title)
+            sums.setdefault(title, defaultdict(float))
+        elif event["Event"] == "SparkListenerTaskEnd" and "Task Metrics" in event:
+            for name, amount in measures(event["Task Metrics"]).items():
+                sums[titles[event["Stage ID"]]][name] += amount
+    return sums
+
+
+def measures(task: dict[str, Any]) -> dict[str, float]:
+    """What one task took, by column."""
+    return {
+        "tasks": 1,
+        "task s": task["Executor Run Time"] / 1e3,
+        "cpu s": task["Executor CPU Time"] / 1e9,
+        "GC s": task["JVM GC Time"] / 1e3,
+        "read MB": task["Input Metrics"]["Bytes Read"] / 1e6,
+        "shuffled MB": task["Shuffle Write Metrics"]["Shuffle Bytes Written"] / 1e6,
+        "spilled MB": task["Disk Bytes Spilled"] / 1e6,
+        "written MB": task["Output Metrics"]["Bytes Written"] / 1e6,
+    }
+
+
+def read(events: Path) -> Iterator[dict[str, Any]]:
+    """The events of a log, in order."""
+    with events.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def table(sums: dict[str, dict[str, float]]) -> str:
+    """The sums as a Markdown table."""
+    rows = [f"| stage | {' | '.join(COLUMNS)} |", f"|---{'|--:' * len(COLUMNS)}|"]
+    for title, found in sums.items():
+        values = " | ".join(f"{found[name]:,.0f}" for name in COLUMNS)
+        rows.append(f"| {title} | {values} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()
