@@ -19,6 +19,7 @@ from typing import Any
 from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say
 from report import ROOT
 
+BETWEEN = "between stages"
 COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spilled MB", "written MB")
 
 
@@ -45,18 +46,22 @@ def main() -> None:
         log.mkdir(parents=True)
         done = run_ours(source, as_of, options)
         (events,) = log.iterdir()
-        say(f"as of {as_of}: {json.dumps(done)}\n\n{table(costs(events))}\n")
+        found = costs(events, tuple(done["stages"]))
+        say(f"as of {as_of}: {json.dumps(done)}\n\n{table(found)}\n")
 
 
-def costs(events: Path) -> dict[str, dict[str, float]]:
-    """The sums of each stage of the pipeline, in the order of their first jobs."""
+def costs(events: Path, stages: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """The sums of each stage of the pipeline, in their order."""
     titles: dict[int, str] = {}
-    sums: dict[str, dict[str, float]] = {}
+    sums: dict[str, dict[str, float]] = {name: defaultdict(float) for name in (*stages, BETWEEN)}
     for event in read(events):
         if event["Event"] == "SparkListenerJobStart":
-            title = event.get("Properties", {}).get("spark.job.description", "between stages")
+            # Delta puts words of its own around ours.
+            words = event.get("Properties", {}).get("spark.job.description", "").split()
+            title = next(
+                (word.rstrip(":") for word in words if word.rstrip(":") in stages), BETWEEN
+            )
             titles |= dict.fromkeys(event["Stage IDs"], title)
-            sums.setdefault(title, defaultdict(float))
         elif event["Event"] == "SparkListenerTaskEnd" and "Task Metrics" in event:
             for name, amount in measures(event["Task Metrics"]).items():
                 sums[titles[event["Stage ID"]]][name] += amount
