@@ -20,9 +20,9 @@ from clv_spark.transforms.mapping import (
     expression,
     first_rule,
     id_of,
-    line_as_json,
     map_expressions,
     require_type,
+    row_as_json,
     segment_text,
     segment_value,
     source_columns,
@@ -36,6 +36,7 @@ _DATES = (st.DateType, st.TimestampType, st.TimestampNTZType, st.StringType, st.
 _FLAGS = (st.BooleanType, st.StringType, st.NumericType)
 _ORDER = f"{OURS}order"
 _APART = f"{OURS}apart"
+_ROW = f"{OURS}row"
 # Later than any end; a row without end is compared with it.
 _NEVER = "9999-12-31"
 # Beyond a thousand years a tenure is a mistake, and no date.
@@ -73,7 +74,9 @@ def conform_contracts(
         source.transform(map_contracts, config)
         .transform(_give_meaning, config, currency, segments)
         .transform(_refuse_overlaps, segments)
-        .drop(_ORDER, _APART)
+        # After the windows: before, every row would be written as JSON, not only the refused.
+        .withColumn("line", row_as_json(F.col(_ROW)))
+        .drop(_ORDER, _APART, _ROW)
     )
 
 
@@ -147,7 +150,7 @@ def _give_meaning(
         *(F.col(OURS + name).alias(name) for name in columns),
         F.col(f"{OURS}start_date").alias("event_date"),
         reason.alias("reason"),
-        line_as_json(values).alias("line"),
+        F.struct(*source_columns(values)).alias(_ROW),
         content.alias(_ORDER),
     )
 

@@ -50,14 +50,16 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
     numbered = ordered.withColumn(
         "life", F.sum((F.col("begins") != "continued").cast("int")).over(rows).cast("int")
     )
-    life = Window.partitionBy(*CONTRACT, "life")
+    # By the same window: a life of its own would be sorted once more.
+    first = F.when(F.col("begins") != "continued", F.col("start_date"))
+    life_start = F.last(first, ignorenulls=True).over(rows)
     return numbered.select(
         "customer_id",
         "contract_id",
         "position",
         "life",
         *shape.segment_keys,
-        F.min("start_date").over(life).alias("life_start_date"),
+        life_start.alias("life_start_date"),
         "start_date",
         F.col("until").alias("end_date"),
         "begins",

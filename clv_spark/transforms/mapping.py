@@ -188,7 +188,12 @@ def first_rule(reason: Column, config: SourceSection) -> Column:
 
 def line_as_json(mapped: DataFrame) -> Column:
     """The row as the source has it, as JSON; it costs nothing unless it is selected."""
-    return F.to_json(F.struct(*source_columns(mapped)), {"ignoreNullFields": "false"})
+    return row_as_json(F.struct(*source_columns(mapped)))
+
+
+def row_as_json(row: Column) -> Column:
+    """A struct of the source's columns as JSON, missing values included."""
+    return F.to_json(row, {"ignoreNullFields": "false"})
 
 
 @contextmanager
