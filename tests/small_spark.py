@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Compiling a query takes longer than running it on small data. Real data is run compiled, as in
-# production: the demo's lake, the commands, the cluster.
+# Compiling a query, and planning it again on the way, takes longer than running it on small data.
+# Real data is run as in production: the demo's lake, the commands, the cluster.
 NOT_COMPILED = {
+    "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
