@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 from deltalake import DeltaTable
 
+from clv_spark.pipelines.known_files import Days
+from clv_spark.pipelines.source_changes import _say
 from tests.nights import FIRST, Delta, Files
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower, cut_off_at
@@ -110,6 +112,15 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     shop.days(max_late_days=None)
     assert read_table(shop.folder / "lake" / "late_changes").num_rows == 0
     shop.check_days()
+
+
+def test_files_that_are_not_split_by_date_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Also old ones, which are read again because of one of their days."""
+    again = Days(frozenset([FIRST]))
+    _say(again, [], {"a week": 7, "a month": 31})
+    assert "read whole" not in caplog.text
+    _say(again, [], {"a week": 7, "a year": 365})
+    assert "1 files are read whole, though they hold more than 62 days each" in caplog.text
 
 
 def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
