@@ -348,9 +348,9 @@ def _lake_finding(spark: SparkSession, config: Config) -> Finding:
 
 
 def _probe_folder(spark: SparkSession, folder: str) -> int:
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    files = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    from clv_spark.lake.hadoop import path_and_files
+
+    path, files = path_and_files(spark, folder)
     above = path.getParent()
     was_there = files.exists(above)
     try:

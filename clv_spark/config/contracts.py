@@ -76,8 +76,8 @@ class ContractsSource(SourceSection):
                 "shape 'snapshot' needs source.contracts.snapshot_window: the number of periods "
                 "within which the lost contracts of the file were lost. It has no default, since "
                 "it decides the result: who left before the window is not in the file, and the "
-                "same file means a monthly churn of 0.43 with a window of one month and of 0.03 "
-                "when it is taken for the whole history"
+                "same file means a monthly churn of 0.43 with a window of one month and of "
+                "less than 0.03 when it is taken for the whole history"
             )
         if self.shape == "rows" and self.snapshot_window is not None:
             raise ValueError("source.contracts.snapshot_window has a meaning for shape 'snapshot'")

@@ -22,6 +22,15 @@ from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameter
 Floats = NDArray[np.float64]
 
 MONTHS = 24
+FORECAST = (
+    "months_ahead",
+    "running_contracts",
+    "running_low",
+    "running_high",
+    "mrr",
+    "mrr_low",
+    "mrr_high",
+)
 _MONTH_DAYS = 365 / 12
 
 
@@ -87,18 +96,8 @@ def forecast_rows(parts: Sequence[SubscriptionDraws]) -> list[dict[str, Any]]:
     mrr = [(_by_month(part.mrr), _by_month(part.mrr_variance)) for part in parts]
     rows = []
     for month in range(MONTHS):
-        contracts, money = _total(running, month), _total(mrr, month)
-        rows.append(
-            {
-                "months_ahead": month + 1,
-                **dict(
-                    zip(
-                        ("running_contracts", "running_low", "running_high"), contracts, strict=True
-                    )
-                ),
-                **dict(zip(("mrr", "mrr_low", "mrr_high"), money, strict=True)),
-            }
-        )
+        numbers = (month + 1, *_total(running, month), *_total(mrr, month))
+        rows.append(dict(zip(FORECAST, numbers, strict=True)))
     return rows
 
 

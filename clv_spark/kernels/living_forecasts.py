@@ -6,7 +6,7 @@ of x and T differ among millions of customers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -155,13 +155,7 @@ class LivingForecasts:
         model, unit = PURCHASE_MODELS[sets[0].model], sets[0].unit_days
         params = parameters_of(sets, codes, model)
         pattern = (x.astype(np.float64), (T - gap) / unit, T / unit)
-        here = model.probability_alive(params, *pattern)
-        slopes = np.zeros((SLOPES, x.size))
-        for letter, name in enumerate(model.MODEL.parameters):
-            moved = {**params, name: params[name] * np.exp(SLOPE_WIDTH)}
-            up = model.probability_alive(moved, *pattern)
-            slopes[letter] = log_slope(up, here, SLOPE_WIDTH)
-        return slopes
+        return np.stack(log_slopes(lambda moved: model.probability_alive(moved, *pattern), params))
 
     def _number(self, sets: Sequence[PurchaseParameters]) -> Integers:
         """The number of each of some parameters."""
@@ -241,12 +235,7 @@ class LivingForecasts:
             until: Floats = forecast.discounted[0]
             return until
 
-        slopes = np.zeros((SLOPES, x.size))
-        here = discounted(params)
-        for letter, name in enumerate(model.MODEL.parameters):
-            up = discounted({**params, name: params[name] * np.exp(SLOPE_WIDTH)})
-            slopes[letter] = log_slope(up, here, SLOPE_WIDTH)
-        return slopes
+        return np.stack(log_slopes(discounted, params))
 
 
 @lru_cache(maxsize=1)
@@ -291,8 +280,17 @@ def parameters_of(
     return {name: table[codes, place] for place, name in enumerate(model.MODEL.parameters)}
 
 
-def log_slope(up: Floats, here: Floats, width: float) -> Floats:
-    """Derivative of a logarithm from a point and one beside; 0 where there is nothing to take."""
-    some = (up > 0) & (here > 0)
-    slope: Floats = np.log(np.where(some, up, 1.0) / np.where(some, here, 1.0)) / width
-    return slope
+def log_slopes(
+    value: Callable[[Mapping[str, Floats]], Floats], params: Mapping[str, Floats]
+) -> list[Floats]:
+    """Derivatives of the logarithm of a value by the logarithm of each parameter, in their order.
+
+    0 where there is nothing to take a logarithm of.
+    """
+    here = value(params)
+    slopes: list[Floats] = []
+    for name, values in params.items():
+        up = value({**params, name: values * np.exp(SLOPE_WIDTH)})
+        some = (up > 0) & (here > 0)
+        slopes.append(np.log(np.where(some, up, 1.0) / np.where(some, here, 1.0)) / SLOPE_WIDTH)
+    return slopes

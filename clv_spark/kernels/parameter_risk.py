@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_spark.kernels.living_forecasts import SLOPE_WIDTH, SLOPES, LivingForecasts, log_slope
+from clv_spark.kernels.living_forecasts import SLOPES, LivingForecasts, log_slopes
 from clv_spark.kernels.segment_table import SPEND_LETTERS, Covariances, ModelRows, SegmentTable
 from clv_spark.models import gamma_gamma
 
@@ -73,13 +73,8 @@ def relative_variance(
     money = segments.spend_covariance()
     rows = money.rows
     if rows.size:
-        few = {name: values[rows] for name, values in spend.items()}
-        slopes = []
-        here = gamma_gamma.expected_spend(few, x[rows], m_x[rows])
-        for name in SPEND_LETTERS:
-            moved = {**few, name: few[name] * np.exp(SLOPE_WIDTH)}
-            up = gamma_gamma.expected_spend(moved, x[rows], m_x[rows])
-            slopes.append(log_slope(up, here, SLOPE_WIDTH))
+        few = {name: spend[name][rows] for name in SPEND_LETTERS}
+        slopes = log_slopes(lambda p: gamma_gamma.expected_spend(p, x[rows], m_x[rows]), few)
         variance[rows] += _quadratic(slopes, money)
     return np.minimum(variance, LARGEST_VARIANCE)
 

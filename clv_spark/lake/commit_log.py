@@ -11,6 +11,8 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
+from clv_spark.lake.hadoop import path_and_files
+
 # A file takes a few milliseconds, Delta's own history a Spark job, however many commits it reads.
 _ONE_BY_ONE = 20
 _FIELDS = ("operation", "userMetadata", "operationMetrics")
@@ -26,11 +28,10 @@ class CommitLog:
 
     def versions(self, folder: str) -> list[int]:
         """The versions whose commits the log of a table still holds, newest first."""
-        log = self._path(f"{folder}/_delta_log")
-        files = log.getFileSystem(self._hadoop_conf()).listStatus(log)
+        log, files = path_and_files(self._spark, f"{folder}/_delta_log")
         jvm: Any = self._spark.sparkContext._jvm
         # As one text, since a call to Java for each file would take longer than the listing.
-        paths = jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(files)
+        paths = jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(files.listStatus(log))
         names = jvm.org.apache.commons.lang3.ArrayUtils.toString(paths)
         found = re.findall(r"/_delta_log/(\d{20})\.json(?=[,}])", names)
         return sorted(map(int, found), reverse=True)
@@ -54,10 +55,9 @@ class CommitLog:
             self._known[folder, row["version"]] = row.asDict()
 
     def _read(self, folder: str, version: int) -> dict[str, Any]:
-        path = self._path(f"{folder}/_delta_log/{version:020d}.json")
+        path, files = path_and_files(self._spark, f"{folder}/_delta_log/{version:020d}.json")
         jvm: Any = self._spark.sparkContext._jvm
-        stream = path.getFileSystem(self._hadoop_conf()).open(path)
-        lines = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(stream, "UTF-8"))
+        lines = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(files.open(path), "UTF-8"))
         try:
             # The first line with Spark, the last with others.
             while (line := lines.readLine()) is not None:
@@ -67,10 +67,3 @@ class CommitLog:
         finally:
             lines.close()
         return {"version": version, **dict.fromkeys(_FIELDS)}
-
-    def _path(self, name: str) -> Any:
-        jvm: Any = self._spark.sparkContext._jvm
-        return jvm.org.apache.hadoop.fs.Path(name)
-
-    def _hadoop_conf(self) -> Any:
-        return self._spark.sparkContext._jsc.hadoopConfiguration()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyspark.sql import SparkSession
+
+from clv_spark.lake.hadoop import path_and_files
 
 
 def remove_leftover(spark: SparkSession, folder: str) -> None:
@@ -13,10 +13,8 @@ def remove_leftover(spark: SparkSession, folder: str) -> None:
     Delta takes such a folder neither for a table nor for room for one. Only a log with nothing but
     temporary files (.name) and marks (_name) goes away: a table has a commit, which is neither.
     """
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    log = jvm.org.apache.hadoop.fs.Path(path, "_delta_log")
-    files = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    path, files = path_and_files(spark, folder)
+    log, _ = path_and_files(spark, f"{folder}/_delta_log")
     if not files.exists(log):
         return
     beside = [entry.getPath().getName() for entry in files.listStatus(path)]

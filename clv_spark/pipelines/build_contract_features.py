@@ -19,10 +19,7 @@ from clv_spark.transforms.contract_features import contract_features, counts_of_
 def contract_features_stage(run: Run) -> Commit:
     """Read the rows of contracts -> fold each life up to the date -> check -> publish the slice."""
     rows = run.lake.read(CONTRACTS)
-    upstream = run.lake.last_commit(CONTRACTS)
-    if upstream is None:
-        raise InputError("contracts has no commit on record; run build-contracts again")
-    run.require_same_settings(CONTRACTS, upstream, "build-contracts")
+    upstream = run.upstream(CONTRACTS, "build-contracts")
     return run.stage(
         CONTRACT_FEATURES,
         [upstream.fingerprint],

@@ -74,6 +74,7 @@ def _write(run: Run, config: ContractsSource, source: Source, commit: Commit) ->
     slim = lines.withColumn("line", F.when(F.col("reason").isNotNull(), F.col("line")))
     # Overlaps take a shuffle of the rows; doing that once is worth the disk.
     with cached(slim) as kept:
+        # Refuses a key with too many values; the totals are those of the reasons.
         first_look(kept, keys, config)
         read = read_totals(totals_by_reason(kept), config)
         check_usable(read, config)

@@ -48,10 +48,7 @@ def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[
 def features_stage(run: Run) -> Commit:
     """Read a snapshot and the days after it, or all days -> fold -> check -> publish the slice."""
     days = run.lake.read(CUSTOMER_DAYS)
-    upstream = run.lake.last_commit(CUSTOMER_DAYS)
-    if upstream is None:
-        raise InputError("customer_days has no commit on record; run build-customer-days again")
-    run.require_same_settings(CUSTOMER_DAYS, upstream, "build-customer-days")
+    upstream = run.upstream(CUSTOMER_DAYS, "build-customer-days")
     return run.stage(
         CUSTOMER_FEATURES,
         # A read that found no changed line leaves the features as they are.

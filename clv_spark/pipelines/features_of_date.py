@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
-from clv_spark.errors import GateError, InputError
+from clv_spark.errors import GateError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CONTRACT_FEATURES, CUSTOMER_FEATURES
 
 
-def features_commits(run: Run) -> list[Commit]:
-    """The commits of the slices, purchases first.
+def features_commits(run: Run) -> dict[str, Commit]:
+    """The commits of the slices by table, purchases first.
 
     Raises:
         InputError: a slice is missing, or was built with other settings.
     """
-    found = []
-    for spec, wanted in (
-        (CUSTOMER_FEATURES, run.config.has_purchases),
-        (CONTRACT_FEATURES, run.config.has_contracts),
-    ):
-        if not wanted:
-            continue
-        commit = run.lake.last_commit(spec, run.date)
-        if commit is None:
-            raise InputError(
-                f"{spec.name} holds no slice {run.date}; run build-features for that date first"
-            )
-        run.require_same_settings(spec, commit, "build-features")
-        found.append(commit)
-    return found
+    purchases = [CUSTOMER_FEATURES] if run.config.has_purchases else []
+    specs = [*purchases, *([CONTRACT_FEATURES] if run.config.has_contracts else [])]
+    return {spec.name: run.upstream(spec, "build-features", run.date) for spec in specs}
 
 
-def joint_version(commits: list[Commit]) -> str:
+def joint_version(commits: Mapping[str, Commit]) -> str:
     """The source versions behind some commits as one."""
-    return ", ".join(commit.source_version for commit in commits)
+    return ", ".join(commit.source_version for commit in commits.values())
 
 
 def check_drop(run: Run, what: str, found: int, previous: tuple[dt.date, int] | None) -> None:

@@ -62,7 +62,7 @@ def fit_stage(run: Run) -> Commit:
     last = _last_choice(run)
     return run.stage(
         MODEL_PARAMETERS,
-        [*(commit.fingerprint for commit in upstream), *_as_inputs(last)],
+        [*(commit.fingerprint for commit in upstream.values()), *_as_inputs(last)],
         lambda commit: _write(run, last, commit),
         source_version=joint_version(upstream),
         slice_date=run.date,

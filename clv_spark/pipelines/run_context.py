@@ -159,17 +159,31 @@ class Run:
         versioned = planned.source_version != UNVERSIONED
         return same and versioned and not self.lake.is_empty(spec, slice_date)
 
-    def require_same_settings(self, spec: TableSpec, upstream: Commit, job: str) -> None:
-        """Stop a single stage that would go on from a table built with other settings.
+    def upstream(self, spec: TableSpec, job: str, slice_date: dt.date | None = None) -> Commit:
+        """The commit of a table or slice that a stage goes on from.
+
+        Args:
+            spec: the table.
+            job: the job that builds it.
+            slice_date: the dated slice, None for the whole table.
 
         Raises:
-            InputError: the settings the table depends on have changed since it was built.
+            InputError: there is none on record, or the settings the table depends on have changed
+                since it was built.
         """
+        upstream = self.lake.last_commit(spec, slice_date)
+        if upstream is None and slice_date is None:
+            raise InputError(f"{spec.name} has no commit on record; run {job} again")
+        if upstream is None:
+            raise InputError(
+                f"{spec.name} holds no slice {slice_date}; run {job} for that date first"
+            )
         if upstream.config_hash != self.config_hash(SECTIONS[spec.name]):
             raise InputError(
                 f"{spec.name} was built with other settings than those in force "
                 f"({', '.join(SECTIONS[spec.name])}); run {job} again"
             )
+        return upstream
 
     def config_hash(self, sections: tuple[str, ...]) -> str:
         """Hash of the settings that decide the rows of a stage; a.b names a part of a section."""

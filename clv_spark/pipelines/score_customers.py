@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import reduce
@@ -22,7 +23,9 @@ from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
+    CONTRACT_FEATURES,
     CONTRACT_SCORES,
+    CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     SEGMENT_SUMMARY,
 )
@@ -58,7 +61,7 @@ def score_stage(run: Run) -> Commit:
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
     return run.stage(
         CLV_SCORES,
-        [*(commit.fingerprint for commit in features), _fingerprint(run, fitted)],
+        [*(commit.fingerprint for commit in features.values()), _fingerprint(run, fitted)],
         lambda commit: _write(run, fit_date, features, commit),
         source_version=joint_version(features),
         slice_date=run.date,
@@ -88,19 +91,20 @@ def _fingerprint(run: Run, commit: Commit | None) -> str:
     return commit.fingerprint if commit else run.run_id
 
 
-def _write(run: Run, fit_date: dt.date, upstream: list[Commit], commit: Commit) -> Commit:
+def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: Commit) -> Commit:
     """Score both relationships, then write: they become visible in one commit."""
     run.input_accepted = True
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
-    counts = iter(features.rows_written for features in upstream)
     parts: list[Scored] = []
     with ExitStack() as kept:
         if run.config.has_purchases:
             ours = fitted.where("relationship = 'purchases'").collect()
-            parts.append(score_purchases(run, fit_date, ours, next(counts), kept))
+            expected = upstream[CUSTOMER_FEATURES.name].rows_written
+            parts.append(score_purchases(run, fit_date, ours, expected, kept))
         if run.config.has_contracts:
             ours = fitted.where("relationship = 'contract'").collect()
-            parts.append(score_contracts(run, fit_date, ours, next(counts), kept))
+            expected = upstream[CONTRACT_FEATURES.name].rows_written
+            parts.append(score_contracts(run, fit_date, ours, expected, kept))
         rows = together(parts)
         spec = CLV_SCORES.of(shape_of(rows, ()))
         # Whatever a table refuses shows before the first is replaced.

@@ -52,10 +52,9 @@ _DRAWN = (
 def subscriptions_stage(run: Run) -> Commit:
     """Read contracts and their scores -> metrics by month, forecast by month -> publish both."""
     scored = run.lake.last_commit(CONTRACT_SCORES, run.date)
-    held = run.lake.last_commit(CONTRACTS)
-    if scored is None or held is None:
+    if scored is None:
         raise InputError(f"contract_scores holds no slice {run.date}; run score-customers first")
-    run.require_same_settings(CONTRACTS, held, "build-contracts")
+    held = run.upstream(CONTRACTS, "build-contracts")
     return run.stage(
         SUBSCRIPTION_METRICS,
         [held.fingerprint, scored.fingerprint],
@@ -70,13 +69,14 @@ def subscriptions_stage(run: Run) -> Commit:
 def _write(run: Run, commit: Commit) -> Commit:
     run.input_accepted = True
     run.lake.ensure(SUBSCRIPTION_FORECAST)
-    written = run.lake.replace(SUBSCRIPTION_METRICS, _metrics(run), commit, run.date)
+    fitted = _fitted(run)
+    written = run.lake.replace(SUBSCRIPTION_METRICS, _metrics(run, fitted), commit, run.date)
     reached("subscription_metrics:metrics_written")
-    run.lake.replace(SUBSCRIPTION_FORECAST, _forecast(run), commit, run.date)
+    run.lake.replace(SUBSCRIPTION_FORECAST, _forecast(run, fitted), commit, run.date)
     return written
 
 
-def _metrics(run: Run) -> DataFrame:
+def _metrics(run: Run, fitted: list[Row]) -> DataFrame:
     config, keys = run.config, run.config.contract_segments
     is_snapshot = contracts_of(config).shape == "snapshot"
     events = subscription_events(run.lake.read(CONTRACTS), keys, run.date, is_snapshot=is_snapshot)
@@ -88,7 +88,7 @@ def _metrics(run: Run) -> DataFrame:
         annual_discount_rate=config.value.annual_discount_rate,
         last_month_only=is_snapshot,
     )
-    return months.join(_model_clv(run), ["segment", "month"], "left").select(
+    return months.join(_model_clv(run, fitted), ["segment", "month"], "left").select(
         F.lit(run.date).alias("as_of_date"),
         *months.columns,
         "model_clv",
@@ -96,13 +96,13 @@ def _metrics(run: Run) -> DataFrame:
     )
 
 
-def _model_clv(run: Run) -> DataFrame:
+def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
     """Mean residual_clv of the running contracts, as decimals: sums of doubles have an order."""
     scores = run.lake.read(CONTRACT_SCORES, run.date).where("p_alive = 1")
     value = F.col("residual_clv").cast("decimal(28,6)")
     last = F.lit(run.date.replace(day=1)).alias("month")
     leaf = scores.groupBy("segment").agg(F.sum(value).alias("sum"), F.count("*").alias("n"))
-    parents = places_of(_fitted(run))
+    parents = places_of(fitted)
     nested = len(run.config.contract_segments) > 1
     leaves = [row["segment"] for row in leaf.select("segment").collect()]
     pairs = [
@@ -125,11 +125,10 @@ def _fitted(run: Run) -> list[Row]:
     return rows.where("chosen AND relationship = 'contract'").collect()
 
 
-def _forecast(run: Run) -> DataFrame:
+def _forecast(run: Run, fitted: list[Row]) -> DataFrame:
     keys = run.config.contract_segments
     features = run.lake.read(CONTRACT_FEATURES, run.date)
     patterns = running_patterns(contract_score_input(features, keys, run.date))
-    fitted = _fitted(run)
     known = contract_parameters([row.asDict() for row in fitted])
     groups = patterns.groupBy("segment", "period")
     drawn = groups.applyInPandas(_draw_group(known, nested=len(keys) > 1), _DRAWN).collect()

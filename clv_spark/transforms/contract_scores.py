@@ -15,7 +15,7 @@ from clv_spark.kernels.score_contracts import CONTRACT_STATUSES
 from clv_spark.kernels.several_contracts import BEHIND_VALUE
 from clv_spark.schemas import CLV_SCORES, CONTRACT_SCORES
 from clv_spark.transforms.contract_features import months
-from clv_spark.transforms.scores import decoded
+from clv_spark.transforms.scores import decoded, same_for_all
 from clv_spark.transforms.segments import segment_name
 
 _EPOCH = dt.date(1970, 1, 1)
@@ -99,14 +99,10 @@ def contract_score_columns(
     models = [one.model if one.values else None for one in parameters]
     return scored.withColumns(
         {
-            "as_of_date": F.lit(as_of),
+            **same_for_all(config, as_of, fit_date),
             "model": F.coalesce(decoded(place, models), F.lit("none")),
             "parameters_segment": decoded(place, [one.parameters_segment for one in parameters]),
             "score_status": decoded("status_place", CONTRACT_STATUSES),
-            "fit_date": F.lit(fit_date),
-            "horizon_days": F.lit(config.value.horizon_days),
-            "annual_discount_rate": F.lit(config.value.annual_discount_rate),
-            "currency": F.lit(config.currency).cast("string"),
         }
     )
 

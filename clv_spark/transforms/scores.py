@@ -82,18 +82,25 @@ def score_columns(
     place = "parameters_place"
     return scored.withColumns(
         {
-            "as_of_date": F.lit(as_of),
+            **same_for_all(config, as_of, fit_date),
             "relationship": F.lit("purchases"),
             "model": decoded(place, models),
             "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
             "spend_parameters_segment": decoded(place, [one.spend_segment for one in parameters]),
             "score_status": decoded("status_place", STATUSES),
-            "fit_date": F.lit(fit_date),
-            "horizon_days": F.lit(config.value.horizon_days),
-            "annual_discount_rate": F.lit(config.value.annual_discount_rate),
-            "currency": F.lit(config.currency).cast("string"),
         }
     ).select(*CLV_SCORES.column_names, *SUMMARY_TYPES)
+
+
+def same_for_all(config: Config, as_of: dt.date, fit_date: dt.date) -> dict[str, Column]:
+    """The columns that have one value in every score of a run."""
+    return {
+        "as_of_date": F.lit(as_of),
+        "fit_date": F.lit(fit_date),
+        "horizon_days": F.lit(config.value.horizon_days),
+        "annual_discount_rate": F.lit(config.value.annual_discount_rate),
+        "currency": F.lit(config.currency).cast("string"),
+    }
 
 
 def decoded(place: str, texts: Sequence[str | None]) -> Column:

@@ -62,20 +62,17 @@ def encode(df: DataFrame, column: str, codes: Codes, name: str) -> DataFrame:
         name: Of the new column.
     """
     texts = {text: code for text, code in codes.of_text.items() if text is not None}
+    text = F.col(column)
+    number = F.when(text.isNull(), F.lit(codes.of_text.get(None)).cast("int"))
     if len(texts) <= _MOST_BRANCHES:
         # For each row a few comparisons, where a join would hash the text and look it up.
-        found = F.lit(None).cast("int")
-        for text, code in sorted(texts.items(), reverse=True):
-            found = F.when(F.col(column) == F.lit(text), F.lit(code)).otherwise(found)
-        coded = df.withColumn(name, found)
-    else:
-        values = F.from_json(F.lit(json.dumps(texts)), "map<string,int>")
-        table = df.sparkSession.range(1).select(F.explode(values).alias(column, name))
-        coded = df.join(F.broadcast(table), on=column, how="left")
-    if None in codes.of_text:
-        missing = F.col(column).isNull()
-        coded = coded.withColumn(name, F.when(missing, codes.of_text[None]).otherwise(F.col(name)))
-    return coded.drop(column)
+        for value, code in sorted(texts.items()):
+            number = number.when(text == F.lit(value), F.lit(code))
+        return df.withColumn(name, number).drop(column)
+    values = F.from_json(F.lit(json.dumps(texts)), "map<string,int>")
+    table = df.sparkSession.range(1).select(F.explode(values).alias(column, name))
+    coded = df.join(F.broadcast(table), on=column, how="left")
+    return coded.withColumn(name, number.otherwise(F.col(name))).drop(column)
 
 
 def decode(name: str, codes: Codes) -> Column:

@@ -11,12 +11,15 @@ import deltalake
 import pandas as pd
 import pyarrow as pa
 import pytest
+from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError
 from clv_spark.lake import Commit, Lake
+from clv_spark.lake.commit_log import CommitLog
+from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import Column, TableSpec
 from tests.operations import read_table
 
@@ -150,6 +153,47 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
     done = lake.replace(NOTES, rows, commit("r2", MONDAY), MONDAY)
     assert lost
     assert done.table_version == version(lake, NOTES) == before + 1
+
+
+def test_what_others_did_to_a_table_is_seen_in_its_log(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (MONDAY, TUESDAY):
+        rows = spark.createDataFrame([(day, "a", 1.0)], SCHEMA)
+        lake.replace(NOTES, rows, commit("r1", day), day)
+    assert lake.newest_slice(NOTES) == TUESDAY
+    deltalake.DeltaTable(lake.path(NOTES)).delete(f"day = '{TUESDAY}'")
+    assert lake.newest_slice(NOTES) == MONDAY
+    assert lake.last_commit(NOTES, MONDAY) is None
+
+    history = DeltaTable.forPath(spark, lake.path(NOTES)).history()
+    expected = history.select("version", "operation", "userMetadata").collect()
+    for one_by_one in (0, 20):
+        monkeypatch.setattr("clv_spark.lake.commit_log._ONE_BY_ONE", one_by_one)
+        found = list(CommitLog(spark).commits(lake.path(NOTES), 1000))
+        assert [tuple(row.values())[:3] for row in found] == [tuple(row) for row in expected]
+        assert found[1]["operationMetrics"]["numOutputRows"] == "1"
+
+
+def test_a_stage_has_its_name_in_spark_and_a_file_the_limits_of_its_key(
+    spark: SparkSession, lake: Lake
+) -> None:
+    def described() -> str | None:
+        return spark.sparkContext.getLocalProperty("spark.job.description")
+
+    names = []
+
+    def work(planned: Commit) -> Commit:
+        names.append(described())
+        rows = spark.createDataFrame([(MONDAY, "a", 1.0)], SCHEMA)
+        return lake.replace(NOTES, rows, planned, MONDAY)
+
+    Run(spark, lake.config, "job").stage(NOTES, [], work, source_version="s", slice_date=MONDAY)
+    assert (names, described()) == (["notes 2024-01-01"], None)
+    limits = deltalake.DeltaTable(lake.path(NOTES)).get_add_actions(flatten=True)
+    found = pa.table(limits).column_names
+    assert "min.name" in found
+    assert "min.amount" not in found
 
 
 def test_a_folder_that_a_killed_process_left_without_a_commit_becomes_a_table(
