@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from clv_spark.errors import ConfigError
@@ -20,11 +21,16 @@ RUNTIME_SETTINGS = {
     # A commit that landed while its answer was lost is recognised, not repeated.
     "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
 }
+# PySpark writes each error to standard error before it is handled, and Spark's words may quote a
+# row.
+_QUOTES_ROWS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 
 
 @contextmanager
 def trusted_session(spark: SparkSession) -> Iterator[SparkSession]:
     """Hold the settings that values depend on, and put the caller's own back afterwards.
+
+    What PySpark itself would write about an error is left out as well: errors are ours to tell.
 
     Raises:
         ConfigError: the session skips corrupt or missing files, which loses rows in silence.
@@ -33,11 +39,17 @@ def trusted_session(spark: SparkSession) -> Iterator[SparkSession]:
         if str(spark.conf.get(key, "false")).lower() == "true":
             raise ConfigError(f"{key} is true, which loses rows in silence; set it to false")
     before = {key: spark.conf.get(key, None) for key in RUNTIME_SETTINGS}
+    loggers = [PySparkLogger.getLogger(name) for name in _QUOTES_ROWS]
+    spoke = [logger.disabled for logger in loggers]
     try:
+        for logger in loggers:
+            logger.disabled = True
         for key, value in RUNTIME_SETTINGS.items():
             spark.conf.set(key, value)
         yield spark
     finally:
+        for logger, was in zip(loggers, spoke, strict=True):
+            logger.disabled = was
         for key, old in before.items():
             if old is None:
                 spark.conf.unset(key)

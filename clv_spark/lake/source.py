@@ -43,7 +43,10 @@ def read_source(
             f"({condition(error)}). Check the path or name, the format and the access rights"
         ) from error
     if not source.columns:
-        raise InputError(f"{config.key}: {config.format} {where} holds no column")
+        raise InputError(
+            f"{config.key}: {config.format} {where} holds no column; check the path, "
+            "and that a CSV has its header"
+        )
     return source
 
 

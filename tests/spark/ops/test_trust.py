@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
@@ -41,6 +42,27 @@ def test_the_callers_settings_come_back_also_after_an_error(spark: SparkSession)
     finally:
         for key, value in old.items():
             spark.conf.set(key, value)
+
+
+def test_an_error_is_not_written_to_the_log_with_the_row_it_quotes(
+    spark: SparkSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = spark.range(1).selectExpr("CAST(concat('customer-', 4711 + id) AS INT)")
+    names = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
+    loggers = [PySparkLogger.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addHandler(caplog.handler)
+    try:
+        with trusted_session(spark), pytest.raises(PySparkException, match="4711"):
+            row.collect()
+        assert "4711" not in caplog.text
+        # The caller's own errors are told as before.
+        with pytest.raises(PySparkException, match="4711"):
+            row.collect()
+        assert "4711" in caplog.text
+    finally:
+        for logger in loggers:
+            logger.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize("what", ["Corrupt", "Missing"])
