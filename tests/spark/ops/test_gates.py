@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark import pipelines
 from clv_spark.config import Config
@@ -53,6 +55,35 @@ def test_too_many_refused_lines(spark: SparkSession, lake: Path, configured: Con
     row = check_stopped(lake, before, "customer_days")
     assert "max_rejected_share" in row["message"]
     assert (row["job"], row["as_of_date"]) == ("run", AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda lines: lines.where("amount_cents <> 724"), "line_count"),
+        (lambda lines: lines.withColumn("amount_cents", F.col("amount_cents") + 1), "cents"),
+    ],
+)
+def test_a_source_that_changes_between_the_first_look_and_the_sums(
+    spark: SparkSession,
+    lake: Path,
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[DataFrame], DataFrame],
+    what: str,
+) -> None:
+    before = versions(lake)
+    # The package has a function of the module's name.
+    module = importlib.import_module("clv_spark.pipelines.build_customer_days")
+    sum_lines = module.sum_lines
+    monkeypatch.setattr(
+        module, "sum_lines", lambda lines, codes, **how: sum_lines(change(lines), codes, **how)
+    )
+    # Other settings, so that everything is read again.
+    config = configured().model_copy(update={"currency": "GBP"})
+    with pytest.raises(GateError, match=f"customer_days does not reconcile.* {what} were summed"):
+        pipelines.build_customer_days(spark, config)
+    assert {**versions(lake), "pipeline_runs": 0} == {**before, "pipeline_runs": 0}
 
 
 @pytest.mark.faults
