@@ -1,9 +1,10 @@
 """One TableSpec per table of the lake; docs/tables.md is generated from them."""
 
+from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
-from clv_spark.schemas.gold import CLV_SCORES, CLV_SCORES_LATEST, CONTRACT_SCORES, SEGMENT_SUMMARY
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
+from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
 from clv_spark.schemas.silver import (
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
@@ -13,6 +14,7 @@ from clv_spark.schemas.silver import (
 from clv_spark.schemas.sources import LATE_CHANGES, SOURCE_FILES
 from clv_spark.schemas.spec import Column, Shape, TableSpec
 from clv_spark.schemas.subscriptions import SUBSCRIPTION_FORECAST, SUBSCRIPTION_METRICS
+from clv_spark.schemas.summary import SEGMENT_SUMMARY
 
 TABLES: tuple[TableSpec, ...] = (
     SOURCE_FILES,

@@ -1,0 +1,23 @@
+"""Parts of CHECK constraints on results: what a number may be, and when it may be NULL."""
+
+from __future__ import annotations
+
+NO_PURCHASE_MODEL = "score_status = 'insufficient_data'"
+NO_SPEND_MODEL = "score_status IN ('insufficient_data', 'spend_undefined')"
+
+
+def number(column: str, null_when: str) -> str:
+    """The column is at least 0 and finite, or NULL where that is right."""
+    # NaN is larger than every number in Spark, so the upper bound refuses it as well.
+    finite = f"{column} >= 0 AND {column} < double('Infinity')"
+    return f"(({column} IS NULL AND {null_when}) OR ({column} IS NOT NULL AND {finite}))"
+
+
+def probability(column: str) -> str:
+    """The same, and at most 1."""
+    return f"({number(column, NO_PURCHASE_MODEL)} AND coalesce({column}, 0) <= 1)"
+
+
+def all_of(*conditions: str) -> str:
+    """All of the conditions."""
+    return " AND ".join(conditions)
