@@ -76,7 +76,7 @@ OUTPUT_COLUMNS = (
     "historical_clv",
     "total_clv",
     # Not in the table: what the sums of a segment are made of.
-    "margin",
+    "kept",
     "spend_x",
     "spent",
 )
@@ -157,11 +157,12 @@ def score_batch(
     order_value = np.where(np.isnan(purchases["p_alive"]), np.nan, order_value)
     scores = purchases | _money(numbers, segments, settings, purchases, order_value)
     # What stays of a unit of gross spend.
-    margin = scores["margin_rate"] * (1 - scores["return_rate"])
+    kept = 1 - scores["return_rate"]
+    margin = scores["margin_rate"] * kept
     # With q <= 1 there is no expected value; then a range of values would not help anybody either.
     known = np.where(np.isnan(scores["clv"]), np.nan, margin)
     scores |= _interval(segments, purchases, living, spend, known)
-    scores |= {"margin": margin, "spend_x": spend.x, "spent": spend.x * spend.m_x}
+    scores |= {"kept": kept, "spend_x": spend.x, "spent": spend.x * spend.m_x}
     columns = {name: batch.column(name) for name in OUTPUT_COLUMNS if name in batch.schema.names}
     columns |= {name: _nullable(values) for name, values in scores.items()}
     columns |= {

@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 # An even number: draws come in pairs. Twice as many move a bound by a few percent of its distance.
 DRAWS = 64
 _PATTERN = ("frequency", "recency", "T", "spend_x")
-_SUMS = ("margin", "margin_spent", "margin_2", "margin_2_spent", "margin_2_spent_2")
+# Sums with the share of spend that is kept after returns, and the power of that share.
+_SUMS = {"kept": 1, "kept_spent": 1, "kept_2": 2, "kept_2_spent": 2, "kept_2_spent_2": 2}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ def sum_segment(
         "t_x": columns["recency"] / unit,
         "T": columns["T"] / unit,
         "spend_x": columns["spend_x"],
-        **{name: columns[name] for name in _SUMS},
+        **{
+            name.replace("kept", "margin"): columns[name] * parameters.margin_rate**power
+            for name, power in _SUMS.items()
+        },
     }
     model = PURCHASE_MODELS[parameters.model]
     purchases = dict(zip(model.MODEL.parameters, parameters.purchases or (), strict=True))

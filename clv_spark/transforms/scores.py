@@ -22,7 +22,7 @@ MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
 # Columns of the kernel beside those of the table: what the sums of a segment are made of.
 SUMMARY_TYPES = {
-    "margin": "DOUBLE",
+    "kept": "DOUBLE",
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
 }

@@ -16,11 +16,11 @@ SUMS = (
     "customers",
     "active",
     "clv",
-    "margin",
-    "margin_spent",
-    "margin_2",
-    "margin_2_spent",
-    "margin_2_spent_2",
+    "kept",
+    "kept_spent",
+    "kept_2",
+    "kept_2_spent",
+    "kept_2_spent_2",
 )
 
 
@@ -33,22 +33,23 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
 
     Returns:
         ``KEYS`` and ``SUMS`` as doubles: the number of customers, expected active ones, their clv,
-        and with margin c and spent s the sums of c, c s, c^2, c^2 s and c^2 s^2.
+        and with c the share of spend that is kept after returns and s the spent the sums of c, c s,
+        c^2, c^2 s and c^2 s^2.
     """
     width = F.when(F.col("segment").isin(sorted(large)), COARSE_DAYS).otherwise(1)
 
     def stepped(name: str) -> Column:
         return (F.ceil(F.col(name) / width) * width).cast("int").alias(name)
 
-    c, s = F.col("margin"), F.col("spent")
+    c, s = F.col("kept"), F.col("spent")
     parts = {
         "active": F.col("p_active_365d"),
         "clv": F.col("clv"),
-        "margin": c,
-        "margin_spent": c * s,
-        "margin_2": c * c,
-        "margin_2_spent": c * c * s,
-        "margin_2_spent_2": c * s * c * s,
+        "kept": c,
+        "kept_spent": c * s,
+        "kept_2": c * c,
+        "kept_2_spent": c * c * s,
+        "kept_2_spent_2": c * s * c * s,
     }
     valued = scored.where(F.col("clv").isNotNull()).select(
         "segment",

@@ -117,7 +117,7 @@ def expected_of(customer, entry):
         "residual_clv": kept * discounted(math.inf),
         "historical_clv": history,
         "total_clv": history + clv,
-        "margin": 0.3 * (1 - returned),
+        "kept": 1 - returned,
         "spend_x": past[0],
         "spent": past[0] * mean,
     }
@@ -153,7 +153,7 @@ def distribution_of(customer, entry):
         **SPEND,
         x=x,
         m_x=customer["monetary_value"] or 0.0,
-        margin=expected_of(customer, entry)["margin"],
+        margin=0.3 * expected_of(customer, entry)["kept"],
     )
 
 
@@ -222,7 +222,7 @@ def test_the_spend_of_all_purchase_days_counts_where_it_is_asked_for():
 def test_refunds_can_be_ignored():
     row = score(settings=replace(SETTINGS, refunds="ignore"))
     assert row["return_rate"] == 0.0
-    assert row["margin"] == 0.3
+    assert row["kept"] == 1.0
     assert row["historical_clv"] == pytest.approx(0.3 * 80)
     assert row["clv_high"] > score()["clv_high"]
 

@@ -33,16 +33,16 @@ def _rows_of(name, model, margin_rate, customers):
     memory = LivingForecasts(HORIZON, RATE)
     entry = segment(name, model, margin_rate=margin_rate)
     scored = score_batch(batch, SETTINGS, {name: entry}, memory).to_pandas()
-    c, s = scored["margin"], scored["spent"]
+    c, s = scored["kept"], scored["spent"]
     parts = scored[KEYS].assign(
         customers=1.0,
         active=scored["p_active_365d"],
         clv=scored["clv"],
-        margin=c,
-        margin_spent=c * s,
-        margin_2=c**2,
-        margin_2_spent=c**2 * s,
-        margin_2_spent_2=(c * s) ** 2,
+        kept=c,
+        kept_spent=c * s,
+        kept_2=c**2,
+        kept_2_spent=c**2 * s,
+        kept_2_spent_2=(c * s) ** 2,
     )
     return parts.groupby(KEYS, as_index=False).sum()
 
