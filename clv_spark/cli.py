@@ -26,6 +26,7 @@ JOBS = {
     "build-customer-days": (False, "source lines -> customer_days, rejected_transactions"),
     "build-contracts": (False, "rows of contracts -> contracts, rejected_contracts"),
     "build-features": (True, "customer_days, contracts -> customer_features, contract_features"),
+    "build-costs": (True, "service events, acquisition costs -> customer_costs"),
     "fit-models": (True, "features -> model_parameters"),
     "score-customers": (True, "features and parameters -> clv_scores, clv_scores_latest"),
     "maintain": (False, "few files per table, nothing beyond retention; --dry-run only says"),
@@ -135,6 +136,7 @@ def _dated(arguments: argparse.Namespace) -> dict[str, Any]:
 
     functions: dict[str, Callable[..., dict[str, Any]]] = {
         "build-features": pipelines.build_features,
+        "build-costs": pipelines.build_costs,
         "fit-models": pipelines.fit_models,
         "score-customers": pipelines.score_customers,
     }
@@ -257,6 +259,7 @@ _JOB_FUNCTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "build-customer-days": _undated,
     "build-contracts": _undated,
     "build-features": _dated,
+    "build-costs": _dated,
     "fit-models": _dated,
     "score-customers": _dated,
     "maintain": _maintain,

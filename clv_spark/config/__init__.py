@@ -1,6 +1,13 @@
 """The settings of a run: typed, and checked before Spark starts."""
 
 from clv_spark.config.contracts import PERIOD_MONTHS, ContractsSource
+from clv_spark.config.costs import (
+    AcquisitionConfig,
+    AcquisitionCosts,
+    AcquisitionSpend,
+    ServiceConfig,
+    ServiceEvents,
+)
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
     DAYS_PER_UNIT,
@@ -13,11 +20,14 @@ from clv_spark.config.model import (
     TransactionsSource,
     ValueConfig,
 )
-from clv_spark.config.section import SourceSection
+from clv_spark.config.section import SourceSection, of_segment
 
 __all__ = [
     "DAYS_PER_UNIT",
     "PERIOD_MONTHS",
+    "AcquisitionConfig",
+    "AcquisitionCosts",
+    "AcquisitionSpend",
     "Config",
     "ContractsSource",
     "FitConfig",
@@ -25,9 +35,12 @@ __all__ = [
     "LakeConfig",
     "ModelsConfig",
     "RetentionConfig",
+    "ServiceConfig",
+    "ServiceEvents",
     "SourceSection",
     "TransactionsSource",
     "ValueConfig",
     "load_config",
     "masked",
+    "of_segment",
 ]

@@ -9,7 +9,8 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
-from clv_spark.config.section import Section, SourceSection, Text
+from clv_spark.config.costs import CostsConfig
+from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Assignment = Literal["latest", "first"]
@@ -192,8 +193,26 @@ class ValueConfig(Section):
 
     horizon_days: int = Field(default=365, ge=1, le=36_500)
     annual_discount_rate: float = Field(default=0.10, ge=0, le=10)
-    margin_rate: Share = 0.30
+    margin_rate: BySegment = 0.30
+    definition: Literal["revenue", "margin", "net"] = "margin"
     new_customer_days: int = Field(default=30, ge=0)
+
+    @field_validator("margin_rate")
+    @classmethod
+    def _shares(cls, rate: float | dict[str, float]) -> float | dict[str, float]:
+        rates = rate.values() if isinstance(rate, dict) else [rate]
+        if any(one > 1 for one in rates):
+            raise ValueError(f"value.margin_rate holds {rate}; a share of revenue is 0 to 1")
+        return rate
+
+    def margin_of(self, segment: str) -> float:
+        """The margin rate of a segment, where the source has no margin."""
+        return of_segment(self.margin_rate, segment)
+
+    @property
+    def counted(self) -> Literal["revenue", "margin"]:
+        """What values count before service costs are taken from them."""
+        return "revenue" if self.definition == "revenue" else "margin"
 
 
 class GatesConfig(Section):
@@ -238,6 +257,7 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     fit: FitConfig = FitConfig()
     value: ValueConfig = ValueConfig()
+    costs: CostsConfig = CostsConfig()
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()

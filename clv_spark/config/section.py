@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -15,6 +16,36 @@ def _as_text(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+def _with_default(value: object) -> object:
+    if isinstance(value, dict) and "default" not in value:
+        raise ValueError("a mapping by segment needs the key 'default' for all other segments")
+    return value
+
+
+# A number for everybody, or by segment with a default for all others.
+BySegment = Annotated[
+    Annotated[float, Field(ge=0)] | dict[str, Annotated[float, Field(ge=0)]],
+    BeforeValidator(_with_default),
+]
+
+
+def of_segment(value: float | Mapping[str, float], segment: str) -> float:
+    """The number that holds for a segment; of a path such as ``Europe/Malta`` the nearest.
+
+    Example:
+        >>> rates = {"default": 0.3, "Europe": 0.2}
+        >>> of_segment(rates, "Europe/Malta"), of_segment(rates, "Asia"), of_segment(0.1, "Asia")
+        (0.2, 0.3, 0.1)
+    """
+    if not isinstance(value, Mapping):
+        return value
+    while segment not in value:
+        if "/" not in segment:
+            return value["default"]
+        segment = segment.rsplit("/", 1)[0]
+    return value[segment]
 
 
 class Section(BaseModel):
@@ -54,6 +85,14 @@ class SourceSection(Section):
             raise ValueError(
                 f"{self.key}.columns lacks {missing}; it has {sorted(self.columns)}. "
                 "Map each to a column or SQL expression of the source"
+            )
+
+    def require_known(self, names: tuple[str, ...]) -> None:
+        """Refuse a mapping of names that nothing uses."""
+        unknown = [name for name in self.columns if name not in names]
+        if unknown:
+            raise ValueError(
+                f"{self.key}.columns maps {unknown}, which nothing uses; known are {sorted(names)}"
             )
 
     def require_own_reasons(self, taken: tuple[str, ...]) -> None:

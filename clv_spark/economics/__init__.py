@@ -7,6 +7,7 @@ from clv_spark.economics.interval import (
     predictive_interval,
     value_distribution,
 )
+from clv_spark.economics.staying import living_share
 from clv_spark.economics.total import (
     TotalDraws,
     TotalInterval,
@@ -22,6 +23,7 @@ __all__ = [
     "TotalInterval",
     "ValueDistribution",
     "customer_value",
+    "living_share",
     "past_margin",
     "predictive_cdf",
     "predictive_interval",

@@ -65,6 +65,28 @@ def staying(half: ArrayLike, end: ArrayLike) -> Staying:
     return Staying(end, (mean - end) / (1 - end), (square - end) / (1 - end))
 
 
+def living_share(half: ArrayLike, end: ArrayLike, discount: float) -> Floats:
+    """Expected share of the horizon as a customer, each moment weighed by its discount.
+
+    Exact without a discount; with one, all of the time weighs as its mean moment does.
+
+    Args:
+        half: Probability of being a customer at half the horizon, given today.
+        end: The same at the end.
+        discount: Logarithm of what money at the end of the horizon loses: -log of its weight.
+
+    Example:
+        >>> round(float(living_share(half=0.5**0.5, end=0.5, discount=0.0)), 3)  # .5 / log(2)
+        0.721
+    """
+    ways = staying(half, end)
+    leaves = 1 - ways.end
+    share = ways.mean * leaves + ways.end
+    moment = (ways.square * leaves + ways.end) / 2
+    weighed: Floats = share * np.exp(-discount * moment / share)
+    return weighed
+
+
 def _growth(share: Floats) -> Floats:
     """Solves log((1 + e^z) / 2) = share z for z, the logarithm of 1 + k.
 

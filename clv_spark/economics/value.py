@@ -16,13 +16,17 @@ class CustomerValue:
 
     Attributes:
         revenue: Expected net revenue of the period of the plain purchases.
-        clv: Discounted margin over the horizon.
-        residual_clv: Discounted margin without horizon.
+        clv_revenue: Discounted net revenue over the horizon.
+        clv_margin: Discounted margin over the horizon.
+        residual_revenue: Discounted net revenue without horizon.
+        residual_margin: Discounted margin without horizon.
     """
 
     revenue: Floats
-    clv: Floats
-    residual_clv: Floats
+    clv_revenue: Floats
+    clv_margin: Floats
+    residual_revenue: Floats
+    residual_margin: Floats
 
 
 def customer_value(
@@ -50,15 +54,17 @@ def customer_value(
     Example:
         >>> value = customer_value(purchases=2.0, discounted_purchases=1.8, residual_purchases=5.0,
         ...     order_value=50.0, return_rate=0.2, margin_rate=0.25)
-        >>> float(value.revenue), float(value.clv), float(value.residual_clv)
+        >>> float(value.revenue), float(value.clv_margin), float(value.residual_margin)
         (80.0, 18.0, 50.0)
     """
     net = _doubles(order_value) * (1 - _doubles(return_rate))
     margin = _doubles(margin_rate) * net
     return CustomerValue(
         revenue=_doubles(purchases) * net,
-        clv=_doubles(discounted_purchases) * margin,
-        residual_clv=_doubles(residual_purchases) * margin,
+        clv_revenue=_doubles(discounted_purchases) * net,
+        clv_margin=_doubles(discounted_purchases) * margin,
+        residual_revenue=_doubles(residual_purchases) * net,
+        residual_margin=_doubles(residual_purchases) * margin,
     )
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from clv_spark.economics import rate_per_unit
+from clv_spark.economics import living_share, rate_per_unit
 from clv_spark.economics.interval import MANY_PURCHASES
 from clv_spark.kernels.memory import LEADING_BITS, Memory, rounded
 from clv_spark.models import PURCHASE_MODELS
@@ -34,6 +34,7 @@ NAMES = (
     "discounted_square",
     "stays",
     "stays_half",
+    "living_days",
     "residual",
 )
 SLOPES = 4
@@ -71,10 +72,12 @@ class LivingForecasts:
     Attributes:
         horizon_days: How far clv looks ahead.
         annual_discount_rate: 0.10 for ten percent a year.
+        with_time: Whether the time as a customer is worked out, which costs as much as the rest.
     """
 
     horizon_days: int
     annual_discount_rate: float
+    with_time: bool = False
     _numbers: dict[PurchaseParameters, int] = field(default_factory=dict)
     _forecasts: Memory = field(init=False)
     _slopes: Memory = field(init=False)
@@ -102,7 +105,7 @@ class LivingForecasts:
 
         Returns:
             By ``NAMES`` and slope_0 to slope_3 one value per customer; residual is NaN without a
-            discount rate.
+            discount rate, living_days 0 unless ``with_time``.
         """
         if self._forecasts.size > MOST_PAIRS:
             self._forget()
@@ -208,6 +211,7 @@ class LivingForecasts:
             "discounted_square": found.discounted_square[end],
             "stays": np.ones(x.size),
             "stays_half": np.ones(x.size),
+            "living_days": np.zeros(x.size),
             "residual": residual,
         }
         # Where few purchases are to come it does not matter who stays, and it costs as much as the
@@ -219,6 +223,13 @@ class LivingForecasts:
             ("stays_half", self.horizon_days / 2),
         ):
             rows[name][many] = _stays(model, few, x_[many], T_[many], days_ahead / unit)
+        if self.with_time:
+            half, whole = (
+                _stays(model, params, x_, T_, share * self.horizon_days / unit)
+                for share in (0.5, 1.0)
+            )
+            lost = rate * self.horizon_days / unit
+            rows["living_days"] = self.horizon_days * living_share(half, whole, lost)
         return np.stack([rows[name] for name in NAMES])
 
     def _slopes_of(
@@ -239,9 +250,11 @@ class LivingForecasts:
 
 
 @lru_cache(maxsize=1)
-def worker_forecasts(horizon_days: int, annual_discount_rate: float) -> LivingForecasts:
+def worker_forecasts(
+    horizon_days: int, annual_discount_rate: float, with_time: bool
+) -> LivingForecasts:
     """The memory of this process: a worker of Spark keeps it from one partition to the next."""
-    return LivingForecasts(horizon_days, annual_discount_rate)
+    return LivingForecasts(horizon_days, annual_discount_rate, with_time)
 
 
 def _stays(

@@ -69,13 +69,17 @@ OUTPUT_COLUMNS = (
     "expected_purchases_365d",
     "expected_order_value",
     "expected_revenue_365d",
+    "clv_revenue",
+    "clv_margin",
     "clv",
     "clv_low",
     "clv_high",
     "residual_clv",
-    "historical_clv",
-    "total_clv",
-    # Not in the table: what the sums of a segment are made of.
+    "historical_revenue",
+    "historical_margin",
+    # Not in the table: what service costs grow with, and what the sums of a segment are made of.
+    "purchases_ahead",
+    "days_ahead",
     "kept",
     "spend_x",
     "spent",
@@ -92,11 +96,13 @@ class ScoreSettings:
         refunds: "rate" lowers expected money by the customer's return rate, "ignore" does not.
         spend_basis: Purchase days behind a customer's mean spend: "repeat" leaves the first out.
         new_customer_days: Customers younger than this get the status "new".
+        value: What clv, its bounds and residual_clv count: revenue or margin.
     """
 
     refunds: Literal["rate", "ignore"]
     spend_basis: Literal["repeat", "all"]
     new_customer_days: int
+    value: Literal["revenue", "margin"] = "margin"
 
 
 def score_batch(
@@ -158,10 +164,11 @@ def score_batch(
     scores = purchases | _money(numbers, segments, settings, purchases, order_value)
     # What stays of a unit of gross spend.
     kept = 1 - scores["return_rate"]
-    margin = scores["margin_rate"] * kept
+    counted = kept if settings.value == "revenue" else scores["margin_rate"] * kept
     # With q <= 1 there is no expected value; then a range of values would not help anybody either.
-    known = np.where(np.isnan(scores["clv"]), np.nan, margin)
+    known = np.where(np.isnan(scores["clv"]), np.nan, counted)
     scores |= _interval(segments, purchases, living, spend, known)
+    scores |= {"purchases_ahead": purchases["discounted"], "days_ahead": purchases["living_days"]}
     scores |= {"kept": kept, "spend_x": spend.x, "spent": spend.x * spend.m_x}
     columns = {name: batch.column(name) for name in OUTPUT_COLUMNS if name in batch.schema.names}
     columns |= {name: _nullable(values) for name, values in scores.items()}
@@ -199,6 +206,7 @@ def _purchases(
         "p_active_365d": alive * (1 - living["none_365"]),
         "discounted": alive * living["discounted"],
         "residual": alive * living["residual"],
+        "living_days": alive * living["living_days"],
     }
     for day in PERIODS:
         scores[f"expected_purchases_{day}d"] = alive * living[f"expected_{day}"]
@@ -252,15 +260,18 @@ def _money(
         refund_amount=refund,
         margin_rate=margin_rate,
     )
+    by_revenue = settings.value == "revenue"
     return {
         "return_rate": return_rate,
         "margin_rate": margin_rate,
         "expected_order_value": order_value,
         "expected_revenue_365d": value.revenue,
-        "clv": value.clv,
-        "residual_clv": value.residual_clv,
-        "historical_clv": past,
-        "total_clv": past + value.clv,
+        "clv_revenue": value.clv_revenue,
+        "clv_margin": value.clv_margin,
+        "clv": value.clv_revenue if by_revenue else value.clv_margin,
+        "residual_clv": value.residual_revenue if by_revenue else value.residual_margin,
+        "historical_revenue": np.maximum(gross - refund, 0.0),
+        "historical_margin": past,
     }
 
 

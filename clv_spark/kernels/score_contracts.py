@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from clv_spark.config import of_segment
 from clv_spark.errors import InputError
 from clv_spark.kernels.contract_forecasts import PERIODS, Outlook, forecast_contracts
 from clv_spark.kernels.contract_parameters import ContractKey, ContractParameters
@@ -49,12 +51,18 @@ CONTRACT_OUTPUT = (
     *(f"expected_renewals_{days}d" for days in PERIODS),
     "expected_revenue_365d",
     "margin_rate",
+    "clv_revenue",
+    "clv_margin",
     "clv",
     "clv_low",
     "clv_high",
     "residual_clv",
-    "historical_clv",
-    # Not in the table: what the sums of a customer's and of a segment's contracts are made of.
+    "historical_revenue",
+    "historical_margin",
+    # Not in the table: what service costs grow with, and what the sums of a customer's and of a
+    # segment's contracts are made of.
+    "purchases_ahead",
+    "days_ahead",
     "value_margin",
 )
 
@@ -65,13 +73,15 @@ class ContractSettings:
 
     Attributes:
         outlook: Horizon and discount rate.
-        margin_rate: Margin per unit of price where the source has no margin.
+        margin_rate: Margin per unit of price where the source has no margin, or by segment.
         new_customer_days: Contracts younger than this get the status "new".
+        value: What clv, its bounds and residual_clv count: revenue or margin.
     """
 
     outlook: Outlook
-    margin_rate: float
+    margin_rate: float | Mapping[str, float]
     new_customer_days: int
+    value: Literal["revenue", "margin"] = "margin"
 
 
 def score_contracts(
@@ -108,12 +118,13 @@ def score_contracts(
     places, taken = _places(batch, parameters)
     found = _forecasts(batch, settings.outlook, list(parameters.values()), places, active)
     amount, given = _doubles(batch, "amount"), _doubles(batch, "margin")
-    margin = np.maximum(np.where(np.isnan(given), amount * settings.margin_rate, given), 0.0)
+    usual = _margin_rates(batch, settings.margin_rate)
+    margin = np.maximum(np.where(np.isnan(given), amount * usual, given), 0.0)
     paid, recorded = _doubles(batch, "paid_amount"), _doubles(batch, "paid_margin")
-    past = np.where(np.isnan(recorded), paid * settings.margin_rate, recorded)
+    past = np.where(np.isnan(recorded), paid * usual, recorded)
     # A free contract has no margin, whatever its rate.
     rate = np.divide(margin, amount, out=np.full(amount.size, np.nan), where=amount > 0)
-    rate = np.where(np.isnan(rate), settings.margin_rate, np.minimum(rate, 1.0))
+    rate = np.where(np.isnan(rate), usual, np.minimum(rate, 1.0))
     conditions = [
         ~active & ~lost,
         lost,
@@ -122,18 +133,27 @@ def score_contracts(
         _doubles(batch, "age_days") < settings.new_customer_days,
     ]
     status = np.select(conditions, range(len(conditions)), len(conditions))
+    counted = amount if settings.value == "revenue" else margin
+    # The periods that are paid within the horizon, and what is left of the one that runs.
+    left = np.minimum(_doubles(batch, "days_to_renewal"), settings.outlook.horizon_days)
+    ahead = np.where(active, left + found["discounted"] * _doubles(batch, "period_days"), 0.0)
     scores: dict[str, Floats] = {
         "p_alive": active.astype(np.float64),
         "p_active_365d": found["p_active_365d"],
         **{name: found[name] for name in _FORECASTS if name.startswith("expected_")},
         "expected_revenue_365d": amount * found["expected_renewals_365d"],
         "margin_rate": rate,
-        "clv": margin * found["discounted"],
-        "clv_low": margin * found["low"],
-        "clv_high": margin * found["high"],
-        "residual_clv": margin * found["residual"],
-        "historical_clv": np.maximum(past, 0.0),
-        "value_margin": margin,
+        "clv_revenue": amount * found["discounted"],
+        "clv_margin": margin * found["discounted"],
+        "clv": counted * found["discounted"],
+        "clv_low": counted * found["low"],
+        "clv_high": counted * found["high"],
+        "residual_clv": counted * found["residual"],
+        "historical_revenue": np.maximum(paid, 0.0),
+        "historical_margin": np.maximum(past, 0.0),
+        "purchases_ahead": found["discounted"],
+        "days_ahead": ahead,
+        "value_margin": counted,
     }
     columns = {name: batch.column(name) for name in batch.schema.names}
     columns["parameters_place"] = pa.array(places.astype(np.int32), mask=places < 0)
@@ -159,6 +179,13 @@ def _places(
     codes = [part.indices.to_numpy(zero_copy_only=False) for part in (segments, periods)]
     places = table[codes[0], codes[1]]
     return places, foreign[places]
+
+
+def _margin_rates(batch: pa.RecordBatch, rate: float | Mapping[str, float]) -> Floats:
+    segments = batch.column("segment").dictionary_encode()
+    rates = np.array([of_segment(rate, name) for name in segments.dictionary.to_pylist()])
+    codes = segments.indices.to_numpy(zero_copy_only=False)
+    return rates[codes] if rates.size else np.zeros(0)
 
 
 def _forecasts(

@@ -57,7 +57,7 @@ def _segment(
         spend_segment=spend["parameters_segment"],
         return_rate=returns.get("rate", 0.0),
         return_prior_amount=returns.get("prior_amount", 0.0),
-        margin_rate=margin.get("rate", config.value.margin_rate),
+        margin_rate=margin.get("rate", config.value.margin_of(name)),
     )
 
 

@@ -43,6 +43,7 @@ def table_properties(spec: TableSpec, keep: RetentionConfig) -> dict[str, str]:
         "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
         **_statistics(spec),
         "clv_spark.schemaVersion": str(spec.version),
+        **spec.properties,
         # As properties of the new table, not by ALTER TABLE: one commit, so that a process
         # killed on the way can't leave a table without its checks.
         **{f"delta.constraints.{name}": check for name, check in spec.checks.items()},

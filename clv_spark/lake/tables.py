@@ -288,7 +288,7 @@ class Lake:
         have = {row["key"]: row["value"] for row in properties}
         self._check_version(spec, have)
         self._set_properties(spec, have)
-        self._add_missing_columns(spec)
+        self._update_columns(spec)
 
     def _create(self, spec: TableSpec) -> None:
         if self.config.lake.path is None:
@@ -317,10 +317,18 @@ class Lake:
                 f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pairs(changed)})"
             )
 
-    def _add_missing_columns(self, spec: TableSpec) -> None:
+    def _update_columns(self, spec: TableSpec) -> None:
         """New segment keys become columns; a changed type of the customer id is refused."""
-        have = {f.name: f.dataType.simpleString().upper() for f in self.read(spec).schema.fields}
+        fields = self.read(spec).schema.fields
+        have = {f.name: f.dataType.simpleString().upper() for f in fields}
+        said = {f.name: f.metadata.get("comment") for f in fields}
         for column in spec.columns:
+            if column.name in have and said[column.name] != column.comment:
+                # What a value counts is configured, so that its comment may change.
+                self.spark.sql(
+                    f"ALTER TABLE {self.identifier(spec)} ALTER COLUMN {quoted(column.name)} "
+                    f"COMMENT {text(column.comment)}"
+                )
             if column.name not in have:
                 self.spark.sql(
                     f"ALTER TABLE {self.identifier(spec)} ADD COLUMNS "

@@ -4,6 +4,7 @@ Each job is a function: ``pipelines.run(spark, config, as_of)`` and so on.
 """
 
 from clv_spark.pipelines.build_contracts import build_contracts
+from clv_spark.pipelines.build_costs import build_costs
 from clv_spark.pipelines.build_customer_days import build_customer_days
 from clv_spark.pipelines.build_features import build_features
 from clv_spark.pipelines.check_source import check_source
@@ -16,6 +17,7 @@ from clv_spark.pipelines.score_customers import score_customers
 __all__ = [
     "backfill",
     "build_contracts",
+    "build_costs",
     "build_customer_days",
     "build_features",
     "check_source",

@@ -11,6 +11,7 @@ from clv_spark.config import Config
 from clv_spark.errors import ConfigError
 from clv_spark.pipelines.build_contract_features import contract_features_stage
 from clv_spark.pipelines.build_contracts import contracts_stage
+from clv_spark.pipelines.build_costs import costs_stage, has_costs
 from clv_spark.pipelines.build_customer_days import customer_days_stage
 from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.fit_models import fit_stage
@@ -21,6 +22,7 @@ from clv_spark.schemas import (
     CLV_SCORES,
     CONTRACT_FEATURES,
     CONTRACT_SCORES,
+    CUSTOMER_COSTS,
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
@@ -79,6 +81,8 @@ def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) 
         if config.has_contracts:
             contracts_stage(this)
             contract_features_stage(this)
+        if has_costs(config):
+            costs_stage(this)
         fit_stage(this)
         score_stage(this)
         if config.has_contracts:
@@ -93,6 +97,7 @@ DATED = (
     CUSTOMER_FEATURES,
     REFUND_ONLY_CUSTOMERS,
     CONTRACT_FEATURES,
+    CUSTOMER_COSTS,
     MODEL_PARAMETERS,
     CONTRACT_SCORES,
     CLV_SCORES,

@@ -36,8 +36,9 @@ SECTIONS = {
     "customer_features": _FEATURE_SECTIONS,
     "contracts": _CONTRACT_SECTIONS,
     "contract_features": _CONTRACT_SECTIONS,
+    "customer_costs": (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "costs"),
     "model_parameters": _FIT_SECTIONS,
-    "clv_scores": (*_FIT_SECTIONS, "refunds", "value"),
+    "clv_scores": (*_FIT_SECTIONS, "refunds", "value", "costs"),
 }
 _MONEY = ("amount_read", "amount_used", "amount_rejected")
 

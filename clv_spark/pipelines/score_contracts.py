@@ -123,6 +123,7 @@ def score_batches(
         outlook=_outlook(config),
         margin_rate=config.value.margin_rate,
         new_customer_days=config.value.new_customer_days,
+        value=config.value.counted,
     )
 
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -13,22 +13,27 @@ from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import InputError
-from clv_spark.lake import Commit
+from clv_spark.lake import Commit, Source
+from clv_spark.pipelines.acquisition import open_spend
+from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
 from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
+from clv_spark.pipelines.value_customers import value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
     CONTRACT_FEATURES,
     CONTRACT_SCORES,
+    CUSTOMER_COSTS,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     SEGMENT_SUMMARY,
 )
+from clv_spark.transforms.scores import SCORED
 
 
 def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -52,6 +57,8 @@ def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict
 def score_stage(run: Run) -> Commit:
     """Read features and parameters -> score in Arrow batches -> gates -> publish the slice."""
     features = features_commits(run)
+    spend = open_spend(run)
+    costs = [run.upstream(CUSTOMER_COSTS, "build-costs", run.date)] if has_costs(run.config) else []
     fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
     if fit_date is None:
         raise InputError(
@@ -61,8 +68,12 @@ def score_stage(run: Run) -> Commit:
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
     return run.stage(
         CLV_SCORES,
-        [*(commit.fingerprint for commit in features.values()), _fingerprint(run, fitted)],
-        lambda commit: _write(run, fit_date, features, commit),
+        [
+            *(commit.fingerprint for commit in (*features.values(), *costs)),
+            _fingerprint(run, fitted),
+            *([spend.version] if spend else []),
+        ],
+        lambda commit: _write(run, fit_date, features, spend, commit),
         source_version=joint_version(features),
         slice_date=run.date,
         beside=(SEGMENT_SUMMARY, *((CONTRACT_SCORES,) if run.config.has_contracts else ())),
@@ -76,13 +87,14 @@ def publish_stage(run: Run) -> Commit:
         raise InputError("clv_scores holds no slice; run score-customers first")
     scored = run.lake.last_commit(CLV_SCORES, newest)
     rows = run.lake.read(CLV_SCORES, newest)
-    spec = CLV_SCORES_LATEST.of(shape_of(rows, ()))
+    definition = run.config.value.definition
+    spec = CLV_SCORES_LATEST.of(replace(shape_of(rows, ()), definition=definition))
     return run.stage(
         spec,
         [_fingerprint(run, scored)],
         lambda commit: run.lake.replace(spec, rows, commit),
         source_version=scored.source_version if scored else "unrecorded",
-        sections=(),
+        sections=("value.definition",),
     )
 
 
@@ -91,7 +103,13 @@ def _fingerprint(run: Run, commit: Commit | None) -> str:
     return commit.fingerprint if commit else run.run_id
 
 
-def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: Commit) -> Commit:
+def _write(
+    run: Run,
+    fit_date: dt.date,
+    upstream: Mapping[str, Commit],
+    spend: Source | None,
+    commit: Commit,
+) -> Commit:
     """Score both relationships, then write: they become visible in one commit."""
     run.input_accepted = True
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
@@ -105,13 +123,14 @@ def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: 
             ours = fitted.where("relationship = 'contract'").collect()
             expected = upstream[CONTRACT_FEATURES.name].rows_written
             parts.append(score_contracts(run, fit_date, ours, expected, kept))
-        rows = together(parts)
-        spec = CLV_SCORES.of(shape_of(rows, ()))
+        rows = value_customers(run, together(parts), spend)
+        shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
+        spec = CLV_SCORES.of(shape)
         # Whatever a table refuses shows before the first is replaced.
         run.lake.ensure(SEGMENT_SUMMARY)
         for part in parts:
             if part.detail is not None:
-                detail = CONTRACT_SCORES.of(shape_of(rows, ()))
+                detail = CONTRACT_SCORES.of(shape)
                 run.lake.replace(detail, part.detail, commit, run.date)
                 reached("clv_scores:contracts_written")
         figures = {"message": "; ".join(part.message for part in parts)}
@@ -130,7 +149,7 @@ def together(parts: list[Scored]) -> DataFrame:
     Raises:
         InputError: their customer ids have different types.
     """
-    rows = [part.rows.select(*CLV_SCORES.column_names) for part in parts]
+    rows = [part.rows.select(*SCORED) for part in parts]
     types = [part.schema["customer_id"].dataType.simpleString() for part in rows]
     if len(set(types)) > 1:
         raise InputError(

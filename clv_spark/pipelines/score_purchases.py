@@ -115,10 +115,13 @@ def score_batches(
         refunds=config.refunds,
         spend_basis=config.models.spend_basis,
         new_customer_days=value.new_customer_days,
+        value=value.counted,
     )
 
+    with_time = config.costs.service.counts_time
+
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate)
+        forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate, with_time)
         for batch in batches:
             yield score_batch(batch, settings, parameters, forecasts)
 

@@ -2,6 +2,7 @@
 
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
+from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
@@ -26,6 +27,8 @@ TABLES: tuple[TableSpec, ...] = (
     CONTRACTS,
     REJECTED_CONTRACTS,
     CONTRACT_FEATURES,
+    CUSTOMER_COSTS,
+    REJECTED_COSTS,
     MODEL_PARAMETERS,
     CLV_SCORES,
     CONTRACT_SCORES,
@@ -42,6 +45,7 @@ __all__ = [
     "CONTRACTS",
     "CONTRACT_FEATURES",
     "CONTRACT_SCORES",
+    "CUSTOMER_COSTS",
     "CUSTOMER_DAYS",
     "CUSTOMER_FEATURES",
     "LATE_CHANGES",
@@ -49,6 +53,7 @@ __all__ = [
     "PIPELINE_RUNS",
     "REFUND_ONLY_CUSTOMERS",
     "REJECTED_CONTRACTS",
+    "REJECTED_COSTS",
     "REJECTED_TRANSACTIONS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",

@@ -42,7 +42,9 @@ CONTRACT_SCORES = TableSpec(
         Column(
             "clv",
             "DOUBLE",
-            "expected discounted margin of the renewals of the next horizon_days; money",
+            "expected discounted value of the renewals of the next horizon_days: their price where "
+            "value.definition is revenue, else their margin, before any cost to serve, which "
+            "clv_scores takes off; money",
             nullable=True,
         ),
         Column("clv_low", "DOUBLE", "it will be lower with probability 0.1 at most; money", True),
@@ -53,7 +55,8 @@ CONTRACT_SCORES = TableSpec(
             "like clv without horizon, NULL when annual_discount_rate = 0; money",
             nullable=True,
         ),
-        Column("historical_clv", "DOUBLE", "margin of the periods paid, at least 0; money"),
+        Column("historical_revenue", "DOUBLE", "price of the periods paid; money"),
+        Column("historical_margin", "DOUBLE", "margin of the periods paid, at least 0; money"),
         Column("model", "STRING", "model of contracts, 'none' without parameters; text"),
         Column("parameters_segment", "STRING", "whose parameters were used; text", True),
         Column("fit_date", "DATE", "fit_date of the parameters; date"),
@@ -77,10 +80,10 @@ CONTRACT_SCORES = TableSpec(
                 number(c, NO_PURCHASE_MODEL)
                 for c in ("expected_revenue_365d", "clv", "clv_low", "clv_high")
             ),
-            number("historical_clv", "false"),
+            *(number(f"historical_{c}", "false") for c in ("revenue", "margin")),
             number("residual_clv", f"(annual_discount_rate = 0 OR {NO_PURCHASE_MODEL})"),
             "coalesce(clv_low, 0) <= coalesce(clv_high, 0)",
         ),
     },
-    version=1,
+    version=2,
 )

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clv_spark.schemas.checks import NO_PURCHASE_MODEL, NO_SPEND_MODEL, all_of, number, probability
-from clv_spark.schemas.spec import ID, Column, TableSpec
+from clv_spark.schemas.checks import (
+    NO_PURCHASE_MODEL,
+    NO_SPEND_MODEL,
+    all_of,
+    finite,
+    number,
+    probability,
+)
+from clv_spark.schemas.spec import DEFINED, ID, Column, TableSpec
 
 _PURCHASE_NUMBERS = ("expected_purchases_30d", "expected_purchases_90d", "expected_purchases_365d")
 _MONEY_NUMBERS = (
     "expected_order_value",
     "expected_revenue_365d",
-    "clv",
-    "clv_low",
-    "clv_high",
-    "total_clv",
+    "clv_revenue",
+    "clv_margin",
+    "clv_service_cost",
 )
+_VALUES = ("clv", "clv_low", "clv_high", "total_clv")
 
 CLV_SCORES = TableSpec(
     name="clv_scores",
@@ -48,28 +55,70 @@ CLV_SCORES = TableSpec(
             "insufficient_data: no model of purchases or of a contract, predictions are NULL; "
             "lost: no contract runs any more, predictions are 0; text",
         ),
-        Column("clv", "DOUBLE", "expected discounted margin of the next horizon_days; money", True),
+        Column(
+            "clv",
+            "DOUBLE",
+            f"expected discounted {DEFINED} of the next horizon_days; money",
+            nullable=True,
+        ),
         Column(
             "clv_low",
             "DOUBLE",
-            "the discounted margin of the next horizon_days will be lower with probability 0.1 at "
-            "most; often 0, since many customers will not buy again; money",
+            "the value that clv expects will be lower with probability 0.1 at most; often 0, since "
+            "many customers will not buy again; money",
             nullable=True,
         ),
         Column(
             "clv_high",
             "DOUBLE",
-            "the discounted margin of the next horizon_days will be higher with probability 0.1; "
-            "money",
+            "the value that clv expects will be higher with probability 0.1; money",
             nullable=True,
         ),
         Column("total_clv", "DOUBLE", "historical_clv plus clv; money", True),
-        Column("historical_clv", "DOUBLE", "margin earned so far, at least 0; money"),
+        Column("historical_clv", "DOUBLE", f"{DEFINED} so far; money"),
         Column(
             "residual_clv",
             "DOUBLE",
             "like clv without horizon, NULL when annual_discount_rate = 0; money",
             nullable=True,
+        ),
+        Column(
+            "value_definition",
+            "STRING",
+            "what clv, its bounds, historical_clv, total_clv and residual_clv count: revenue, "
+            "margin, or net, which is margin less the cost to serve; text",
+        ),
+        Column(
+            "clv_revenue",
+            "DOUBLE",
+            "expected discounted revenue of the next horizon_days, net of returns; money",
+            nullable=True,
+        ),
+        Column(
+            "clv_margin",
+            "DOUBLE",
+            "expected discounted margin of the next horizon_days; money",
+            nullable=True,
+        ),
+        Column(
+            "clv_service_cost",
+            "DOUBLE",
+            "expected discounted cost to serve of the next horizon_days; money",
+            nullable=True,
+        ),
+        Column("historical_revenue", "DOUBLE", "revenue so far less refunds, at least 0; money"),
+        Column("historical_margin", "DOUBLE", "margin so far, at least 0; money"),
+        Column("historical_service_cost", "DOUBLE", "cost to serve so far; money"),
+        Column(
+            "acquisition_cost",
+            "DOUBLE",
+            "what it cost to win the customer: sunk, in no value; NULL when not known; money",
+            nullable=True,
+        ),
+        Column(
+            "loss_making",
+            "BOOLEAN",
+            "serving the customer will cost more than clv_margin; true or false",
         ),
         Column(
             "p_alive",
@@ -164,13 +213,19 @@ CLV_SCORES = TableSpec(
             "'insufficient_data', 'lost')"
         ),
         "relationship": "relationship IN ('purchases', 'contract')",
+        "definition": "value_definition IN ('revenue', 'margin', 'net')",
         "probabilities": all_of(probability("p_alive"), probability("p_active_365d")),
         "purchases": all_of(*(number(c, NO_PURCHASE_MODEL) for c in _PURCHASE_NUMBERS)),
         "money": all_of(
             *(number(c, NO_SPEND_MODEL) for c in _MONEY_NUMBERS),
-            number("historical_clv", "false"),
-            number("residual_clv", f"(annual_discount_rate = 0 OR {NO_SPEND_MODEL})"),
+            *(finite(c, NO_SPEND_MODEL) for c in _VALUES),
+            *(number(f"historical_{c}", "false") for c in ("revenue", "margin", "service_cost")),
+            finite("historical_clv", "false"),
+            finite("residual_clv", f"(annual_discount_rate = 0 OR {NO_SPEND_MODEL})"),
+            # Only a net value can be below zero.
+            f"(value_definition = 'net' OR least(0, {', '.join(_VALUES)}) = 0)",
             "coalesce(clv_low, 0) <= coalesce(clv_high, 0)",
+            "coalesce(acquisition_cost, 0) >= 0",
         ),
         "facts": all_of(
             "frequency >= 0",
@@ -184,7 +239,8 @@ CLV_SCORES = TableSpec(
             "coalesce(monetary_value, 0) < double('Infinity')",
         ),
     },
-    version=3,
+    version=4,
+    properties={"clv_spark.valueDefinition": DEFINED},
 )
 
 CLV_SCORES_LATEST = replace(

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field, replace
 
 ID = "<customer id>"
 SEGMENT_KEYS = "<segment keys>"
+# Stands for what value.definition counts.
+DEFINED = "<value>"
+_MEANINGS = {
+    "revenue": "revenue",
+    "margin": "margin",
+    "net": "margin less cost to serve",
+}
 
 
 @dataclass(frozen=True)
@@ -16,10 +23,12 @@ class Shape:
     Attributes:
         id_type: BIGINT when the source's customer id is an integer, else STRING.
         segment_keys: names of the segment columns, outermost first.
+        definition: what value counts: revenue, margin or net.
     """
 
     id_type: str = "STRING"
     segment_keys: tuple[str, ...] = ()
+    definition: str = "margin"
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class TableSpec:
         slice_column: the date column whose one value a run replaces; None = the whole table.
         checks: CHECK constraints by name. A check must be true, so say where NULL is right.
         version: raised by one when a consumer can see a change.
+        properties: further properties of the table.
     """
 
     name: str
@@ -55,6 +65,7 @@ class TableSpec:
     partition_by: tuple[str, ...] = ()
     slice_column: str | None = None
     checks: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, shape: Shape) -> TableSpec:
         """The same table with the configured id type and segment columns filled in.
@@ -67,14 +78,17 @@ class TableSpec:
             [('customer_id', 'BIGINT'), ('country', 'STRING')]
         """
         columns: list[Column] = []
-        for column in self.columns:
+        meaning = _MEANINGS[shape.definition]
+        for one in self.columns:
+            column = replace(one, comment=one.comment.replace(DEFINED, meaning))
             if column.name == SEGMENT_KEYS:
                 columns += [replace(column, name=key) for key in shape.segment_keys]
             elif column.type == ID:
                 columns.append(replace(column, type=shape.id_type))
             else:
                 columns.append(column)
-        return replace(self, columns=tuple(columns))
+        said = {key: one.replace(DEFINED, shape.definition) for key, one in self.properties.items()}
+        return replace(self, columns=tuple(columns), properties=said)
 
     @property
     def column_names(self) -> list[str]:

@@ -13,9 +13,9 @@ from clv_spark.kernels.contract_forecasts import PERIODS
 from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.score_contracts import CONTRACT_STATUSES
 from clv_spark.kernels.several_contracts import BEHIND_VALUE
-from clv_spark.schemas import CLV_SCORES, CONTRACT_SCORES
+from clv_spark.schemas import CONTRACT_SCORES
 from clv_spark.transforms.contract_features import months
-from clv_spark.transforms.scores import decoded, same_for_all
+from clv_spark.transforms.scores import SCORED, decoded, same_for_all
 from clv_spark.transforms.segments import segment_name
 
 _EPOCH = dt.date(1970, 1, 1)
@@ -23,11 +23,16 @@ _RENEWALS = tuple(f"expected_renewals_{days}d" for days in PERIODS)
 _SUMMED = (
     *_RENEWALS,
     "expected_revenue_365d",
+    "clv_revenue",
+    "clv_margin",
     "clv",
     "clv_low",
     "clv_high",
     "residual_clv",
-    "historical_clv",
+    "historical_revenue",
+    "historical_margin",
+    "purchases_ahead",
+    "days_ahead",
     "paid_amount",
 )
 # In the order of contract and life, since sums of doubles depend on their order.
@@ -152,7 +157,6 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             "expected_order_value": F.when(
                 known, F.coalesce(per_renewal, F.when(runs, F.col("amount")).otherwise(0.0))
             ),
-            "total_clv": F.col("historical_clv") + F.col("clv"),
             "return_rate": F.lit(0.0),
             "recency": F.col("T") - F.col("since_renewal"),
             "monetary_value": F.when(
@@ -160,7 +164,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             ),
             "spend_parameters_segment": F.lit(None).cast("string"),
         }
-    ).select(*CLV_SCORES.column_names)
+    ).select(*SCORED)
 
 
 def _by_days() -> list[tuple[int, str]]:

@@ -20,8 +20,22 @@ MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
 # Columns of the kernel that stand for texts of the table, and what they are decoded with.
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
+# Columns of the table that follow when the customers of both relationships are together.
+LATER = (
+    "value_definition",
+    "clv_service_cost",
+    "historical_clv",
+    "historical_service_cost",
+    "total_clv",
+    "acquisition_cost",
+    "loss_making",
+)
+# What both relationships give first, and what service costs grow with.
+SCORED = (*(c for c in CLV_SCORES.column_names if c not in LATER), "purchases_ahead", "days_ahead")
 # Columns of the kernel beside those of the table: what the sums of a segment are made of.
 SUMMARY_TYPES = {
+    "purchases_ahead": "DOUBLE",
+    "days_ahead": "DOUBLE",
     "kept": "DOUBLE",
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
@@ -89,7 +103,7 @@ def score_columns(
             "spend_parameters_segment": decoded(place, [one.spend_segment for one in parameters]),
             "score_status": decoded("status_place", STATUSES),
         }
-    ).select(*CLV_SCORES.column_names, *SUMMARY_TYPES)
+    ).select(*dict.fromkeys((*SCORED, *SUMMARY_TYPES)))
 
 
 def same_for_all(config: Config, as_of: dt.date, fit_date: dt.date) -> dict[str, Column]:

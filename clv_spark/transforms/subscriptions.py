@@ -7,7 +7,7 @@ whole cents, so that sums and differences of months and segments agree to the ce
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -17,7 +17,7 @@ from pyspark.sql.window import Window
 from clv_spark.transforms.conform_contracts import CONTRACT
 from clv_spark.transforms.contract_features import dated_rows, months
 from clv_spark.transforms.money import cents, money
-from clv_spark.transforms.segments import level_columns, with_segments
+from clv_spark.transforms.segments import level_columns, of_segment_column, with_segments
 
 _COUNTS = ("new", "reactivated", "lost")
 _CENTS = ("new_cents", "reactivated_cents", "expansion", "contraction", "churned", "margin")
@@ -113,7 +113,7 @@ def subscription_metrics(
     levels: Sequence[str],
     as_of: dt.date,
     *,
-    margin_rate: float,
+    margin_rate: float | Mapping[str, float],
     annual_discount_rate: float,
     last_month_only: bool,
 ) -> DataFrame:
@@ -123,7 +123,7 @@ def subscription_metrics(
         events: what :func:`subscription_events` gives.
         levels: names of the levels, 'global' first.
         as_of: last day that counts.
-        margin_rate: margin per unit of MRR where the source has no margin.
+        margin_rate: margin per unit of MRR where the source has no margin, or by segment.
         annual_discount_rate: for the discounted formula.
         last_month_only: leave earlier months out, for a snapshot.
 
@@ -158,7 +158,8 @@ def subscription_metrics(
     arpu = F.when(F.col("running_end") > 0, F.col("mrr") / 100 / F.col("running_end"))
     rate = F.when(F.col("mrr") > 0, F.col("margin") / F.col("mrr"))
     within = F.least(F.greatest(rate, F.lit(0.0)), F.lit(1.0))
-    margin = F.when(rate.isNotNull(), within).otherwise(F.lit(margin_rate))
+    usual = of_segment_column(margin_rate, len(levels) - 1)
+    margin = F.when(rate.isNotNull(), within).otherwise(usual)
     monthly = (1 + annual_discount_rate) ** (1 / 12) - 1
     discounted = arpu * margin * (1 - churn) / (monthly + churn)
     names = F.element_at(F.lit(list(levels)), F.col("level") + 1)

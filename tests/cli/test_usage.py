@@ -99,6 +99,7 @@ def test_show_config_has_every_layer_and_no_secret(tmp_path: Path) -> None:
     assert json.loads(last)["status"] == "done"
     config = yaml.safe_load("\n".join(shown))
     assert config["value"] == {
+        "definition": "margin",
         "horizon_days": 11,
         "margin_rate": 0.22,
         "annual_discount_rate": 0.33,

@@ -35,11 +35,13 @@ def test_every_part_of_a_customers_value_counts():
     }
     value = customer_value(**parts)
     assert value.revenue == pytest.approx(3 * 40 * 0.9)
-    assert value.clv == pytest.approx(2.5 * 40 * 0.9 * 0.3)
-    assert value.residual_clv == pytest.approx(7 * 40 * 0.9 * 0.3)
+    assert value.clv_revenue == pytest.approx(2.5 * 40 * 0.9)
+    assert value.clv_margin == pytest.approx(2.5 * 40 * 0.9 * 0.3)
+    assert value.residual_revenue == pytest.approx(7 * 40 * 0.9)
+    assert value.residual_margin == pytest.approx(7 * 40 * 0.9 * 0.3)
     unknown = customer_value(**parts | {"residual_purchases": np.nan})
-    assert np.isnan(unknown.residual_clv)
-    assert unknown.clv == value.clv
+    assert np.isnan(unknown.residual_margin)
+    assert unknown.clv_margin == value.clv_margin
 
 
 def test_recorded_margin_wins_over_the_rate_and_neither_goes_below_zero():

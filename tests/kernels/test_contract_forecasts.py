@@ -229,7 +229,7 @@ def test_what_is_unknown_is_null_and_has_a_status() -> None:
         if status == "insufficient_data":
             assert row["clv"] is None
             assert row["p_alive"] == 1.0
-            assert row["historical_clv"] >= 0
+            assert row["historical_margin"] >= 0
         else:
             assert all(value is not None and value >= 0 for value in known.values()), row
             assert row["clv_low"] <= row["clv_high"]

@@ -39,12 +39,14 @@ NUMBERS = (
     "expected_purchases_365d",
     "expected_order_value",
     "expected_revenue_365d",
+    "clv_revenue",
+    "clv_margin",
     "clv",
     "clv_low",
     "clv_high",
     "residual_clv",
-    "historical_clv",
-    "total_clv",
+    "historical_revenue",
+    "historical_margin",
 )
 
 
@@ -89,7 +91,7 @@ def assert_fit_for_the_table(rows):
         values = {name: row[name] for name in NUMBERS}
         assert all(value is None or np.isfinite(value) for value in values.values()), values
         assert all(value is None or value >= 0 for value in values.values()), values
-        money = ("clv", "clv_low", "clv_high", "total_clv", "expected_revenue_365d")
+        money = ("clv", "clv_low", "clv_high", "clv_revenue", "expected_revenue_365d")
         status = STATUSES[row["status_place"]]
         if status in ("spend_undefined", "insufficient_data"):
             assert all(row[name] is None for name in money)

@@ -49,10 +49,11 @@ INTERVAL = ("clv_low", "clv_high")
 MONEY = (
     "expected_order_value",
     "expected_revenue_365d",
+    "clv_revenue",
+    "clv_margin",
     "clv",
     *INTERVAL,
     "residual_clv",
-    "total_clv",
 )
 PREDICTIONS = (
     "p_alive",
@@ -113,10 +114,14 @@ def expected_of(customer, entry):
         "expected_purchases_365d": year,
         "expected_order_value": order,
         "expected_revenue_365d": year * order * (1 - returned),
+        "clv_revenue": clv / 0.3,
+        "clv_margin": clv,
         "clv": clv,
         "residual_clv": kept * discounted(math.inf),
-        "historical_clv": history,
-        "total_clv": history + clv,
+        "historical_revenue": history / 0.3,
+        "historical_margin": history,
+        "purchases_ahead": discounted(HORIZON / unit),
+        "days_ahead": 0.0,
         "kept": 1 - returned,
         "spend_x": past[0],
         "spent": past[0] * mean,
@@ -223,14 +228,14 @@ def test_refunds_can_be_ignored():
     row = score(settings=replace(SETTINGS, refunds="ignore"))
     assert row["return_rate"] == 0.0
     assert row["kept"] == 1.0
-    assert row["historical_clv"] == pytest.approx(0.3 * 80)
+    assert row["historical_margin"] == pytest.approx(0.3 * 80)
     assert row["clv_high"] > score()["clv_high"]
 
 
 def test_recorded_margin_wins_and_past_value_is_never_negative():
-    assert score(margin_amount=11.0)["historical_clv"] == 11.0
-    assert score(margin_amount=-11.0)["historical_clv"] == 0.0
-    assert score(refund_amount=200.0)["historical_clv"] == 0.0
+    assert score(margin_amount=11.0)["historical_margin"] == 11.0
+    assert score(margin_amount=-11.0)["historical_margin"] == 0.0
+    assert score(refund_amount=200.0)["historical_margin"] == 0.0
 
 
 def test_who_sends_everything_back_is_worth_nothing():
@@ -280,7 +285,7 @@ def test_without_purchase_parameters_predictions_are_null():
     for frequency in (0, 2):
         row = score(parameters={"uk": nobody}, frequency=frequency)
         assert [row[name] for name in PREDICTIONS] == [None] * len(PREDICTIONS)
-        assert row["historical_clv"] == pytest.approx(18.0)
+        assert row["historical_margin"] == pytest.approx(18.0)
 
 
 @pytest.mark.parametrize("spend", [None, {**SPEND, "q": 0.9}, {**SPEND, "q": 1.0}])
@@ -325,9 +330,9 @@ def test_nulls_of_one_segment_do_not_reach_another():
 def test_a_segment_nobody_knows_says_so(name):
     row = score(segment=name)
     assert status_of(row) == "insufficient_data"
-    assert row["historical_clv"] is None
+    assert row["historical_margin"] is None
     assert row["parameters_place"] is None
-    assert score(segment=name, margin_amount=5.0)["historical_clv"] == 5.0
+    assert score(segment=name, margin_amount=5.0)["historical_margin"] == 5.0
 
 
 def test_any_type_of_id_and_an_empty_batch_pass_through():

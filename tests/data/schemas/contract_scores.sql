@@ -1,4 +1,4 @@
--- contract_scores, schema version 1
+-- contract_scores, schema version 2
 CREATE TABLE contract_scores (
   `as_of_date` DATE NOT NULL,
   `customer_id` BIGINT NOT NULL,
@@ -20,7 +20,8 @@ CREATE TABLE contract_scores (
   `clv_low` DOUBLE,
   `clv_high` DOUBLE,
   `residual_clv` DOUBLE,
-  `historical_clv` DOUBLE NOT NULL,
+  `historical_revenue` DOUBLE NOT NULL,
+  `historical_margin` DOUBLE NOT NULL,
   `model` STRING NOT NULL,
   `parameters_segment` STRING,
   `fit_date` DATE NOT NULL,
@@ -30,7 +31,7 @@ CREATE TABLE contract_scores (
   CONSTRAINT status CHECK (score_status IN ('ok', 'new', 'parent_model', 'lost', 'changed', 'insufficient_data')),
   CONSTRAINT probabilities CHECK (p_alive IN (0, 1) AND (((p_active_365d IS NULL AND score_status = 'insufficient_data') OR (p_active_365d IS NOT NULL AND p_active_365d >= 0 AND p_active_365d < double('Infinity'))) AND coalesce(p_active_365d, 0) <= 1)),
   CONSTRAINT renewals CHECK (((expected_renewals_30d IS NULL AND score_status = 'insufficient_data') OR (expected_renewals_30d IS NOT NULL AND expected_renewals_30d >= 0 AND expected_renewals_30d < double('Infinity'))) AND ((expected_renewals_90d IS NULL AND score_status = 'insufficient_data') OR (expected_renewals_90d IS NOT NULL AND expected_renewals_90d >= 0 AND expected_renewals_90d < double('Infinity'))) AND ((expected_renewals_365d IS NULL AND score_status = 'insufficient_data') OR (expected_renewals_365d IS NOT NULL AND expected_renewals_365d >= 0 AND expected_renewals_365d < double('Infinity')))),
-  CONSTRAINT money CHECK (((expected_revenue_365d IS NULL AND score_status = 'insufficient_data') OR (expected_revenue_365d IS NOT NULL AND expected_revenue_365d >= 0 AND expected_revenue_365d < double('Infinity'))) AND ((clv IS NULL AND score_status = 'insufficient_data') OR (clv IS NOT NULL AND clv >= 0 AND clv < double('Infinity'))) AND ((clv_low IS NULL AND score_status = 'insufficient_data') OR (clv_low IS NOT NULL AND clv_low >= 0 AND clv_low < double('Infinity'))) AND ((clv_high IS NULL AND score_status = 'insufficient_data') OR (clv_high IS NOT NULL AND clv_high >= 0 AND clv_high < double('Infinity'))) AND ((historical_clv IS NULL AND false) OR (historical_clv IS NOT NULL AND historical_clv >= 0 AND historical_clv < double('Infinity'))) AND ((residual_clv IS NULL AND (annual_discount_rate = 0 OR score_status = 'insufficient_data')) OR (residual_clv IS NOT NULL AND residual_clv >= 0 AND residual_clv < double('Infinity'))) AND coalesce(clv_low, 0) <= coalesce(clv_high, 0))
+  CONSTRAINT money CHECK (((expected_revenue_365d IS NULL AND score_status = 'insufficient_data') OR (expected_revenue_365d IS NOT NULL AND expected_revenue_365d >= 0 AND expected_revenue_365d < double('Infinity'))) AND ((clv IS NULL AND score_status = 'insufficient_data') OR (clv IS NOT NULL AND clv >= 0 AND clv < double('Infinity'))) AND ((clv_low IS NULL AND score_status = 'insufficient_data') OR (clv_low IS NOT NULL AND clv_low >= 0 AND clv_low < double('Infinity'))) AND ((clv_high IS NULL AND score_status = 'insufficient_data') OR (clv_high IS NOT NULL AND clv_high >= 0 AND clv_high < double('Infinity'))) AND ((historical_revenue IS NULL AND false) OR (historical_revenue IS NOT NULL AND historical_revenue >= 0 AND historical_revenue < double('Infinity'))) AND ((historical_margin IS NULL AND false) OR (historical_margin IS NOT NULL AND historical_margin >= 0 AND historical_margin < double('Infinity'))) AND ((residual_clv IS NULL AND (annual_discount_rate = 0 OR score_status = 'insufficient_data')) OR (residual_clv IS NOT NULL AND residual_clv >= 0 AND residual_clv < double('Infinity'))) AND coalesce(clv_low, 0) <= coalesce(clv_high, 0))
 )
 PARTITIONED BY (as_of_date)
 -- key: as_of_date, customer_id, contract_id, life; slice: as_of_date

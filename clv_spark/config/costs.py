@@ -1,0 +1,130 @@
+"""Section costs: what it takes to serve customers and to win new ones."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from clv_spark.config.section import BySegment, Section, SourceSection
+
+EVENT_COLUMNS = ("customer_id", "event_date", "kind")
+EVENT_REASONS = ("missing_customer_id", "invalid_date", "missing_kind", "unknown_kind", "no_amount")
+Money = Annotated[float, Field(ge=0)]
+
+
+class ServiceEvents(SourceSection):
+    """Where service events come from: calls, tickets, visits, deliveries."""
+
+    key: ClassVar[str] = "costs.service.events"
+
+    @model_validator(mode="after")
+    def _complete(self) -> ServiceEvents:
+        self.require_columns(EVENT_COLUMNS)
+        self.require_known((*EVENT_COLUMNS, "amount"))
+        self.require_own_reasons(EVENT_REASONS)
+        return self
+
+
+class ServiceKind(Section):
+    """What an event of one kind costs, and what its number grows with."""
+
+    unit_cost: Money | None = None
+    grows_with: Literal["purchases", "time"] = "time"
+
+
+class ServiceConfig(Section):
+    """What it costs to serve a customer: rates, events that were counted, or both."""
+
+    per_purchase: BySegment = 0.0
+    per_purchase_early: BySegment | None = None
+    per_year: BySegment = 0.0
+    per_year_early: BySegment | None = None
+    early_days: int = Field(default=90, ge=0)
+    events: ServiceEvents | None = None
+    kinds: dict[str, ServiceKind] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _kinds_are_counted(self) -> ServiceConfig:
+        if self.kinds and self.events is None:
+            raise ValueError("costs.service.kinds needs costs.service.events: the table of events")
+        if self.events is not None and not self.kinds:
+            raise ValueError(
+                "costs.service.events needs costs.service.kinds: for each kind of event its "
+                "unit_cost, where events carry no amount, and whether it grows_with purchases or "
+                "time"
+            )
+        free = [name for name, kind in self.kinds.items() if kind.unit_cost is None]
+        if self.events is not None and free and "amount" not in self.events.columns:
+            raise ValueError(
+                f"costs.service.kinds {free} have no unit_cost, and costs.service.events maps no "
+                "amount; give one of the two"
+            )
+        return self
+
+    @property
+    def counts_time(self) -> bool:
+        """Whether any cost grows with the time as a customer."""
+        rates = (self.per_year, self.per_year_early)
+        by_time = any(kind.grows_with == "time" for kind in self.kinds.values())
+        return by_time or any(rate not in (None, 0) for rate in rates)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether serving costs nothing at all."""
+        rates = (self.per_purchase, self.per_purchase_early)
+        return not (self.counts_time or self.kinds or any(rate not in (None, 0) for rate in rates))
+
+
+class AcquisitionSpend(SourceSection):
+    """Where the money spent on winning customers comes from, by month and segment key."""
+
+    key: ClassVar[str] = "costs.acquisition.spend"
+
+    @model_validator(mode="after")
+    def _complete(self) -> AcquisitionSpend:
+        self.require_columns(("month", "amount"))
+        return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The segment keys that the spend is split by."""
+        return tuple(name for name in self.columns if name not in ("month", "amount"))
+
+
+class AcquisitionCosts(SourceSection):
+    """Where the cost of winning each single customer comes from."""
+
+    key: ClassVar[str] = "costs.acquisition.customers"
+
+    @model_validator(mode="after")
+    def _complete(self) -> AcquisitionCosts:
+        self.require_columns(("customer_id", "amount"))
+        self.require_known(("customer_id", "amount"))
+        return self
+
+
+class AcquisitionConfig(Section):
+    """What it costs to win a customer (CAC): one of three ways."""
+
+    per_customer: BySegment | None = None
+    customers: AcquisitionCosts | None = None
+    spend: AcquisitionSpend | None = None
+    recent_months: int = Field(default=12, ge=1)
+    target_clv_to_cac: float = Field(default=3.0, gt=0)
+    target_payback_days: int = Field(default=365, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AcquisitionConfig:
+        ways = ("per_customer", "customers", "spend")
+        given = [way for way in ways if getattr(self, way) is not None]
+        if len(given) > 1:
+            raise ValueError(f"costs.acquisition has {given}; keep the one that holds")
+        return self
+
+
+class CostsConfig(Section):
+    """Costs beside the margin: to serve, and to win."""
+
+    service: ServiceConfig = ServiceConfig()
+    acquisition: AcquisitionConfig = AcquisitionConfig()

@@ -1,0 +1,111 @@
+"""Part of job score-customers: what it cost to win each customer."""
+
+from __future__ import annotations
+
+import logging
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import AcquisitionSpend, Config
+from clv_spark.errors import InputError
+from clv_spark.lake import SPARK_ERRORS, Source, condition, open_source
+from clv_spark.pipelines.run_context import Run
+from clv_spark.transforms.acquisition import (
+    acquisition_month,
+    conform_spend,
+    key_of_segment,
+    spend_per_customer,
+)
+from clv_spark.transforms.segments import of_segment_column
+
+log = logging.getLogger(__name__)
+
+
+def open_spend(run: Run) -> Source | None:
+    """The source of acquisition spend at this moment; None where none is configured."""
+    spend = run.config.costs.acquisition.spend
+    return None if spend is None else open_source(run.spark, spend)
+
+
+def with_acquisition_cost(run: Run, scored: DataFrame, spend: Source | None) -> DataFrame:
+    """Adds acquisition_cost: the customer's own, the segment's, or the month's spend per head.
+
+    Args:
+        run: The run.
+        scored: Scored customers; with their own acquisition_cost where it is read.
+        spend: What :func:`open_spend` gives.
+
+    Raises:
+        InputError: a row of spend can't be used.
+    """
+    costs = run.config.costs.acquisition
+    if costs.customers is not None:
+        return scored
+    if costs.per_customer is not None:
+        keys = max(len(run.config.segments), len(run.config.contract_segments))
+        rate = of_segment_column(costs.per_customer, keys)
+        return scored.withColumn("acquisition_cost", rate)
+    if costs.spend is None or spend is None:
+        return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))
+    return _with_spend(run, scored, costs.spend, spend)
+
+
+def _with_spend(run: Run, scored: DataFrame, config: AcquisitionSpend, source: Source) -> DataFrame:
+    rows = conform_spend(source.rows, config)
+    _require_usable(rows, config)
+    keys = config.keys
+    placed = scored.withColumns({"month": acquisition_month(), **_keys(run.config, keys)})
+    ours = placed
+    if keys:
+        of_purchases = set(keys) <= set(run.config.segments)
+        ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
+    rates = spend_per_customer(rows, ours, keys)
+    lost = rates.where(F.col("customers").isNull()).count()
+    if lost:
+        log.warning(
+            "%d rows of %s are of months and segments without a new customer; they count for "
+            "nobody",
+            lost,
+            config.key,
+        )
+    names = ["month", *keys]
+    joined = placed.join(F.broadcast(rates.drop("customers")), names, "left")
+    return joined.drop(*names)
+
+
+def _keys(config: Config, keys: tuple[str, ...]) -> dict[str, Column]:
+    found = {}
+    for key in keys:
+        known = {
+            "purchases": config.segments,
+            "contract": config.contract_segments,
+        }
+        value = F.lit(None).cast("string")
+        for relationship, names in known.items():
+            if key in names:
+                here = F.col("relationship") == relationship
+                value = F.when(here, key_of_segment(names, key)).otherwise(value)
+        found[key] = value
+    return found
+
+
+def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:
+    """A handful of rows, kept by hand: one that can't be used stops the job.
+
+    Raises:
+        InputError: there is none, one lacks its month or has no amount of at least 0.
+    """
+    bad = F.col("month").isNull() | F.col("amount_cents").isNull() | (F.col("amount_cents") < 0)
+    try:
+        (found,) = rows.agg(F.count(F.lit(1)), F.count(F.when(bad, 1))).collect()
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"{config.key}: reading the rows failed ({condition(error)}); mend the file or the "
+            "mapped expression it names"
+        ) from error
+    if not found[0] or found[1]:
+        raise InputError(
+            f"{config.key}: {found[1]} of {found[0]} rows have no month or no amount of at least "
+            "0; each needs both. Nothing was published"
+        )

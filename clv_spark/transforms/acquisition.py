@@ -1,0 +1,65 @@
+"""What it cost to win a customer: by segment, or by segment key and month of the first purchase."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import AcquisitionSpend
+from clv_spark.transforms.conform_costs import day_of
+from clv_spark.transforms.mapping import (
+    cents_of,
+    map_expressions,
+    segment_value,
+    widen_integers,
+)
+from clv_spark.transforms.segments import GLOBAL
+
+
+def conform_spend(source: DataFrame, config: AcquisitionSpend) -> DataFrame:
+    """Money spent on winning customers, by month and segment key.
+
+    Returns:
+        month (its first day), the keys, amount_cents; NULL where a row does not say.
+
+    Raises:
+        InputError: a mapped expression has a type that can't carry its meaning.
+    """
+    mapped = source.transform(widen_integers).transform(map_expressions, config, config.columns)
+    return mapped.select(
+        F.trunc(day_of(mapped, config, "month"), "MM").alias("month"),
+        *(segment_value(key).alias(key) for key in config.keys),
+        cents_of(mapped, config, "amount").alias("amount_cents"),
+    )
+
+
+def spend_per_customer(spend: DataFrame, scored: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """Spend of each month divided by the customers who were new in it.
+
+    Args:
+        spend: what :func:`conform_spend` gives, every row usable.
+        scored: scored customers, with the columns ``month`` and the keys.
+        keys: the segment keys that the spend is split by.
+
+    Returns:
+        month, the keys, customers (NULL where nobody was new) and acquisition_cost, in money.
+    """
+    names = ["month", *keys]
+    spent = spend.groupBy(*names).agg(F.sum("amount_cents").alias("cents"))
+    new = scored.groupBy(*names).agg(F.count(F.lit(1)).alias("customers"))
+    rate = F.col("cents").cast("double") / 100 / F.col("customers")
+    joined = spent.join(new, names, "left")
+    return joined.select(*names, "customers", rate.alias("acquisition_cost"))
+
+
+def acquisition_month() -> Column:
+    """The month of a scored customer's first purchase or first contract."""
+    return F.trunc(F.date_sub("as_of_date", F.col("T")), "MM")
+
+
+def key_of_segment(keys: tuple[str, ...], key: str) -> Column:
+    """The value of one segment key, from the name that ``segment_name`` gives a customer."""
+    if len(keys) == 1:
+        return F.when(F.col("segment") == f"{key}={GLOBAL}", GLOBAL).otherwise(F.col("segment"))
+    part = F.element_at(F.split("segment", "/"), keys.index(key) + 1)
+    return F.replace(F.replace(part, F.lit("%2F"), F.lit("/")), F.lit("%25"), F.lit("%"))

@@ -1,0 +1,146 @@
+"""Scored customers -> what it costs to serve them, so far and within the horizon.
+
+Costs grow with purchases and with the time as a customer. Both have a rate of an early phase of a
+customer's life and one for the time after. Rates are configured, or found from service events; a
+customer's own events then count against what customers of the segment with as many purchases and
+days cost, drawn to that as long as little is known of the customer.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import ServiceConfig
+from clv_spark.kernels.living_forecasts import PERIODS
+from clv_spark.transforms.segments import of_segment_column
+
+# What events cost so far, as columns of customer_costs.
+EVENT_COSTS = ("service_of_purchases", "service_of_early_time", "service_of_later_time")
+# The rates that events lead to, and how much cost weighs as much as everybody's rate.
+EVENT_RATES = ("per_purchase", "per_early_day", "per_later_day", "prior_purchases", "prior_time")
+RATE_TYPES = "relationship STRING, segment STRING, " + ", ".join(f"{n} DOUBLE" for n in EVENT_RATES)
+_SO_FAR = ("purchases_so_far", "early_days_so_far", "later_days_so_far")
+
+
+def with_exposure(scored: DataFrame, early_days: int) -> DataFrame:
+    """Adds what costs have grown with so far, and will within the horizon.
+
+    After the last purchase a customer counts as one with the probability of being alive today.
+    """
+    age, recency = F.col("T"), F.col("recency")
+    alive = recency + F.coalesce("p_alive", F.lit(1.0)) * (age - recency)
+    days = scored.withColumns(
+        {
+            "purchases_so_far": (F.col("frequency") + 1).cast("double"),
+            "early_days_so_far": F.least(alive, F.lit(float(early_days))),
+            "later_days_so_far": F.greatest(alive - early_days, F.lit(0.0)),
+        }
+    )
+    left = F.greatest(early_days - age, F.lit(0))
+    return days.withColumns(
+        {
+            "early_purchases": F.least(_expected_within(left), "purchases_ahead"),
+            "early_days": F.least(F.col("p_alive") * left, F.col("days_ahead")),
+        }
+    )
+
+
+def _expected_within(days: Column) -> Column:
+    """Expected purchases of the next so many days, on straight lines between those known."""
+    expected, before, value = F.lit(0.0), 0, F.lit(0.0)
+    for until in PERIODS:
+        here = F.col(f"expected_purchases_{until}d")
+        share = F.least(F.greatest((days - before) / (until - before), F.lit(0.0)), F.lit(1.0))
+        expected = expected + share * (here - value)
+        before, value = until, here
+    return expected
+
+
+def event_sums(exposed: DataFrame) -> DataFrame:
+    """What customers of a segment cost so far, and what that grew with: a handful of rows."""
+    parts = (*EVENT_COSTS, *_SO_FAR)
+    return exposed.groupBy("relationship", "segment").agg(
+        F.count(F.lit(1)).alias("customers"),
+        *(F.sum(F.col(name).cast("decimal(28,6)")).cast("double").alias(name) for name in parts),
+    )
+
+
+def with_service_costs(
+    exposed: DataFrame, service: ServiceConfig, rates: DataFrame | None, keys: int
+) -> DataFrame:
+    """Adds historical_service_cost, and what purchases and time will cost within the horizon.
+
+    Args:
+        exposed: what :func:`with_exposure` gives; with ``EVENT_COSTS`` where there are rates.
+        service: configured rates.
+        rates: ``EVENT_RATES`` by relationship and segment; None without events.
+        keys: number of segment keys.
+
+    Returns:
+        The rows with historical_service_cost, service_of_purchases_ahead, service_of_time_ahead.
+    """
+    of_purchase, of_time, so_far = _configured(service, keys)
+    if rates is not None:
+        exposed = exposed.join(F.broadcast(rates), ["relationship", "segment"], "left")
+        more = _from_events()
+        of_purchase, of_time = of_purchase + more[0], of_time + more[1]
+        so_far = so_far + more[2]
+    return exposed.withColumns(
+        {
+            "historical_service_cost": so_far,
+            "service_of_purchases_ahead": of_purchase,
+            "service_of_time_ahead": of_time,
+        }
+    )
+
+
+def _configured(service: ServiceConfig, keys: int) -> tuple[Column, Column, Column]:
+    purchase = of_segment_column(service.per_purchase, keys)
+    year = of_segment_column(service.per_year, keys)
+    early_purchase, early_year = (
+        late if early is None else of_segment_column(early, keys)
+        for early, late in (
+            (service.per_purchase_early, purchase),
+            (service.per_year_early, year),
+        )
+    )
+    early_ahead, days_ahead = F.col("early_purchases"), F.col("days_ahead")
+    of_purchase = purchase * (F.col("purchases_ahead") - early_ahead) + early_purchase * early_ahead
+    of_time = (year * (days_ahead - F.col("early_days")) + early_year * F.col("early_days")) / 365
+    # Which of the repeat purchases fell into the early phase is not kept: as its share of the age.
+    share = F.when(F.col("T") > 0, F.least(service.early_days / F.col("T"), F.lit(1.0)))
+    early = 1 + F.col("frequency") * F.coalesce(share, F.lit(1.0))
+    so_far = (
+        early_purchase * early
+        + purchase * (F.col("purchases_so_far") - early)
+        + early_year * F.col("early_days_so_far") / 365
+        + year * F.col("later_days_so_far") / 365
+    )
+    return of_purchase, of_time, so_far
+
+
+def _from_events() -> tuple[Column, Column, Column]:
+    per_purchase, early, later = (
+        F.coalesce(name, F.lit(0.0)) for name in ("per_purchase", "per_early_day", "per_later_day")
+    )
+    of_purchases, *of_time = (
+        F.coalesce(F.col(name).cast("double"), F.lit(0.0)) for name in EVENT_COSTS
+    )
+    time_cost = of_time[0] + of_time[1]
+    usual = early * F.col("early_days_so_far") + later * F.col("later_days_so_far")
+    ahead = early * F.col("early_days") + later * (F.col("days_ahead") - F.col("early_days"))
+    own_purchases = _own_part(
+        of_purchases, per_purchase * F.col("purchases_so_far"), "prior_purchases"
+    )
+    return (
+        own_purchases * per_purchase * F.col("purchases_ahead"),
+        _own_part(time_cost, usual, "prior_time") * ahead,
+        of_purchases + time_cost,
+    )
+
+
+def _own_part(own: Column, usual: Column, prior: str) -> Column:
+    """How much more the customer costs than others, drawn to 1 as long as little is known."""
+    weight = F.coalesce(F.col(prior), F.lit(0.0))
+    return F.when(usual + weight > 0, (own + weight) / (usual + weight)).otherwise(1.0)
