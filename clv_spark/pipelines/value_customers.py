@@ -32,12 +32,11 @@ def value_customers(run: Run, scored: DataFrame, spend: Source | None) -> DataFr
     config, service = run.config, run.config.costs.service
     keys = max(len(config.segments), len(config.contract_segments))
     if has_costs(config):
-        costs = run.lake.read(CUSTOMER_COSTS, run.date).select(
-            "customer_id",
-            "relationship",
-            *EVENT_COSTS,
-            F.col("acquisition_cost").cast("double").alias("acquisition_cost"),
-        )
+        costs = run.lake.read(CUSTOMER_COSTS, run.date)
+        wanted = [F.col("customer_id"), F.col("relationship"), *map(F.col, EVENT_COSTS)]
+        if config.costs.acquisition.customers is not None:
+            wanted.append(F.col("acquisition_cost").cast("double").alias("acquisition_cost"))
+        costs = costs.select(*wanted)
         scored = scored.join(costs, ["customer_id", "relationship"], "left")
     exposed = with_exposure(scored, service.early_days)
     costed = with_service_costs(exposed, service, _rates(run, exposed), keys)
