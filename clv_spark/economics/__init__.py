@@ -1,5 +1,6 @@
 """Money and time as plain functions of numbers and arrays: discounting, margin, value."""
 
+from clv_spark.economics.definition import DEFINITIONS, Definition, value_by_definition
 from clv_spark.economics.discounting import rate_per_unit
 from clv_spark.economics.interval import (
     ValueDistribution,
@@ -7,6 +8,7 @@ from clv_spark.economics.interval import (
     predictive_interval,
     value_distribution,
 )
+from clv_spark.economics.service import ServiceRates, service_cost
 from clv_spark.economics.staying import living_share
 from clv_spark.economics.total import (
     TotalDraws,
@@ -18,7 +20,10 @@ from clv_spark.economics.total import (
 from clv_spark.economics.value import CustomerValue, customer_value, past_margin, shrunk_rate
 
 __all__ = [
+    "DEFINITIONS",
     "CustomerValue",
+    "Definition",
+    "ServiceRates",
     "TotalDraws",
     "TotalInterval",
     "ValueDistribution",
@@ -28,9 +33,11 @@ __all__ = [
     "predictive_cdf",
     "predictive_interval",
     "rate_per_unit",
+    "service_cost",
     "shrunk_rate",
     "total_draws",
     "total_interval",
+    "value_by_definition",
     "value_distribution",
     "value_patterns",
 ]

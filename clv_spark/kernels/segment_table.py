@@ -59,6 +59,16 @@ class SegmentParameters:
     return_prior_amount: float
     margin_rate: float
 
+    @property
+    def purchases_stream(self) -> str:
+        """Names the randomness of draws: segments that share parameters share their draws."""
+        return f"{self.model} {self.purchases_segment}"
+
+    @property
+    def spend_stream(self) -> str:
+        """The same for the spend, which is drawn apart."""
+        return f"spend {self.spend_segment}"
+
 
 @dataclass(frozen=True)
 class ModelRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from clv_spark.economics import rate_per_unit
 from clv_spark.economics.total import TotalDraws, total_draws, total_interval
-from clv_spark.kernels.segment_table import SPEND_LETTERS, Matrix, SegmentParameters
+from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
 from clv_spark.models import PURCHASE_MODELS
-from clv_spark.models.uncertainty import parameter_draws
+from clv_spark.models.uncertainty import fit_and_draws
 
 Floats = NDArray[np.float64]
 
@@ -80,12 +80,10 @@ def sum_segment(
     draws = total_draws(
         model,
         patterns,
-        _draws(
-            purchases,
-            parameters.purchases_covariance,
-            f"{parameters.model} {parameters.purchases_segment}",
+        fit_and_draws(
+            purchases, parameters.purchases_covariance, DRAWS, parameters.purchases_stream
         ),
-        _draws(spend, parameters.spend_covariance, f"spend {parameters.spend_segment}"),
+        fit_and_draws(spend, parameters.spend_covariance, DRAWS, parameters.spend_stream),
         horizon=horizon_days / unit,
         discount_rate=rate_per_unit(annual_discount_rate, unit),
     )
@@ -117,11 +115,3 @@ def summary_row(parts: Sequence[SegmentSum]) -> dict[str, Any]:
         "clv_sum_high": interval.high,
         "clv_mean": clv / customers,
     }
-
-
-def _draws(params: Mapping[str, float], covariance: Matrix, stream: str) -> dict[str, Floats]:
-    """The parameters themselves and ``DRAWS`` draws of them; all equal where nothing is known."""
-    if not covariance:
-        return {name: np.full(DRAWS + 1, value) for name, value in params.items()}
-    drawn = parameter_draws(params, covariance, DRAWS, stream)
-    return {name: np.concatenate([[params[name]], values]) for name, values in drawn.items()}

@@ -12,6 +12,7 @@ not whole it is rounded down: an opportunity counts once it has come.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import numpy as np
@@ -45,6 +46,7 @@ __all__ = [
     "probability_alive",
     "purchases_pmf",
     "purchases_pmf_new",
+    "staying_if_alive",
 ]
 
 
@@ -64,12 +66,8 @@ def probability_alive(
         >>> probability_alive(params, [2, 6], [4, 6], 6, 1).round(4).tolist()
         [0.5895, 0.9304]
     """
-    _, _, gamma, delta = letters(params)
-    n, t = _opportunities(T), _opportunities(t)
-    stays = gammaln(delta + n + t) - gammaln(delta + n)
-    stays -= gammaln(gamma + delta + n + t) - gammaln(gamma + delta + n)
-    alive: Floats = expit(-log_odds_of_loss(params, x, t_x, T)) * np.exp(np.minimum(stays, 0.0))
-    return alive
+    today: Floats = expit(-log_odds_of_loss(params, x, t_x, T))
+    return today * _stays(params, _opportunities(T), _opportunities(t))
 
 
 def expected_purchases(
@@ -206,6 +204,38 @@ def discounted_expected_purchases(
     forecast = forecast_if_alive(flat, times, discount_rate, x_flat, T_flat)
     values = forecast.residual if endless else forecast.discounted[-1]
     return alive * np.reshape(cast(Floats, values), columns[0].shape)
+
+
+def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:
+    """Probability that who is alive today still is some time units ahead.
+
+    B(gamma, delta + n + t) / B(gamma, delta + n) at whole opportunities.
+
+    Args:
+        params: alpha, beta, gamma, delta; each a float or one value per customer.
+        times: Opportunities ahead, rounded down.
+        x: Purchases so far, one-dimensional.
+        T: Opportunities so far, one-dimensional.
+
+    Returns:
+        One row per time, one column per customer.
+
+    Example:
+        >>> params = {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}
+        >>> staying_if_alive(params, [1, 2.9], np.zeros(1), np.zeros(1)).round(4).tolist()
+        [[0.809], [0.6893]]
+    """
+    n, _ = np.broadcast_arrays(_opportunities(T), x)
+    return _stays(params, n, _opportunities(times)[:, np.newaxis])
+
+
+def _stays(params: Parameters, n: Floats, t: Floats) -> Floats:
+    """Probability that who is alive at opportunity n still is at n + t."""
+    _, _, gamma, delta = letters(params)
+    stays = gammaln(delta + n + t) - gammaln(delta + n)
+    stays -= gammaln(gamma + delta + n + t) - gammaln(gamma + delta + n)
+    staying: Floats = np.exp(np.minimum(stays, 0.0))
+    return staying
 
 
 def _if_alive(

@@ -33,6 +33,7 @@ __all__ = [
     "probability_alive",
     "purchases_pmf",
     "purchases_pmf_new",
+    "staying_if_alive",
 ]
 
 
@@ -191,6 +192,28 @@ def forecast_if_alive(
         ([[0.195098]], [[0.855449]])
     """
     return given_alive.forecast(_living(params, x, T), times, discount_rate)
+
+
+def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:
+    """Probability that who is alive today still is some time units ahead.
+
+    E[(1 + p t / (alpha + T))^-(r + x)] over the dropout probability p.
+
+    Args:
+        params: r, alpha, a, b; each a float or one value per customer.
+        times: Time units ahead, in the unit of alpha.
+        x: Repeat purchases so far, one-dimensional.
+        T: Time from first purchase to today, one-dimensional.
+
+    Returns:
+        One row per time, one column per customer.
+
+    Example:
+        >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+        >>> staying_if_alive(params, [39.0], np.zeros(1), np.zeros(1)).round(4).tolist()
+        [[0.7944]]
+    """
+    return given_alive.staying_until(_living(params, x, T), times)
 
 
 def _living(params: Parameters, x: ArrayLike, T: ArrayLike) -> Living:

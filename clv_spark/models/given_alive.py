@@ -113,6 +113,29 @@ def staying_if_alive(living: Living, t: Floats) -> Floats:
     return staying.reshape(shape)
 
 
+def staying_until(living: Living, times: Sequence[float]) -> Floats:
+    """Probability of still being alive at each of some times; shape (times, customers).
+
+    One interpolation per customer serves all times, so many of them cost little.
+
+    Example:
+        >>> one = np.ones(1)
+        >>> living = Living(k=0.243 * one, A=4.414 * one, a=0.793 * one, b=2.426 * one)
+        >>> staying_until(living, [0.0, 39.0]).round(4).tolist()
+        [[1.0], [0.7944]]
+    """
+    flat, _, _ = _flat(living, np.zeros(()))
+    steps = np.array(times, dtype=np.float64)[:, np.newaxis]
+    staying = np.ones((steps.size, flat.k.size))
+    end = float(steps.max(initial=0.0))
+    if end > 0:
+        for part in curves(flat, end, BLOCK):
+            y = np.log1p(steps / part.scale)
+            logarithm = part.at(part.log_fade, y) + part.at(part.log_stay_by_fade, y)
+            staying[:, part.rows] = np.exp(np.minimum(logarithm, 0.0))
+    return staying
+
+
 def pmf_if_alive(living: Living, t: Floats, n: Floats) -> Floats:
     """Probability of exactly n purchases in the next t time units.
 

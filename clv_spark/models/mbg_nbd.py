@@ -38,6 +38,7 @@ __all__ = [
     "probability_alive",
     "purchases_pmf",
     "purchases_pmf_new",
+    "staying_if_alive",
 ]
 
 
@@ -196,6 +197,28 @@ def forecast_if_alive(
         ([[0.395173]], [[0.720761]])
     """
     return given_alive.forecast(_living(params, x, T), times, discount_rate)
+
+
+def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:
+    """Probability that who is alive today still is some time units ahead.
+
+    E[(1 + p t / (alpha + T))^-(r + x)] over the dropout probability p of the living.
+
+    Args:
+        params: r, alpha, a, b; each a float or one value per customer.
+        times: Time units ahead, in the unit of alpha.
+        x: Repeat purchases so far, one-dimensional.
+        T: Time from first purchase to today, one-dimensional.
+
+    Returns:
+        One row per time, one column per customer.
+
+    Example:
+        >>> params = {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}
+        >>> staying_if_alive(params, [39.0], np.zeros(1), np.zeros(1)).round(4).tolist()
+        [[0.6656]]
+    """
+    return given_alive.staying_until(_living(params, x, T), times)
 
 
 def _living(params: Parameters, x: ArrayLike, T: ArrayLike) -> Living:

@@ -124,6 +124,11 @@ class PurchaseModel(Protocol):
     ) -> Forecast:
         """The forecast of customers under the condition that they are alive at T."""
 
+    def staying_if_alive(
+        self, params: Parameters, times: Sequence[float], x: Floats, T: Floats
+    ) -> Floats:
+        """Probability that who is alive at T still is at T + time; shape (times, customers)."""
+
 
 class ContractModel(Protocol):
     """What the module of every contract model offers; all times in whole periods."""

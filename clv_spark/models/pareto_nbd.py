@@ -38,6 +38,7 @@ __all__ = [
     "probability_alive",
     "purchases_pmf",
     "purchases_pmf_new",
+    "staying_if_alive",
 ]
 
 
@@ -192,6 +193,31 @@ def forecast_if_alive(
         1.4504
     """
     return forecast_given_alive(params, times, discount_rate, x, T)
+
+
+def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:
+    """Probability that who is alive today still is some time units ahead.
+
+    ((beta + T) / (beta + T + t))^s; how often somebody buys makes no difference.
+
+    Args:
+        params: r, alpha, s, beta; each a float or one value per customer.
+        times: Time units ahead, in the unit of beta.
+        x: Repeat purchases so far, one-dimensional.
+        T: Time from first purchase to today, one-dimensional.
+
+    Returns:
+        One row per time, one column per customer.
+
+    Example:
+        >>> params = {"r": 0.55, "alpha": 10.58, "s": 0.61, "beta": 11.67}
+        >>> staying_if_alive(params, [39.0], np.zeros(1), np.zeros(1)).round(4).tolist()
+        [[0.4083]]
+    """
+    _, _, s, beta, _, T = broadcast(params, x, T)
+    steps = np.array(times, dtype=np.float64)[:, np.newaxis]
+    staying: Floats = np.exp(-s * np.log1p(steps / (beta + T)))
+    return staying
 
 
 def _count(k: Floats, s: Floats, A: Floats, B: Floats, t: Floats, n: Floats) -> Floats:

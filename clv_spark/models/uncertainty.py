@@ -125,6 +125,32 @@ def parameter_draws(
     return _named_arrays(list(parameters), np.exp(coordinates.backward(point + steps)))
 
 
+def fit_and_draws(
+    parameters: Mapping[str, float], log_covariance: Matrix, count: int, stream: str
+) -> dict[str, Floats]:
+    """The parameters themselves, then ``count`` draws of them; all equal where nothing is known.
+
+    Args:
+        parameters: As for :func:`parameter_draws`, like the rest.
+        log_covariance: Covariance of their logarithms; empty when it is not known.
+        count: How many draws; none is allowed.
+        stream: Names the source of randomness.
+
+    Example:
+        >>> spend = {"p": 6.0, "q": 3.0, "gamma": 15.0}
+        >>> covariance = ((0.01, 0.0, 0.0), (0.0, 0.04, 0.0), (0.0, 0.0, 0.01))
+        >>> sets = fit_and_draws(spend, covariance, 12, "uk spend")
+        >>> sets["q"].size, float(sets["q"][0])
+        (13, 3.0)
+        >>> fit_and_draws(spend, (), 2, "uk spend")["q"].tolist()
+        [3.0, 3.0, 3.0]
+    """
+    if not log_covariance or count == 0:
+        return {name: np.full(count + 1, value) for name, value in parameters.items()}
+    drawn = parameter_draws(parameters, log_covariance, count, stream)
+    return {name: np.concatenate([[parameters[name]], values]) for name, values in drawn.items()}
+
+
 def natural_covariance(parameters: Mapping[str, float], log_covariance: Matrix) -> Matrix:
     """Covariance of the parameters, given that of their logarithms.
 

@@ -230,3 +230,20 @@ def test_every_customer_may_have_parameters_of_their_own(model, params):
             assert values == pytest.approx(getattr(together, part)[..., [row]], rel=1e-12), part
         count = model.purchases_pmf(single, 90, 2, X[row], T_X[row], T[row])
         assert float(count) == pytest.approx(counts[row], rel=1e-12)
+
+
+def test_staying_is_the_chance_of_later_over_that_of_today(model, params):
+    """Whatever is known of the past: alive later is alive today and staying."""
+    staying = model.staying_if_alive(params, TIMES, X, T)
+    assert staying.shape == (len(TIMES), X.size)
+    today = model.probability_alive(params, X, T_X, T)
+    for row, time in zip(staying, TIMES, strict=True):
+        later = model.probability_alive(params, X, T_X, T, time)
+        np.testing.assert_allclose(row * today, later, rtol=1e-8)
+
+
+def test_staying_of_a_customer_does_not_depend_on_the_others(model, params):
+    everyone = model.staying_if_alive(params, TIMES, X, T)
+    for row in range(X.size):
+        alone = model.staying_if_alive(params, TIMES, X[row : row + 1], T[row : row + 1])
+        assert alone[:, 0].tolist() == everyone[:, row].tolist()

@@ -1,0 +1,268 @@
+"""What a new customer will bring, day by day: value, CLV : CAC, payback, maximal CAC.
+
+Nobody needs to have been there for as long as the horizon: the curve of a new customer is the
+model's, for somebody who has just made the first purchase.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv_spark.economics import ServiceRates, rate_per_unit, service_cost, value_by_definition
+from clv_spark.economics.discounting import DAYS_PER_YEAR
+from clv_spark.economics.formulas import clv_to_cac, max_cac, payback_days
+from clv_spark.errors import InputError
+from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
+from clv_spark.models import PURCHASE_MODELS, gamma_gamma
+from clv_spark.models.uncertainty import fit_and_draws
+
+Floats = NDArray[np.float64]
+
+# Who has not paid back within three years is taken not to pay back.
+PAYBACK_DAYS = 1095
+STEP_DAYS = 7
+# Ends of the interval: what the value falls short of, and exceeds, in a tenth of the draws.
+LOW, HIGH = 0.1, 0.9
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is to be expected of a new customer up to each day; shape (sets of parameters, days).
+
+    Attributes:
+        purchases: Purchase days, or payments of a contract, the first one included.
+        purchases_early: Those in the early phase.
+        years: Years of being a customer.
+        years_early: Those in the early phase.
+    """
+
+    purchases: Floats
+    purchases_early: Floats
+    years: Floats
+    years_early: Floats
+
+
+@dataclass(frozen=True)
+class NewCustomerCurve:
+    """The course of a new customer, under the fitted parameters first, then under draws of them.
+
+    Attributes:
+        days: Days since the first purchase, ascending from 0; two equal ones are a jump.
+        plain: The course without discount.
+        discounted: The same, what happens after t days weighed by (1 + d)^(-t / 365).
+        order_value: Expected gross amount of a purchase, one per set; NaN where there is none.
+        kept: Share of gross spend that is left after returns.
+        margin_rate: Margin per unit of revenue.
+        horizon_days: How far the value looks ahead; one of the days.
+        early_days: Length of the early phase.
+    """
+
+    days: Floats
+    plain: Course
+    discounted: Course
+    order_value: Floats
+    kept: float
+    margin_rate: float
+    horizon_days: int
+    early_days: int
+
+
+def new_customer_curve(
+    parameters: SegmentParameters,
+    *,
+    horizon_days: int,
+    annual_discount_rate: float,
+    early_days: int,
+    draws: int,
+    refunds: Literal["rate", "ignore"] = "rate",
+) -> NewCustomerCurve:
+    """The curve of somebody who makes the first purchase today.
+
+    Args:
+        parameters: Of the segment, its purchases known; without a spend order_value is NaN.
+        horizon_days: How far the value looks ahead.
+        annual_discount_rate: 0.10 for ten percent a year.
+        early_days: Length of the early phase; 0 for none.
+        draws: Draws of the parameters, even and at least 16, or none. They are those of
+            ``sum_segment`` where they are as many.
+        refunds: "rate" takes off the segment's return rate, "ignore" does not.
+
+    Raises:
+        InputError: The segment has no parameters of purchases.
+
+    Example:
+        >>> uk = SegmentParameters(segment="uk", purchases_segment="uk", spend_segment="uk",
+        ...     model="bg_nbd", unit_days=7, purchases=(0.243, 4.414, 0.793, 2.426),
+        ...     spend={"p": 6.25, "q": 3.74, "gamma": 15.44},
+        ...     purchases_covariance=(), spend_covariance=(),
+        ...     return_rate=0.0, return_prior_amount=100.0, margin_rate=0.3)
+        >>> curve = new_customer_curve(uk, horizon_days=364, annual_discount_rate=0.1,
+        ...     early_days=90, draws=0)
+        >>> year = int(np.flatnonzero(curve.days == 364)[0])
+        >>> float(curve.plain.purchases[0, year].round(3)), float(curve.order_value[0].round(2))
+        (2.446, 35.22)
+    """
+    if parameters.purchases is None:
+        raise InputError(f"The segment {parameters.segment!r} has no parameters of purchases.")
+    model, unit = PURCHASE_MODELS[parameters.model], parameters.unit_days
+    named = dict(zip(model.MODEL.parameters, parameters.purchases, strict=True))
+    if not (parameters.purchases_covariance or parameters.spend_covariance):
+        draws = 0
+    params = fit_and_draws(
+        named, parameters.purchases_covariance, draws, parameters.purchases_stream
+    )
+    zero = np.zeros(draws + 1)
+    days = days_of_curve(horizon_days, early_days)
+    rate = rate_per_unit(annual_discount_rate, unit)
+    # Right after the first purchase the MBG/NBD takes some for gone.
+    alive = model.probability_alive(params, zero, zero, zero)[:, np.newaxis]
+    ahead = model.forecast_if_alive(params, (days / unit).tolist(), rate, zero, zero)
+    middles = np.arange(int(days[-1])) + 0.5
+    staying = alive * model.staying_if_alive(params, (middles / unit).tolist(), zero, zero).T
+    weight = np.exp(-rate_per_unit(annual_discount_rate, 1) * middles)
+    plain, discounted = (
+        early_phase(
+            days,
+            purchases=1 + alive * expected.T,
+            years=_until(staying * weights, days) / DAYS_PER_YEAR,
+            early_days=early_days,
+        )
+        for expected, weights in (
+            (ahead.expected, np.ones(middles.size)),
+            (ahead.discounted, weight),
+        )
+    )
+    return NewCustomerCurve(
+        days=days,
+        plain=plain,
+        discounted=discounted,
+        order_value=_order_value(parameters, draws),
+        kept=1 - parameters.return_rate if refunds == "rate" else 1.0,
+        margin_rate=parameters.margin_rate,
+        horizon_days=horizon_days,
+        early_days=early_days,
+    )
+
+
+def new_customer_value(
+    curve: NewCustomerCurve,
+    costs: ServiceRates,
+    definition: str,
+    cac: float | None,
+    *,
+    target_ratio: float,
+) -> dict[str, float | None]:
+    """What a new customer is worth up to the horizon, and what one may cost.
+
+    Args:
+        curve: Its early phase is as long as that of the costs.
+        costs: Rates of the cost to serve.
+        definition: What counts as value: revenue, margin or net.
+        cac: Acquisition cost of a customer, None where it is not known.
+        target_ratio: CLV : CAC that is aimed at.
+
+    Returns:
+        Discounted, up to the horizon: new_customer_revenue, new_customer_margin,
+        new_customer_service_cost, and of them new_customer_value, before acquisition, with
+        new_customer_value_low and new_customer_value_high, which a tenth of the draws fall short of
+        and exceed; new_customer_clv, after acquisition, and clv_to_cac, both None without cac;
+        max_cac. Beyond the horizon, too: payback_days, not discounted, and
+        payback_days_discounted. All None where there is no order value.
+
+    Raises:
+        InputError: The early phases differ, or there is no such definition.
+    """
+    if curve.early_days != costs.early_days:
+        raise InputError(
+            f"The curve has an early phase of {curve.early_days} days and the costs one of "
+            f"{costs.early_days}; the same is expected."
+        )
+    end = int(np.searchsorted(curve.days, curve.horizon_days, side="right")) - 1
+    revenue, margin, cost, value = _money(curve, curve.discounted, costs, definition)
+    plain = _money(curve, curve.plain, costs, definition)[-1]
+    ends = value[1:, end] if len(value) > 1 else value[:, end]
+    worth = _known(value[0, end])
+    return {
+        "new_customer_revenue": _known(revenue[0, end]),
+        "new_customer_margin": _known(margin[0, end]),
+        "new_customer_service_cost": _known(cost[0, end]),
+        "new_customer_value": worth,
+        "new_customer_value_low": _known(np.quantile(ends, LOW)),
+        "new_customer_value_high": _known(np.quantile(ends, HIGH)),
+        "new_customer_clv": None if worth is None or cac is None else worth - cac,
+        "clv_to_cac": clv_to_cac(worth, cac),
+        "payback_days": payback_days(curve.days, plain[0], cac),
+        "payback_days_discounted": payback_days(curve.days, value[0], cac),
+        "max_cac": max_cac(worth, target_ratio),
+    }
+
+
+def days_of_curve(horizon_days: int, early_days: int) -> Floats:
+    """Days of a curve: every week of three years, the end of the early phase and the horizon.
+
+    Example:
+        >>> days_of_curve(365, 90)[[0, 1, 13, 14, -1]].tolist(), days_of_curve(2000, 0)[-1]
+        ([0.0, 7.0, 90.0, 91.0, 1095.0], np.float64(2000.0))
+    """
+    last = max(PAYBACK_DAYS, horizon_days)
+    weeks = np.arange(0, PAYBACK_DAYS, STEP_DAYS)
+    days = np.concatenate([weeks, [PAYBACK_DAYS, horizon_days, min(early_days, last)]])
+    return np.unique(days).astype(np.float64)
+
+
+def early_phase(days: Floats, *, purchases: Floats, years: Floats, early_days: int) -> Course:
+    """Adds to what happens up to each day what of it lies in the early phase.
+
+    Without early days the first purchase does not belong to it either.
+    """
+    here = np.arange(days.size)
+    place = np.minimum(here, int(np.searchsorted(days, early_days, side="right")) - 1)
+    return Course(
+        purchases=purchases,
+        purchases_early=purchases[:, place] if early_days > 0 else np.zeros(purchases.shape),
+        years=years,
+        years_early=years[:, place],
+    )
+
+
+def _until(by_day: Floats, days: Floats) -> Floats:
+    """Sums of a column per day up to each of some days."""
+    zero = np.zeros((len(by_day), 1))
+    sums: Floats = np.concatenate([zero, np.cumsum(by_day, axis=1)], axis=1)
+    return sums[:, days.astype(np.int64)]
+
+
+def _order_value(parameters: SegmentParameters, draws: int) -> Floats:
+    if parameters.spend is None:
+        return np.full(draws + 1, math.nan)
+    named = {name: float(parameters.spend[name]) for name in SPEND_LETTERS}
+    spend = fit_and_draws(named, parameters.spend_covariance, draws, parameters.spend_stream)
+    return gamma_gamma.expected_spend(spend, 0.0, 0.0)
+
+
+def _money(
+    curve: NewCustomerCurve, course: Course, costs: ServiceRates, definition: str
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Revenue, margin, service cost and value up to each day; shape (sets, days)."""
+    revenue = course.purchases * (curve.order_value * curve.kept)[:, np.newaxis]
+    margin = revenue * curve.margin_rate
+    cost = service_cost(
+        costs,
+        purchases=course.purchases,
+        purchases_early=course.purchases_early,
+        years=course.years,
+        years_early=course.years_early,
+    )
+    # Nobody knows the value of what has no price, whatever it costs to serve.
+    cost = cost + 0.0 * revenue
+    value = value_by_definition(definition, revenue=revenue, margin=margin, service_cost=cost)
+    return revenue, margin, cost, value
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
