@@ -10,6 +10,7 @@ from clv_spark.config.costs import (
 )
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
+    ACQUISITION_MONTH,
     DAYS_PER_UNIT,
     Config,
     FitConfig,
@@ -23,6 +24,7 @@ from clv_spark.config.model import (
 from clv_spark.config.section import SourceSection, of_segment
 
 __all__ = [
+    "ACQUISITION_MONTH",
     "DAYS_PER_UNIT",
     "PERIOD_MONTHS",
     "AcquisitionConfig",

@@ -49,6 +49,8 @@ RESERVED_NAMES = frozenset(
         "line_count",
         "segment",
         "as_of_date",
+        "acquisition_month",
+        "report_code",
         "first_purchase_date",
         "last_purchase_date",
         "frequency",
@@ -74,6 +76,8 @@ BUILT_IN_REASONS = (
     "foreign_currency",
     "duplicate",
 )
+# What report_by may name that is no column: the month of the first purchase.
+ACQUISITION_MONTH = "acquisition_month"
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
 ContractModelName = Literal["sbg", "bdw"]
 CONTRACT_CANDIDATES: tuple[ContractModelName, ...] = ("sbg", "bdw")
@@ -252,6 +256,7 @@ class Config(Section):
     currency: str | None = None
     segments: tuple[str, ...] = ()
     contract_segments: tuple[str, ...] = ()
+    report_by: tuple[str, ...] = ()
     segment_assignment: dict[str, Assignment] = Field(default_factory=dict)
     refunds: Literal["rate", "ignore"] = "rate"
     models: ModelsConfig = ModelsConfig()
@@ -268,16 +273,27 @@ class Config(Section):
             raise ValueError("lake needs a path, or a catalog and a schema")
         _are_keys("segments", self.segments, RESERVED_NAMES)
         _are_keys("contract_segments", self.contract_segments, RESERVED_CONTRACT_NAMES)
-        strays = [key for key in self.segment_assignment if key not in self.segments]
+        _are_keys("report_by", self.report_by, RESERVED_NAMES - {ACQUISITION_MONTH})
+        strays = [key for key in self.segment_assignment if key not in self.customer_keys]
         if strays:
-            raise ValueError(f"segment_assignment names {strays}, which segments does not hold")
+            raise ValueError(
+                f"segment_assignment names {strays}, which neither segments nor report_by holds"
+            )
         lines, contracts = self.source.transactions, self.source.contracts
         if lines is not None:
             known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-            _columns_are_known(lines, "segments", self.segments, known)
+            _columns_are_known(lines, "segments or report_by", self.customer_keys, known)
         if contracts is not None:
             keys = self.contract_segments
             _columns_are_known(contracts, "contract_segments", keys, contracts.names)
+        spend = self.costs.acquisition.spend
+        ours = (set(self.customer_keys), set(self.contract_segments))
+        if spend is not None and not any(set(spend.keys) <= keys for keys in ours):
+            raise ValueError(
+                f"{spend.key}.columns maps {list(spend.keys)}; beside month and amount only keys "
+                "under segments and report_by, or only those under contract_segments, have a "
+                "meaning"
+            )
         for source in (lines, contracts):
             if source is not None and "currency" in source.columns and self.currency is None:
                 raise ValueError(
@@ -295,6 +311,12 @@ class Config(Section):
     def has_contracts(self) -> bool:
         """Whether contracts are part of a run."""
         return self.source.contracts is not None
+
+    @property
+    def customer_keys(self) -> tuple[str, ...]:
+        """Keys that customers who buy have a value of: segment keys, and those to report by."""
+        report = (key for key in self.report_by if key != ACQUISITION_MONTH)
+        return tuple(dict.fromkeys((*self.segments, *report)))
 
     def assignment(self, key: str) -> Assignment:
         """Which value of a segment key a customer with several gets: the latest or the first."""

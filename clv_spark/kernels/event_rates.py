@@ -5,11 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from clv_spark.config import ServiceConfig, of_segment
+from clv_spark.economics import ServiceRates
+from clv_spark.economics.discounting import DAYS_PER_YEAR
+
 _PARTS = {
     "per_purchase": ("service_of_purchases", "purchases_so_far"),
     "per_early_day": ("service_of_early_time", "early_days_so_far"),
     "per_later_day": ("service_of_later_time", "later_days_so_far"),
 }
+
+
+def service_rates(
+    service: ServiceConfig, segment: str, found: Mapping[str, float] | None
+) -> ServiceRates:
+    """What serving costs in a segment: the configured rates and those of its events together.
+
+    Args:
+        service: The configuration.
+        segment: Name of the segment.
+        found: A row of :func:`event_rates` by name, None without events.
+    """
+    late = {
+        name: of_segment(getattr(service, name), segment) for name in ("per_purchase", "per_year")
+    }
+    early = {
+        name: late[name] if rate is None else of_segment(rate, segment)
+        for name, rate in (
+            ("per_purchase", service.per_purchase_early),
+            ("per_year", service.per_year_early),
+        )
+    }
+    events = found or dict.fromkeys(_PARTS, 0.0)
+    return ServiceRates(
+        per_purchase=late["per_purchase"] + events["per_purchase"],
+        per_purchase_early=early["per_purchase"] + events["per_purchase"],
+        per_year=late["per_year"] + events["per_later_day"] * DAYS_PER_YEAR,
+        per_year_early=early["per_year"] + events["per_early_day"] * DAYS_PER_YEAR,
+        early_days=service.early_days,
+    )
 
 
 def event_rates(sums: Iterable[Mapping[str, Any]], min_customers: int) -> list[tuple[Any, ...]]:

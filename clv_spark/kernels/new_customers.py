@@ -1,4 +1,4 @@
-"""What a new customer will bring, day by day: value, CLV : CAC, payback, maximal CAC.
+"""What a new customer will do, day by day: purchases and time, and what they come to in money.
 
 Nobody needs to have been there for as long as the horizon: the curve of a new customer is the
 model's, for somebody who has just made the first purchase.
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from clv_spark.economics import ServiceRates, rate_per_unit, service_cost, value_by_definition
 from clv_spark.economics.discounting import DAYS_PER_YEAR
-from clv_spark.economics.formulas import clv_to_cac, max_cac, payback_days
 from clv_spark.errors import InputError
 from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
 from clv_spark.models import PURCHASE_MODELS, gamma_gamma
@@ -26,8 +25,6 @@ Floats = NDArray[np.float64]
 # Who has not paid back within three years is taken not to pay back.
 PAYBACK_DAYS = 1095
 STEP_DAYS = 7
-# Ends of the interval: what the value falls short of, and exceeds, in a tenth of the draws.
-LOW, HIGH = 0.1, 0.9
 
 
 @dataclass(frozen=True)
@@ -149,59 +146,6 @@ def new_customer_curve(
     )
 
 
-def new_customer_value(
-    curve: NewCustomerCurve,
-    costs: ServiceRates,
-    definition: str,
-    cac: float | None,
-    *,
-    target_ratio: float,
-) -> dict[str, float | None]:
-    """What a new customer is worth up to the horizon, and what one may cost.
-
-    Args:
-        curve: Its early phase is as long as that of the costs.
-        costs: Rates of the cost to serve.
-        definition: What counts as value: revenue, margin or net.
-        cac: Acquisition cost of a customer, None where it is not known.
-        target_ratio: CLV : CAC that is aimed at.
-
-    Returns:
-        Discounted, up to the horizon: new_customer_revenue, new_customer_margin,
-        new_customer_service_cost, and of them new_customer_value, before acquisition, with
-        new_customer_value_low and new_customer_value_high, which a tenth of the draws fall short of
-        and exceed; new_customer_clv, after acquisition, and clv_to_cac, both None without cac;
-        max_cac. Beyond the horizon, too: payback_days, not discounted, and
-        payback_days_discounted. All None where there is no order value.
-
-    Raises:
-        InputError: The early phases differ, or there is no such definition.
-    """
-    if curve.early_days != costs.early_days:
-        raise InputError(
-            f"The curve has an early phase of {curve.early_days} days and the costs one of "
-            f"{costs.early_days}; the same is expected."
-        )
-    end = int(np.searchsorted(curve.days, curve.horizon_days, side="right")) - 1
-    revenue, margin, cost, value = _money(curve, curve.discounted, costs, definition)
-    plain = _money(curve, curve.plain, costs, definition)[-1]
-    ends = value[1:, end] if len(value) > 1 else value[:, end]
-    worth = _known(value[0, end])
-    return {
-        "new_customer_revenue": _known(revenue[0, end]),
-        "new_customer_margin": _known(margin[0, end]),
-        "new_customer_service_cost": _known(cost[0, end]),
-        "new_customer_value": worth,
-        "new_customer_value_low": _known(np.quantile(ends, LOW)),
-        "new_customer_value_high": _known(np.quantile(ends, HIGH)),
-        "new_customer_clv": None if worth is None or cac is None else worth - cac,
-        "clv_to_cac": clv_to_cac(worth, cac),
-        "payback_days": payback_days(curve.days, plain[0], cac),
-        "payback_days_discounted": payback_days(curve.days, value[0], cac),
-        "max_cac": max_cac(worth, target_ratio),
-    }
-
-
 def days_of_curve(horizon_days: int, early_days: int) -> Floats:
     """Days of a curve: every week of three years, the end of the early phase and the horizon.
 
@@ -245,10 +189,10 @@ def _order_value(parameters: SegmentParameters, draws: int) -> Floats:
     return gamma_gamma.expected_spend(spend, 0.0, 0.0)
 
 
-def _money(
+def money_of_curve(
     curve: NewCustomerCurve, course: Course, costs: ServiceRates, definition: str
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Revenue, margin, service cost and value up to each day; shape (sets, days)."""
+    """Revenue, margin, service cost and value up to each day of a course; shape (sets, days)."""
     revenue = course.purchases * (curve.order_value * curve.kept)[:, np.newaxis]
     margin = revenue * curve.margin_rate
     cost = service_cost(
@@ -262,7 +206,3 @@ def _money(
     cost = cost + 0.0 * revenue
     value = value_by_definition(definition, revenue=revenue, margin=margin, service_cost=cost)
     return revenue, margin, cost, value
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -116,14 +116,15 @@ def score_batch(
     Args:
         batch: customer_id (any type), segment (string), frequency, recency, T (days),
             monetary_value (null when frequency is 0), gross_amount, refund_amount (not negative),
-            margin_amount (null when the source has no margin).
+            margin_amount (null when the source has no margin); other columns are handed through.
         settings: Refunds, spend basis, who is new.
         parameters: Parameters by segment; customers of another segment have "insufficient_data".
         forecasts: The worker's memory of forecasts, of the same horizon and discount rate; the
             result does not depend on what it holds.
 
     Returns:
-        A batch of the same rows with ``OUTPUT_COLUMNS``; no value is ever NaN. parameters_place is
+        A batch of the same rows with ``OUTPUT_COLUMNS``, then those handed through; no value is
+        ever NaN. parameters_place is
         the position of the customer's segment in ``parameters``, null where it is not among them;
         status_place that of the status in ``STATUSES``.
 
@@ -176,8 +177,10 @@ def score_batch(
         "parameters_place": segments.places(),
         "status_place": _status(numbers, segments, settings, scores),
     }
-    ordered = [columns[name] for name in OUTPUT_COLUMNS]
-    return pa.RecordBatch.from_arrays(ordered, names=list(OUTPUT_COLUMNS))
+    known = {*OUTPUT_COLUMNS, *INPUT_NUMBERS}
+    columns |= {name: batch.column(name) for name in batch.schema.names if name not in known}
+    names = [*OUTPUT_COLUMNS, *(name for name in columns if name not in OUTPUT_COLUMNS)]
+    return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
 
 def _purchases(

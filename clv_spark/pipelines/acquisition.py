@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -28,13 +29,16 @@ def open_spend(run: Run) -> Source | None:
     return None if spend is None else open_source(run.spark, spend)
 
 
-def with_acquisition_cost(run: Run, scored: DataFrame, spend: Source | None) -> DataFrame:
+def with_acquisition_cost(
+    run: Run, scored: DataFrame, spend: Source | None, report: Mapping[str, list[str]]
+) -> DataFrame:
     """Adds acquisition_cost: the customer's own, the segment's, or the month's spend per head.
 
     Args:
         run: The run.
         scored: Scored customers; with their own acquisition_cost where it is read.
         spend: What :func:`open_spend` gives.
+        report: The values of each further key of the summary, by report_code.
 
     Raises:
         InputError: a row of spend can't be used.
@@ -48,24 +52,29 @@ def with_acquisition_cost(run: Run, scored: DataFrame, spend: Source | None) -> 
         return scored.withColumn("acquisition_cost", rate)
     if costs.spend is None or spend is None:
         return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))
-    return _with_spend(run, scored, costs.spend, spend)
+    values = {key: _key(run.config, key, report) for key in costs.spend.keys}
+    return _with_spend(run, scored, values, costs.spend, spend)
 
 
-def _with_spend(run: Run, scored: DataFrame, config: AcquisitionSpend, source: Source) -> DataFrame:
+def _with_spend(
+    run: Run,
+    scored: DataFrame,
+    keys: Mapping[str, Column],
+    config: AcquisitionSpend,
+    source: Source,
+) -> DataFrame:
     rows = conform_spend(source.rows, config)
     _require_usable(rows, config)
-    keys = config.keys
-    placed = scored.withColumns({"month": acquisition_month(), **_keys(run.config, keys)})
+    placed = scored.withColumns({"month": acquisition_month(), **keys})
     ours = placed
     if keys:
-        of_purchases = set(keys) <= set(run.config.segments)
+        of_purchases = set(keys) <= set(run.config.customer_keys)
         ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
-    rates = spend_per_customer(rows, ours, keys)
+    rates = spend_per_customer(rows, ours, tuple(keys))
     lost = rates.where(F.col("customers").isNull()).count()
     if lost:
         log.warning(
-            "%d rows of %s are of months and segments without a new customer; they count for "
-            "nobody",
+            "%d months and segments of %s have no new customer; their spend counts for nobody",
             lost,
             config.key,
         )
@@ -74,20 +83,14 @@ def _with_spend(run: Run, scored: DataFrame, config: AcquisitionSpend, source: S
     return joined.drop(*names)
 
 
-def _keys(config: Config, keys: tuple[str, ...]) -> dict[str, Column]:
-    found = {}
-    for key in keys:
-        known = {
-            "purchases": config.segments,
-            "contract": config.contract_segments,
-        }
-        value = F.lit(None).cast("string")
-        for relationship, names in known.items():
-            if key in names:
-                here = F.col("relationship") == relationship
-                value = F.when(here, key_of_segment(names, key)).otherwise(value)
-        found[key] = value
-    return found
+def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:
+    """The value of a key, of customers who have one."""
+    if key in report:
+        return F.element_at(F.lit(report[key]), F.col("report_code") + 1)
+    relationship, names = "contract", config.contract_segments
+    if key in config.segments:
+        relationship, names = "purchases", config.segments
+    return F.when(F.col("relationship") == relationship, key_of_segment(names, key))
 
 
 def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:

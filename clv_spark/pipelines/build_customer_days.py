@@ -87,7 +87,7 @@ def _write(
         record_files(run, reading, commit)
         return run.lake.record(CUSTOMER_DAYS, commit)
     conformed = conform(
-        reading.rows, config, currency=run.config.currency, segments=run.config.segments
+        reading.rows, config, currency=run.config.currency, segments=run.config.customer_keys
     )
     lines = reading.of_its_days(conformed)
     # Finding duplicates shuffles the lines; doing that once is worth the disk. Only a refused line
@@ -102,7 +102,7 @@ def _write(
 def _write_lines(
     run: Run, config: TransactionsSource, lines: DataFrame, reading: Reading, commit: Commit
 ) -> Commit:
-    look = first_look(lines, run.config.segments, config)
+    look = first_look(lines, run.config.customer_keys, config)
     summed = sum_lines(
         lines,
         look.codes,
@@ -115,7 +115,7 @@ def _write_lines(
         reached("customer_days:read")
         reconcile(look.totals(), totals_together(read), CUSTOMER_DAYS.name)
         commit = replace(commit, figures=commit.figures | figures_of(read))
-        spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.segments))
+        spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.customer_keys))
         # Whatever the table refuses shows before the first of the three is replaced.
         run.lake.ensure(spec)
         record_files(run, reading, commit)

@@ -63,10 +63,10 @@ def features_stage(run: Run) -> Commit:
 def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commit:
     _check_dates(run)
     run.input_accepted = True
-    shape = shape_of(days, run.config.segments)
+    shape = shape_of(days, run.config.customer_keys)
     snapshot = usable_snapshot(run, commit)
     pieces = _pieces(run, days, snapshot)
-    folded = fold(pieces, segment_codes(pieces, run.config.segments), run.config)
+    folded = fold(pieces, segment_codes(pieces, run.config.customer_keys), run.config)
     with cached(folded) as kept:
         buyers, everyone = _counts(kept)
         _check_customers(run, buyers)
@@ -88,7 +88,7 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
 
 
 def _pieces(run: Run, days: DataFrame, snapshot: dt.date | None) -> DataFrame:
-    keys = run.config.segments
+    keys = run.config.customer_keys
     later = pieces_of_days(days, keys, run.date, after=snapshot)
     if snapshot is None:
         return later

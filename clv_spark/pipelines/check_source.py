@@ -66,10 +66,12 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
             lines = transactions_of(config)
             state = open_source(spark, lines)
             conformed = conform(
-                state.rows, lines, currency=config.currency, segments=config.segments
+                state.rows, lines, currency=config.currency, segments=config.customer_keys
             )
             mapped = map_columns(state.rows, lines)
-            found.append(_look(config, lines, state.version, mapped, conformed, config.segments))
+            found.append(
+                _look(config, lines, state.version, mapped, conformed, config.customer_keys)
+            )
         if config.has_contracts:
             contracts, keys = contracts_of(config), config.contract_segments
             state = open_source(spark, contracts)

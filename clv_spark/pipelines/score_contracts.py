@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from functools import partial
 
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -22,18 +21,15 @@ from clv_spark.kernels.contract_parameters import (
     contract_parameters,
     nearest_contracts,
 )
-from clv_spark.kernels.fit_segment import as_frame
 from clv_spark.kernels.score_contracts import (
     CONTRACT_OUTPUT,
     ContractSettings,
 )
 from clv_spark.kernels.score_contracts import score_contracts as score_batch
 from clv_spark.kernels.several_contracts import add_up_contracts
-from clv_spark.kernels.sum_contracts import sum_contracts
-from clv_spark.kernels.sum_segment import SegmentSum
+from clv_spark.pipelines.outlooks import contract_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached
 from clv_spark.pipelines.scored import Scored, statuses_in_words
-from clv_spark.pipelines.summarise_segments import SUMMED, summary_rows
 from clv_spark.schemas import CONTRACT_FEATURES
 from clv_spark.transforms.contract_scores import (
     contract_score_columns,
@@ -42,7 +38,6 @@ from clv_spark.transforms.contract_scores import (
     customer_rows,
     customer_totals,
 )
-from clv_spark.transforms.contract_sums import contract_value_sums, customers_by_segment
 from clv_spark.transforms.segments import GLOBAL
 
 
@@ -73,9 +68,9 @@ def score_contracts(
     wanted = features.count() if expected is None else expected
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
-    summary = _summary(run, rows, parameters, fitted)
     customers = _customers(run.config, customer_totals(rows), used)
-    return Scored(customers, summary, message, contract_score_rows(rows))
+    outlooks = partial(contract_outlooks, run, rows, parameters)
+    return Scored(customers, outlooks, message, detail=contract_score_rows(rows))
 
 
 def _customers(config: Config, totals: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
@@ -144,23 +139,3 @@ def _kernel_schema(inputs: DataFrame) -> st.StructType:
         for name in CONTRACT_OUTPUT
     ]
     return st.StructType([*inputs.schema.fields, *added])
-
-
-def _summary(
-    run: Run,
-    scored: DataFrame,
-    parameters: Mapping[ContractKey, ContractParameters],
-    fitted: list[Row],
-) -> list[Row]:
-    counts = {r["segment"]: r["customers"] for r in customers_by_segment(scored).collect()}
-    outlook = _outlook(run.config)
-
-    def sum_one(rows: pd.DataFrame) -> pd.DataFrame:
-        key = (rows["segment"].iloc[0], rows["period"].iloc[0])
-        return as_frame(asdict(sum_contracts(rows, parameters[key], outlook)))
-
-    groups = contract_value_sums(scored).groupBy("segment", "period")
-    parts: dict[str, list[SegmentSum]] = {}
-    for row in sorted(groups.applyInPandas(sum_one, SUMMED).collect()):
-        parts.setdefault(row["segment"], []).append(SegmentSum(**row.asDict()))
-    return summary_rows(run, "contract", run.config.contract_segments, counts, parts, fitted)

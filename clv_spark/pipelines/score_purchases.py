@@ -6,12 +6,13 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from clv_spark.config import Config
+from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.errors import InputError
 from clv_spark.kernels.living_forecasts import worker_forecasts
 from clv_spark.kernels.score_batch import (
@@ -26,13 +27,14 @@ from clv_spark.kernels.segment_parameters import (
     parameters_by_segment,
     spend_basis_of,
 )
+from clv_spark.pipelines.outlooks import purchase_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
-from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, TableSpec
 from clv_spark.transforms.scores import (
     PLACE_TYPES,
     SUMMARY_TYPES,
+    report_groups,
     score_columns,
     score_input,
     spread_segments,
@@ -56,7 +58,8 @@ def score_purchases(
     spec = CLV_SCORES.of(shape_of(features, run.config.segments))
     _require_fit_for(run, fitted)
     parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
-    inputs = score_input(features, run.config.segments)
+    report = _report(run, features)
+    inputs = score_input(features, run.config.segments, report)
     if fit_date < run.date:
         parameters |= _newcomers(run, inputs, parameters)
     inputs = inputs.transform(spread_segments, _sizes(fitted))
@@ -73,8 +76,15 @@ def score_purchases(
     customers = Counter[str]()
     for row in found:
         customers[row["segment"]] += row["customers"]
-    summary = summarise_segments(run, rows, customers, parameters, fitted)
-    return Scored(rows, summary, message)
+    outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
+    return Scored(rows, outlooks, message, report=report)
+
+
+def _report(run: Run, features: DataFrame) -> dict[str, list[str]]:
+    """The values of each further key of the summary, by the number of the group."""
+    keys = tuple(key for key in run.config.report_by if key != ACQUISITION_MONTH)
+    groups = report_groups(features, keys).collect() if keys else []
+    return {key: [row[key] for row in groups] for key in keys}
 
 
 def _require_fit_for(run: Run, fitted: list[Row]) -> None:
@@ -130,5 +140,11 @@ def score_batches(
 
 def kernel_schema(spec: TableSpec) -> str:
     """The columns that the kernel gives back, for Spark."""
-    types = {column.name: column.type for column in spec.columns} | PLACE_TYPES | SUMMARY_TYPES
-    return ", ".join(f"`{name}` {types[name]}" for name in OUTPUT_COLUMNS)
+    types = (
+        {column.name: column.type for column in spec.columns}
+        | PLACE_TYPES
+        | SUMMARY_TYPES
+        | {"report_code": "INT"}
+    )
+    names = (*OUTPUT_COLUMNS, "report_code")
+    return ", ".join(f"`{name}` {types[name]}" for name in names)

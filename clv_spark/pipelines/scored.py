@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Row
 
+from clv_spark.economics import ServiceRates
 from clv_spark.errors import GateError
+from clv_spark.kernels.segment_value import LeafOutlook
 from clv_spark.schemas import TableSpec
+
+# What serving costs in a leaf segment.
+Rates = Callable[[str], ServiceRates]
 
 
 @dataclass(frozen=True)
@@ -16,16 +22,18 @@ class Scored:
     """The scores of one relationship, before anything is written.
 
     Attributes:
-        rows: Rows of clv_scores.
-        summary: Rows of segment_summary.
+        rows: What the kernels say of each customer.
+        outlooks: Given what serving costs, what is known of each leaf segment.
         message: How many customers or contracts have which status.
         detail: Rows of contract_scores; None for purchases.
+        report: The values of each further key of the summary, by report_code.
     """
 
     rows: DataFrame
-    summary: list[Row]
+    outlooks: Callable[[Rates], Mapping[str, LeafOutlook]]
     message: str
     detail: DataFrame | None = None
+    report: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def statuses_in_words(found: list[Row], expected: int, features: TableSpec) -> str:

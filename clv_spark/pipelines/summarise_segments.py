@@ -1,112 +1,164 @@
-"""Part of job score-customers: scored customers -> segment_summary, sums with their intervals."""
+"""Part of job score-customers: valued customers -> segment_summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
-from clv_spark.kernels.fit_segment import as_frame
-from clv_spark.kernels.segment_parameters import nearest
-from clv_spark.kernels.segment_table import SegmentParameters
-from clv_spark.kernels.sum_segment import SegmentSum, sum_segment, summary_row
-from clv_spark.pipelines.run_context import Run
-from clv_spark.schemas import SEGMENT_SUMMARY
-from clv_spark.transforms.segments import GLOBAL
-from clv_spark.transforms.summary import value_sums
-
-# Beyond this many customers the patterns of a segment are rounded; its exact sum is known anyway.
-MANY_CUSTOMERS = 20_000
-SUMMED = (
-    "segment STRING, customers DOUBLE, active DOUBLE, clv DOUBLE, "
-    "mean ARRAY<DOUBLE>, variance ARRAY<DOUBLE>"
+from clv_spark.config import Config
+from clv_spark.kernels.segment_parameters import ROOT, nearest
+from clv_spark.kernels.segment_value import LeafOutlook, SummarySettings, added, summary_values
+from clv_spark.pipelines.build_costs import has_costs
+from clv_spark.pipelines.outlooks import recent_days
+from clv_spark.pipelines.run_context import Run, cached
+from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY
+from clv_spark.transforms.segment_sums import (
+    ACQUISITION_MONTH,
+    COUNTS,
+    MONEY,
+    distributions,
+    kind_sums,
+    leaf_sums,
+    tier_sums,
+    with_levels,
 )
+
+# Relationship, level and name of a segment or group.
+Place = tuple[str, str, str]
+_BY_TIER = {
+    "customers_by_tier": "customers",
+    "clv_by_tier": "clv",
+    "clv_revenue_by_tier": "clv_revenue",
+    "service_cost_by_tier": "clv_service_cost",
+    "loss_making_by_tier": "loss_making",
+}
+NO_TIER = "(none)"
 
 
 def summarise_segments(
     run: Run,
-    scored: DataFrame,
-    counts: Mapping[str, int],
-    parameters: Mapping[str, SegmentParameters],
-    fitted: list[SparkRow],
-) -> list[SparkRow]:
-    """Add up the values of every segment's customers under draws of the parameters.
+    valued: DataFrame,
+    outlooks: Mapping[str, Mapping[str, LeafOutlook]],
+    report: Mapping[str, list[str]],
+) -> DataFrame:
+    """Sum the customers up by segment, group and tier, beside what their parameters say.
 
     Args:
         run: The run.
-        scored: The scored customers.
-        counts: How many there are, by leaf segment.
-        parameters: What was used to score them, by segment.
-        fitted: The rows of model_parameters behind it: they say which segment lies below which.
+        valued: Rows of clv_scores, with report_code and the service costs ahead.
+        outlooks: What is known of each leaf segment, by relationship.
+        report: The values of each further key of the summary, by report_code.
 
     Returns:
         Rows of segment_summary.
     """
-    large = frozenset(name for name, customers in counts.items() if customers > MANY_CUSTOMERS)
-    # A number of partitions of its own: adaptive execution would put all groups into one task.
-    partitions = max(1, min(len(counts), 4 * run.spark.sparkContext.defaultParallelism))
-    sums = value_sums(scored, large).repartition(partitions, "segment")
-    groups = sums.groupBy("segment")
-    found = groups.applyInPandas(_sum_group(run, parameters), SUMMED).collect()
-    parts = {row["segment"]: [SegmentSum(**row.asDict())] for row in found}
-    return summary_rows(run, "purchases", run.config.segments, counts, parts, fitted)
-
-
-def summary_rows(
-    run: Run,
-    relationship: str,
-    keys: tuple[str, ...],
-    counts: Mapping[str, int],
-    parts: Mapping[str, Sequence[SegmentSum]],
-    fitted: list[SparkRow],
-) -> list[SparkRow]:
-    """Rows of segment_summary of one relationship, from the sums of its leaf segments.
-
-    Args:
-        run: The run.
-        relationship: purchases or contract.
-        keys: Names of its segment keys.
-        counts: Customers by leaf segment.
-        parts: The sums by leaf segment.
-        fitted: Its rows of model_parameters: they say which segment lies below which.
-    """
-    above = places_of(fitted)
+    config, costs = run.config, run.config.costs.acquisition
+    keys = {"purchases": config.segments, "contract": config.contract_segments}
+    by_month = ACQUISITION_MONTH in config.report_by
+    recent = recent_days(config)
+    with cached(leaf_sums(valued, recent_days=recent, by_month=by_month)) as leaves:
+        levels = with_levels(leaves, keys, report)
+        by_tier = tier_sums(levels).collect()
+        shapes = {_place(row): row.asDict() for row in distributions(levels).collect()}
+    kinds = _kinds(run, valued)
+    settings = SummarySettings(
+        config.value.definition,
+        costs.recent_months,
+        costs.target_clv_to_cac,
+        costs.target_payback_days,
+    )
     rows = []
-    for segment, members in members_of(counts, above, len(keys) > 1).items():
-        valued = [part for leaf in members for part in parts.get(leaf, ())]
-        last = keys[-1] if keys else GLOBAL
-        values = {
-            "as_of_date": run.date,
-            "relationship": relationship,
-            "segment": segment,
-            "segment_level": above.get(segment, (last, None))[0],
-            "customers": sum(counts[leaf] for leaf in members),
-            "horizon_days": run.config.value.horizon_days,
-            "currency": run.config.currency,
-            **(summary_row(valued) if valued else {}),
+    for place, parts in _by_place(by_tier).items():
+        found = {
+            **summary_values(_by_leaf(parts), outlooks.get(place[0], {}), settings),
+            **_of_tiers(parts),
+            **_shape(shapes.get(place), parts),
+            "service_cost_by_kind": kinds.get(place),
         }
-        rows.append(SparkRow(*(values.get(name) for name in SEGMENT_SUMMARY.column_names)))
-    return rows
+        rows.append(_row(run, place, found))
+    schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
+    return run.spark.createDataFrame(rows, schema).coalesce(1)
 
 
-def _sum_group(
-    run: Run, parameters: Mapping[str, SegmentParameters]
-) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    value = run.config.value
-    horizon: dict[str, Any] = {
-        "horizon_days": value.horizon_days,
-        "annual_discount_rate": value.annual_discount_rate,
+def _row(run: Run, place: Place, found: Mapping[str, Any]) -> SparkRow:
+    relationship, level, name = place
+    values = {
+        **found,
+        "as_of_date": run.date,
+        "relationship": relationship,
+        "segment_level": level,
+        "segment": name,
+        "horizon_days": run.config.value.horizon_days,
+        "value_definition": run.config.value.definition,
+        "currency": run.config.currency,
+    }
+    return SparkRow(*(values.get(name) for name in SEGMENT_SUMMARY.column_names))
+
+
+def _place(row: SparkRow) -> Place:
+    return (row["relationship"], row["segment_level"], row["name"])
+
+
+def _by_place(rows: Iterable[SparkRow]) -> dict[Place, list[SparkRow]]:
+    """The rows of each segment, in an order that does not depend on Spark's."""
+    places: dict[Place, list[SparkRow]] = {}
+    for row in sorted(rows, key=lambda row: (*_place(row), row["segment"], row["clv_tier"] or "")):
+        places.setdefault(_place(row), []).append(row)
+    return places
+
+
+def _by_leaf(parts: Iterable[SparkRow]) -> dict[str, dict[str, float]]:
+    leaves: dict[str, list[dict[str, float]]] = {}
+    for row in parts:
+        sums = {name: row[name] for name in (*COUNTS, *MONEY)}
+        leaves.setdefault(row["segment"], []).append(sums)
+    return {leaf: added(sums) for leaf, sums in leaves.items()}
+
+
+def _of_tiers(parts: Iterable[SparkRow]) -> dict[str, dict[str, float]]:
+    tiers: dict[str, list[dict[str, float]]] = {}
+    for row in parts:
+        sums = {name: row[name] for name in _BY_TIER.values()}
+        tiers.setdefault(row["clv_tier"] or NO_TIER, []).append(sums)
+    totals = {tier: added(sums) for tier, sums in tiers.items()}
+    return {
+        name: {tier: total[measure] for tier, total in totals.items()}
+        for name, measure in _BY_TIER.items()
     }
 
-    def sum_one(rows: pd.DataFrame) -> pd.DataFrame:
-        used = parameters[rows["segment"].iloc[0]]
-        return as_frame(asdict(sum_segment(rows, used, **horizon)))
 
-    return sum_one
+def _shape(found: Mapping[str, Any] | None, parts: Iterable[SparkRow]) -> dict[str, float | None]:
+    if found is None:
+        return {}
+    total = sum(row["clv"] or 0.0 for row in parts)
+    share = found["top_tenth"] / total if total > 0 else None
+    return {"clv_median": found["clv_median"], "top_tenth_share": share}
+
+
+def _kinds(run: Run, valued: DataFrame) -> dict[Place, dict[str, float]]:
+    """Cost of events by kind, of the segments of each level."""
+    if not has_costs(run.config):
+        return {}
+    costs = run.lake.read(CUSTOMER_COSTS, run.date)
+    found: dict[Place, dict[str, float]] = {}
+    for row in sorted(kind_sums(valued, costs).collect()):
+        for level, name in levels_of(run.config, row["relationship"], row["segment"]):
+            sums = found.setdefault((row["relationship"], level, name), {})
+            sums[row["kind"]] = sums.get(row["kind"], 0.0) + row["cost"]
+    return found
+
+
+def levels_of(config: Config, relationship: str, leaf: str) -> list[tuple[str, str]]:
+    """The segments that a leaf segment belongs to, with their levels."""
+    keys = config.segments if relationship == "purchases" else config.contract_segments
+    if not keys:
+        return [(ROOT, ROOT)]
+    parts = leaf.split("/") if len(keys) > 1 else [leaf]
+    names = ["/".join(parts[: depth + 1]) for depth in range(len(keys))]
+    return [(ROOT, ROOT), *zip(keys, names, strict=True)]
 
 
 def places_of(fitted: list[SparkRow]) -> dict[str, tuple[str, str | None]]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.kernels.event_rates import event_rates
+from clv_spark.config import ServiceConfig
+from clv_spark.economics import ServiceRates
+from clv_spark.kernels.event_rates import event_rates, service_rates
 from clv_spark.lake import Source
 from clv_spark.pipelines.acquisition import with_acquisition_cost
 from clv_spark.pipelines.build_costs import has_costs
@@ -13,6 +19,7 @@ from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_COSTS
 from clv_spark.transforms.service import (
     EVENT_COSTS,
+    EVENT_RATES,
     RATE_TYPES,
     event_sums,
     with_exposure,
@@ -21,31 +28,60 @@ from clv_spark.transforms.service import (
 from clv_spark.transforms.value import with_value
 
 
-def value_customers(run: Run, scored: DataFrame, spend: Source | None) -> DataFrame:
+@dataclass(frozen=True)
+class Valued:
+    """Customers of both relationships with their value.
+
+    Attributes:
+        rows: Columns of clv_scores, and the service costs ahead.
+        service: The configured rates.
+        events: What service events cost, by relationship and segment.
+    """
+
+    rows: DataFrame
+    service: ServiceConfig
+    events: Mapping[tuple[str, str], Mapping[str, float]]
+
+    def rates(self, relationship: str, segment: str) -> ServiceRates:
+        """What serving costs in a leaf segment."""
+        return service_rates(self.service, segment, self.events.get((relationship, segment)))
+
+
+def value_customers(
+    run: Run, scored: DataFrame, spend: Source | None, report: Mapping[str, list[str]]
+) -> Valued:
     """Take what serving costs into account, and say what winning cost.
 
     Args:
         run: The run; its date's slice of customer_costs is read where costs are configured.
         scored: What the kernels say of the customers of both relationships.
         spend: The source of acquisition spend, where there is one.
+        report: The values of each further key of the summary, by report_code.
     """
     config, service = run.config, run.config.costs.service
     keys = max(len(config.segments), len(config.contract_segments))
     if has_costs(config):
-        costs = run.lake.read(CUSTOMER_COSTS, run.date)
-        wanted = [F.col("customer_id"), F.col("relationship"), *map(F.col, EVENT_COSTS)]
-        if config.costs.acquisition.customers is not None:
-            wanted.append(F.col("acquisition_cost").cast("double").alias("acquisition_cost"))
-        costs = costs.select(*wanted)
-        scored = scored.join(costs, ["customer_id", "relationship"], "left")
+        scored = scored.join(_costs(run), ["customer_id", "relationship"], "left")
     exposed = with_exposure(scored, service.early_days)
-    costed = with_service_costs(exposed, service, _rates(run, exposed), keys)
-    return with_acquisition_cost(run, with_value(costed, config.value), spend)
+    found = _event_rates(run, exposed)
+    rates = run.spark.createDataFrame(found, RATE_TYPES) if found else None
+    costed = with_service_costs(exposed, service, rates, keys)
+    rows = with_acquisition_cost(run, with_value(costed, config.value), spend, report)
+    events = {row[:2]: dict(zip(EVENT_RATES, row[2:], strict=True)) for row in found}
+    return Valued(rows, service, events)
 
 
-def _rates(run: Run, exposed: DataFrame) -> DataFrame | None:
-    """What service events cost by segment; None where no events are read."""
+def _costs(run: Run) -> DataFrame:
+    costs = run.lake.read(CUSTOMER_COSTS, run.date)
+    wanted = [F.col("customer_id"), F.col("relationship"), *map(F.col, EVENT_COSTS)]
+    if run.config.costs.acquisition.customers is not None:
+        wanted.append(F.col("acquisition_cost").cast("double").alias("acquisition_cost"))
+    return costs.select(*wanted)
+
+
+def _event_rates(run: Run, exposed: DataFrame) -> list[tuple[Any, ...]]:
+    """What service events cost by segment; nothing where no events are read."""
     if run.config.costs.service.events is None:
-        return None
+        return []
     sums = [row.asDict() for row in event_sums(exposed).collect()]
-    return run.spark.createDataFrame(event_rates(sums, run.config.fit.min_customers), RATE_TYPES)
+    return event_rates(sums, run.config.fit.min_customers)

@@ -163,6 +163,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
                 F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
             ),
             "spend_parameters_segment": F.lit(None).cast("string"),
+            "report_code": F.lit(None).cast("int"),
         }
     ).select(*SCORED)
 

@@ -42,6 +42,40 @@ def contract_value_sums(scored: DataFrame) -> DataFrame:
     )
 
 
-def customers_by_segment(scored: DataFrame) -> DataFrame:
-    """How many customers have a contract, running or ended, in each segment."""
-    return scored.groupBy("segment").agg(F.countDistinct("customer_id").alias("customers"))
+def new_contract_sums(scored: DataFrame, recent_days: int) -> DataFrame:
+    """How many contracts of each segment and period began lately, and what they pay together.
+
+    Of a segment and period without a new one all that run count.
+
+    Args:
+        scored: Contracts as the kernel gives them back.
+        recent_days: Younger contracts are new ones.
+
+    Returns:
+        segment, period, contracts, and the sums of amount and margin, in money.
+    """
+    is_new = F.col("age_days") < recent_days
+    margin = F.col("margin_rate") * F.col("amount")
+    parts = {"contracts": F.lit(1), "amount": F.col("amount"), "margin": margin}
+    running = scored.where("is_active").select(
+        "segment",
+        "period",
+        is_new.alias("is_new"),
+        *(part.cast("decimal(28,6)").alias(name) for name, part in parts.items()),
+    )
+    counted = running.groupBy("segment", "period").agg(
+        F.coalesce(F.max("is_new"), F.lit(False)).alias("any_new"),
+        *(F.sum(name).alias(name) for name in parts),
+        *(F.sum(F.when(F.col("is_new"), F.col(name))).alias(f"new_{name}") for name in parts),
+    )
+    return counted.select(
+        "segment",
+        "period",
+        *(
+            F.when(F.col("any_new"), F.col(f"new_{name}"))
+            .otherwise(F.col(name))
+            .cast("double")
+            .alias(name)
+            for name in parts
+        ),
+    )

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.kernels.score_batch import STATUSES, SegmentParameters
 from clv_spark.schemas import CLV_SCORES
-from clv_spark.transforms.segments import segment_name
+from clv_spark.transforms.segments import UNKNOWN, segment_name
 
 # Above this number of segments scoring brings those of one segment together; a segment of more
 # than so many customers is spread over tasks.
@@ -31,7 +31,12 @@ LATER = (
     "loss_making",
 )
 # What both relationships give first, and what service costs grow with.
-SCORED = (*(c for c in CLV_SCORES.column_names if c not in LATER), "purchases_ahead", "days_ahead")
+SCORED = (
+    *(c for c in CLV_SCORES.column_names if c not in LATER),
+    "purchases_ahead",
+    "days_ahead",
+    "report_code",
+)
 # Columns of the kernel beside those of the table: what the sums of a segment are made of.
 SUMMARY_TYPES = {
     "purchases_ahead": "DOUBLE",
@@ -42,8 +47,16 @@ SUMMARY_TYPES = {
 }
 
 
-def score_input(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    """The columns a score depends on, money as DOUBLE since decimals reach Python as objects."""
+def score_input(
+    features: DataFrame, keys: tuple[str, ...], report: Mapping[str, Sequence[str]]
+) -> DataFrame:
+    """The columns a score depends on, money as DOUBLE since decimals reach Python as objects.
+
+    Args:
+        features: rows of ``customer_features``.
+        keys: names of the segment keys.
+        report: what :func:`report_groups` gives.
+    """
     return features.select(
         "customer_id",
         segment_name(keys).alias("segment"),
@@ -54,7 +67,28 @@ def score_input(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
         F.col("gross_amount").cast("double").alias("gross_amount"),
         F.col("refund_amount").cast("double").alias("refund_amount"),
         F.col("margin_amount").cast("double").alias("margin_amount"),
+        _report_code(report).alias("report_code"),
     )
+
+
+def _report_code(report: Mapping[str, Sequence[str]]) -> Column:
+    """The number of a customer's group: texts cost more to carry along."""
+    if not report:
+        return F.lit(None).cast("int")
+    groups = [list(values) for values in zip(*report.values(), strict=True)]
+    numbers = {json.dumps(group, separators=(",", ":")): n for n, group in enumerate(groups)}
+    table = F.from_json(F.lit(json.dumps(numbers)), "map<string,int>")
+    return F.try_element_at(table, F.to_json(F.array(*(_group_value(key) for key in report))))
+
+
+def _group_value(key: str) -> Column:
+    return F.coalesce(F.col(key), F.lit(UNKNOWN))
+
+
+def report_groups(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """The combinations of values of the further keys of the summary, in order."""
+    values = (_group_value(key).alias(key) for key in keys)
+    return features.select(*values).distinct().orderBy(*keys)
 
 
 def spread_segments(inputs: DataFrame, sizes: Mapping[str, int]) -> DataFrame:

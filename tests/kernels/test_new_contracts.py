@@ -10,7 +10,7 @@ from clv_spark.errors import InputError
 from clv_spark.kernels.contract_forecasts import Outlook, forecast_contracts, survival_draws
 from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.new_contracts import new_contract_curve
-from clv_spark.kernels.new_customers import new_customer_value
+from clv_spark.kernels.new_value import new_customer_value
 from tests.kernels.worlds import covariance
 
 pytestmark = pytest.mark.filterwarnings("error")

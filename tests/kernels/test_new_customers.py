@@ -16,8 +16,8 @@ from clv_spark.kernels.new_customers import (
     NewCustomerCurve,
     days_of_curve,
     new_customer_curve,
-    new_customer_value,
 )
+from clv_spark.kernels.new_value import new_customer_value
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.models.uncertainty import parameter_draws
 from tests.kernels.worlds import MODELS, SPEND, UNIT_DAYS, covariance, named, segment

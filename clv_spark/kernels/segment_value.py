@@ -1,0 +1,201 @@
+"""Sums of a segment's customers -> its numbers in segment_summary: value, costs, new customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clv_spark.economics.formulas import (
+    MONTHS_PER_YEAR,
+    acquisition_budget,
+    arpu,
+    churn_formula_clv,
+    lifetime,
+    observed_churn,
+    order_formula_clv,
+)
+from clv_spark.economics.total import TotalDraws, total_interval
+from clv_spark.kernels.new_value import NewValue, mixed, new_customer_row
+from clv_spark.kernels.sum_segment import SegmentSum
+
+Sums = Mapping[str, float]
+_DAYS_PER_YEAR = 365
+
+
+@dataclass(frozen=True)
+class LeafOutlook:
+    """What the parameters of one leaf segment say of its customers.
+
+    Attributes:
+        sums: Their total under draws; one per period for contracts.
+        new: What a new customer brings, None where it is not known.
+    """
+
+    sums: Sequence[SegmentSum]
+    new: NewValue | None
+
+
+@dataclass(frozen=True)
+class SummarySettings:
+    """What the summary needs of the configuration.
+
+    Attributes:
+        definition: What counts as value: revenue, margin or net.
+        recent_months: Months whose new customers make the CAC.
+        target_clv_to_cac: What CLV : CAC should reach.
+        target_payback_days: Within how many days a new customer should pay back.
+    """
+
+    definition: str
+    recent_months: int
+    target_clv_to_cac: float
+    target_payback_days: int
+
+    @property
+    def counted(self) -> str:
+        """The sum that draws are of: what is counted before service costs are taken off."""
+        return "clv_revenue" if self.definition == "revenue" else "clv_margin"
+
+
+def summary_values(
+    leaves: Mapping[str, Sums], outlooks: Mapping[str, LeafOutlook], settings: SummarySettings
+) -> dict[str, Any]:
+    """The numbers of one segment or group of customers.
+
+    Args:
+        leaves: Its sums by leaf segment, by the names of ``transforms.segment_sums``.
+        outlooks: What is known of these leaf segments.
+        settings: Definition and targets.
+    """
+    total = added(leaves.values())
+    return {
+        **_amounts(total),
+        **_interval(leaves, outlooks, total, settings),
+        **_formulas(total),
+        **_acquisition(leaves, outlooks, total, settings),
+    }
+
+
+def added(parts: Iterable[Sums]) -> dict[str, float]:
+    """Sums of the sums; what is missing counts as nothing."""
+    total: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + (value or 0)
+    return total
+
+
+def _amounts(total: Sums) -> dict[str, Any]:
+    customers, valued = total["customers"], total["valued"]
+    known = valued > 0
+    return {
+        "customers": int(customers),
+        "active_customers": total["p_active_365d"],
+        "loss_making_customers": int(total["loss_making"]),
+        "historical_revenue": total["historical_revenue"],
+        "historical_margin": total["historical_margin"],
+        "historical_service_cost": total["historical_service_cost"],
+        "historical_clv_sum": total["historical_clv"],
+        "historical_clv_mean": total["historical_clv"] / customers,
+        "acquisition_cost_sum": total["acquisition_cost"],
+        "expected_revenue_365d": total["expected_revenue_365d"] if known else None,
+        "clv_revenue": total["clv_revenue"] if known else None,
+        "clv_margin": total["clv_margin"] if known else None,
+        "clv_service_cost": total["clv_service_cost"] if known else None,
+        "clv_sum": total["clv"] if known else None,
+        "clv_mean": total["clv"] / valued if known else None,
+    }
+
+
+def _interval(
+    leaves: Mapping[str, Sums],
+    outlooks: Mapping[str, LeafOutlook],
+    total: Sums,
+    settings: SummarySettings,
+) -> dict[str, float | None]:
+    """Bounds of the sum: of a part of a leaf segment the part of its draws that it has in value.
+
+    The part of service costs that grows with purchases moves the bounds as the purchases do.
+    """
+    draws = []
+    for leaf, sums in leaves.items():
+        parts = outlooks[leaf].sums if leaf in outlooks else ()
+        whole = sum(part.clv for part in parts)
+        share = (sums[settings.counted] or 0) / whole if whole > 0 else 0.0
+        draws += [
+            TotalDraws(np.array(part.mean) * share, np.array(part.variance) * share)
+            for part in parts
+        ]
+    if not draws:
+        return {"clv_sum_low": None, "clv_sum_high": None}
+    interval = total_interval(draws)
+    bounds = [interval.low, interval.high]
+    if settings.definition == "net":
+        margin = total["clv_margin"]
+        scale = 1 - total["service_of_purchases_ahead"] / margin if margin > 0 else 1.0
+        bounds = sorted(bound * scale - total["service_of_time_ahead"] for bound in bounds)
+    return {"clv_sum_low": bounds[0], "clv_sum_high": bounds[1]}
+
+
+def _formulas(total: Sums) -> dict[str, float | None]:
+    """The simple formulas, of all that is known of the past."""
+    revenue, purchases = total["historical_revenue"], total["purchases"]
+    years = total["age_days"] / _DAYS_PER_YEAR
+    margin_rate = total["historical_margin"] / revenue if revenue > 0 else 0.0
+    cost = total["historical_service_cost"]
+    churn = observed_churn(total["lost"], total["retained"])
+    orders = order_formula_clv(
+        revenue / purchases,
+        purchases / years if years > 0 else 0.0,
+        None if churn is None else lifetime(churn),
+        margin_rate=margin_rate,
+        cost_per_order=cost / purchases,
+    )
+    months = years * MONTHS_PER_YEAR
+    monthly = None if churn is None else 1 - (1 - churn) ** (1 / MONTHS_PER_YEAR)
+    by_churn = churn_formula_clv(
+        arpu(revenue, months),
+        monthly,
+        margin_rate=margin_rate,
+        cost_per_month=cost / months if months > 0 else 0.0,
+    )
+    found = {"observed_churn": churn}
+    for name, variants in (("orders", orders), ("churn", by_churn)):
+        for kind in ("revenue", "margin", "net"):
+            found[f"formula_{name}_{kind}"] = getattr(variants, kind)
+    return found
+
+
+def _acquisition(
+    leaves: Mapping[str, Sums],
+    outlooks: Mapping[str, LeafOutlook],
+    total: Sums,
+    settings: SummarySettings,
+) -> dict[str, Any]:
+    new, with_cost = total["new_customers"], total["new_with_cost"]
+    cac = total["new_acquisition_cost"] / with_cost if with_cost else None
+    found: dict[str, Any] = {"new_customers": int(new), "cac": cac}
+    # Customers like the new ones; where nobody is new, like all.
+    count = "new_customers" if new else "customers"
+    parts = [
+        (float(sums[count]), outlook.new)
+        for leaf, sums in leaves.items()
+        if (outlook := outlooks.get(leaf)) is not None and outlook.new is not None and sums[count]
+    ]
+    if not parts:
+        return found
+    row = new_customer_row(mixed(parts), cac, settings.target_clv_to_cac)
+    ratio, payback = row["clv_to_cac"], row["payback_days"]
+    yearly = new * MONTHS_PER_YEAR / settings.recent_months
+    return {
+        **found,
+        **row,
+        "clv_to_cac_reached": None if ratio is None else ratio >= settings.target_clv_to_cac,
+        "payback_reached": None
+        if cac is None
+        else payback is not None and payback <= settings.target_payback_days,
+        "acquisition_budget": acquisition_budget(row["max_cac"], yearly),
+    }

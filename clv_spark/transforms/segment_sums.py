@@ -1,0 +1,193 @@
+"""Valued customers -> sums by segment, tier and step of clv: all that segment_summary needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from clv_spark.config import ACQUISITION_MONTH
+from clv_spark.transforms.acquisition import acquisition_month
+from clv_spark.transforms.segments import GLOBAL
+
+# Money and probabilities: sums of doubles depend on their order, sums of decimals do not.
+MONEY = (
+    "p_active_365d",
+    "expected_revenue_365d",
+    "clv_revenue",
+    "clv_margin",
+    "clv_service_cost",
+    "clv",
+    "service_of_purchases_ahead",
+    "service_of_time_ahead",
+    "historical_revenue",
+    "historical_margin",
+    "historical_service_cost",
+    "historical_clv",
+    "acquisition_cost",
+    "new_acquisition_cost",
+)
+COUNTS = (
+    "customers",
+    "valued",
+    "loss_making",
+    "purchases",
+    "age_days",
+    "lost",
+    "retained",
+    "new_customers",
+    "new_with_cost",
+)
+LEAF = ("relationship", "segment", "report_code", ACQUISITION_MONTH, "clv_tier", "step")
+# Steps of half a percent, and apart from them everything below a cent.
+_WIDTH, _CENT, _NOTHING = 0.005, 0.01, -1_000_000
+_YEAR = 365
+
+
+def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFrame:
+    """Sums over customers of a segment, group, month, tier and step of clv: the only pass over all.
+
+    Args:
+        valued: Rows of clv_scores, with report_code and the service costs ahead.
+        recent_days: Younger customers count as new ones.
+        by_month: Whether the month of acquisition tells groups apart.
+
+    Returns:
+        ``LEAF``, and ``COUNTS`` and ``MONEY``: bigints and decimals.
+    """
+    age, away = F.col("T"), F.col("T") - F.col("recency")
+    was_there, is_new = age > _YEAR, age < recent_days
+    counts = {
+        "customers": F.lit(1),
+        "valued": F.col("clv").isNotNull().cast("int"),
+        "loss_making": F.col("loss_making").cast("int"),
+        "purchases": F.col("frequency") + 1,
+        "age_days": age,
+        "lost": (was_there & (away > _YEAR) & (away <= 2 * _YEAR)).cast("int"),
+        "retained": (was_there & (away <= _YEAR)).cast("int"),
+        "new_customers": is_new.cast("int"),
+        "new_with_cost": (is_new & F.col("acquisition_cost").isNotNull()).cast("int"),
+    }
+    month = F.date_format(acquisition_month(), "yyyy-MM") if by_month else F.lit(None)
+    placed = valued.select(
+        "relationship",
+        "segment",
+        "report_code",
+        month.cast("string").alias(ACQUISITION_MONTH),
+        "clv_tier",
+        clv_step(F.col("clv")).alias("step"),
+        *(count.cast("bigint").alias(name) for name, count in counts.items()),
+        *(F.col(name).cast("decimal(28,6)").alias(name) for name in MONEY[:-1]),
+        F.when(is_new, F.col("acquisition_cost")).cast("decimal(28,6)").alias(MONEY[-1]),
+    )
+    return placed.groupBy(*LEAF).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
+
+
+def clv_step(clv: Column) -> Column:
+    """The step of a value, higher for more; NULL for none."""
+    size = F.floor(F.log(F.abs(clv)) / _WIDTH).cast("bigint")
+    step = F.when(F.abs(clv) < _CENT, F.lit(_NOTHING).cast("bigint"))
+    return step.when(clv > 0, size).when(clv < 0, 2 * _NOTHING - size)
+
+
+def with_levels(
+    leaves: DataFrame,
+    keys: Mapping[str, tuple[str, ...]],
+    report: Mapping[str, Sequence[str]],
+) -> DataFrame:
+    """Repeats each sum for every segment that it belongs to: global, those above it, its groups.
+
+    Args:
+        leaves: what :func:`leaf_sums` gives.
+        keys: names of the segment keys, by relationship.
+        report: for each further key of the summary its value by report_code; the month of
+            acquisition needs none.
+
+    Returns:
+        The rows with segment_level and name beside ``LEAF``.
+    """
+    levels = [(F.lit(GLOBAL), F.lit(GLOBAL), F.lit(True))]
+    for relationship, names in keys.items():
+        ours = F.col("relationship") == relationship
+        levels += [
+            (F.lit(key), _segment_above(names, depth), ours) for depth, key in enumerate(names, 1)
+        ]
+    for key, values in report.items():
+        value = F.element_at(F.lit(list(values)), F.col("report_code") + 1)
+        levels.append((F.lit(key), value, F.col("report_code").isNotNull()))
+    month = F.col(ACQUISITION_MONTH)
+    levels.append((F.lit(ACQUISITION_MONTH), month, month.isNotNull()))
+    listed = F.array(
+        *(
+            F.struct(level.alias("segment_level"), F.when(wanted, name).alias("name"))
+            for level, name, wanted in levels
+        )
+    )
+    repeated = leaves.select("*", F.explode(listed).alias("of")).select("*", "of.*").drop("of")
+    return repeated.where(F.col("name").isNotNull())
+
+
+def _segment_above(keys: tuple[str, ...], depth: int) -> Column:
+    """The name of a customer's segment on one level, from that of the leaf."""
+    if depth == len(keys):
+        return F.col("segment")
+    path = F.substring_index("segment", "/", depth)
+    return F.when(path == GLOBAL, F.lit(f"{keys[0]}={GLOBAL}")).otherwise(path)
+
+
+def tier_sums(levels: DataFrame) -> DataFrame:
+    """Sums of each segment by leaf segment and tier: as few rows as there are of these."""
+    keys = ("relationship", "segment_level", "name", "segment", "clv_tier")
+    summed = levels.groupBy(*keys).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
+    return summed.select(
+        *keys, *COUNTS, *(F.col(name).cast("double").alias(name) for name in MONEY)
+    )
+
+
+def distributions(levels: DataFrame) -> DataFrame:
+    """Median of clv, and what the most valuable tenth of the customers holds, by segment.
+
+    Customers on one step count as having its mean; of the step that the tenth ends on, as many as
+    it needs.
+
+    Returns:
+        relationship, segment_level, name, clv_median, top_tenth (the sum of clv).
+    """
+    of = ("relationship", "segment_level", "name")
+    steps = levels.where(F.col("step").isNotNull()).groupBy(*of, "step")
+    counted = steps.agg(F.sum("valued").alias("n"), F.sum("clv").cast("double").alias("sum"))
+    from_top = Window.partitionBy(*of).orderBy(F.desc("step"))
+    placed = counted.select(
+        *of,
+        (F.sum("n").over(from_top) - F.col("n")).alias("above"),
+        F.sum("n").over(Window.partitionBy(*of)).alias("total"),
+        "n",
+        (F.col("sum") / F.col("n")).alias("mean"),
+    )
+    tenth = F.ceil(F.col("total") / 10)
+    taken = F.least(F.greatest(tenth - F.col("above"), F.lit(0)), F.col("n"))
+    half = F.col("total") / 2
+    is_middle = (F.col("above") < half) & (half <= F.col("above") + F.col("n"))
+    part = (taken * F.col("mean")).cast("decimal(28,6)")
+    return placed.groupBy(*of).agg(
+        F.max(F.when(is_middle, F.col("mean"))).alias("clv_median"),
+        F.sum(part).cast("double").alias("top_tenth"),
+    )
+
+
+def kind_sums(valued: DataFrame, costs: DataFrame) -> DataFrame:
+    """Cost of service events so far, by leaf segment and kind.
+
+    Args:
+        valued: rows of clv_scores.
+        costs: a slice of ``customer_costs``.
+    """
+    kinds = costs.where(F.col("cost_by_kind").isNotNull()).select(
+        "customer_id", "relationship", F.explode("cost_by_kind").alias("kind", "cost")
+    )
+    placed = valued.select("customer_id", "relationship", "segment")
+    joined = placed.join(kinds, ["customer_id", "relationship"])
+    summed = joined.groupBy("relationship", "segment", "kind").agg(F.sum("cost").alias("cost"))
+    return summed.withColumn("cost", F.col("cost").cast("double"))
