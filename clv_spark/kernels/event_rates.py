@@ -27,7 +27,8 @@ def service_rates(
         found: A row of :func:`event_rates` by name, None without events.
     """
     late = {
-        name: of_segment(getattr(service, name), segment) for name in ("per_purchase", "per_year")
+        "per_purchase": of_segment(service.per_purchase, segment),
+        "per_year": of_segment(service.per_year, segment),
     }
     early = {
         name: late[name] if rate is None else of_segment(rate, segment)

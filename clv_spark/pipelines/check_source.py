@@ -69,9 +69,8 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
                 state.rows, lines, currency=config.currency, segments=config.customer_keys
             )
             mapped = map_columns(state.rows, lines)
-            found.append(
-                _look(config, lines, state.version, mapped, conformed, config.customer_keys)
-            )
+            keys = config.customer_keys
+            found.append(_look(config, lines, state.version, mapped, conformed, keys))
         if config.has_contracts:
             contracts, keys = contracts_of(config), config.contract_segments
             state = open_source(spark, contracts)
