@@ -177,8 +177,8 @@ def score_batch(
         "parameters_place": segments.places(),
         "status_place": _status(numbers, segments, settings, scores),
     }
-    known = {*OUTPUT_COLUMNS, *INPUT_NUMBERS}
-    columns |= {name: batch.column(name) for name in batch.schema.names if name not in known}
+    ours = {*OUTPUT_COLUMNS, *INPUT_NUMBERS}
+    columns |= {name: batch.column(name) for name in batch.schema.names if name not in ours}
     names = [*OUTPUT_COLUMNS, *(name for name in columns if name not in OUTPUT_COLUMNS)]
     return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 

@@ -90,11 +90,12 @@ def _outlook_of_group(
 
 
 def _outlook(row: Row) -> LeafOutlook:
-    values = row.asDict()
     names = ("segment", "customers", "active", "clv", "mean", "variance")
-    arrays = {name: np.array(values.pop(name), dtype=np.float64) for name in _ARRAYS}
-    summed = SegmentSum(**{name: values.pop(name) for name in names})
-    return LeafOutlook((summed,), NewValue(**arrays, **values))
+    days, plain, discounted, draws = (np.array(row[name], dtype=np.float64) for name in _ARRAYS)
+    new = NewValue(
+        days, plain, discounted, draws, row["revenue"], row["margin"], row["service_cost"]
+    )
+    return LeafOutlook((SegmentSum(**{name: row[name] for name in names}),), new)
 
 
 def contract_outlooks(

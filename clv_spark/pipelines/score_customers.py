@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -21,6 +21,7 @@ from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
+from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.pipelines.value_customers import value_customers
 from clv_spark.schemas import (
@@ -113,33 +114,35 @@ def _write(
     """Score both relationships, then write: they become visible in one commit."""
     run.input_accepted = True
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
-    parts: list[Scored] = []
+    parts: dict[str, Scored] = {}
     with ExitStack() as kept:
         if run.config.has_purchases:
             ours = fitted.where("relationship = 'purchases'").collect()
             expected = upstream[CUSTOMER_FEATURES.name].rows_written
-            parts.append(score_purchases(run, fit_date, ours, expected, kept))
+            parts["purchases"] = score_purchases(run, fit_date, ours, expected, kept)
         if run.config.has_contracts:
             ours = fitted.where("relationship = 'contract'").collect()
             expected = upstream[CONTRACT_FEATURES.name].rows_written
-            parts.append(score_contracts(run, fit_date, ours, expected, kept))
-        rows = value_customers(run, together(parts), spend)
+            parts["contract"] = score_contracts(run, fit_date, ours, expected, kept)
+        report = {key: values for part in parts.values() for key, values in part.report.items()}
+        valued = value_customers(run, together(list(parts.values())), spend, report)
+        rows = valued.rows
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
-        spec = CLV_SCORES.of(shape)
+        spec, summary = CLV_SCORES.of(shape), SEGMENT_SUMMARY.of(shape)
         # Whatever a table refuses shows before the first is replaced.
-        run.lake.ensure(SEGMENT_SUMMARY)
-        for part in parts:
+        run.lake.ensure(summary)
+        for part in parts.values():
             if part.detail is not None:
-                detail = CONTRACT_SCORES.of(shape)
-                run.lake.replace(detail, part.detail, commit, run.date)
+                run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
                 reached("clv_scores:contracts_written")
-        figures = {"message": "; ".join(part.message for part in parts)}
+        figures = {"message": "; ".join(part.message for part in parts.values())}
         published = run.lake.replace(spec, rows, replace(commit, figures=figures), run.date)
         reached("clv_scores:scores_written")
-        summary = [row for part in parts for row in part.summary]
-        schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
-        frame = run.spark.createDataFrame(summary, schema).coalesce(1)
-        run.lake.replace(SEGMENT_SUMMARY, frame, commit, run.date)
+        outlooks = {
+            name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
+        }
+        sums = summarise_segments(run, rows, outlooks, report)
+        run.lake.replace(summary, sums, commit, run.date)
         return published
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
-from clv_spark.config import Config
+from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.kernels.segment_parameters import ROOT, nearest
 from clv_spark.kernels.segment_value import LeafOutlook, SummarySettings, added, summary_values
 from clv_spark.pipelines.build_costs import has_costs
@@ -16,7 +16,6 @@ from clv_spark.pipelines.outlooks import recent_days
 from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY
 from clv_spark.transforms.segment_sums import (
-    ACQUISITION_MONTH,
     COUNTS,
     MONEY,
     distributions,
