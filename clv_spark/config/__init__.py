@@ -1,6 +1,7 @@
 """The settings of a run: typed, and checked before Spark starts."""
 
 from clv_spark.config.contracts import PERIOD_MONTHS, ContractsSource
+from clv_spark.config.judgement import RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
     DAYS_PER_UNIT,
@@ -24,8 +25,11 @@ __all__ = [
     "GatesConfig",
     "LakeConfig",
     "ModelsConfig",
+    "RanksConfig",
     "RetentionConfig",
+    "RfmSegment",
     "SourceSection",
+    "Tier",
     "TransactionsSource",
     "ValueConfig",
     "load_config",

@@ -15,6 +15,7 @@ from clv_spark.config import Config
 from clv_spark.errors import InputError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
+from clv_spark.pipelines.judge_customers import checked_rules, judge_customers
 from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
@@ -27,6 +28,7 @@ from clv_spark.schemas import (
     CONTRACT_SCORES,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
+    SCORED_COLUMNS,
     SEGMENT_SUMMARY,
 )
 
@@ -93,6 +95,7 @@ def _fingerprint(run: Run, commit: Commit | None) -> str:
 
 def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: Commit) -> Commit:
     """Score both relationships, then write: they become visible in one commit."""
+    rules = checked_rules(run)
     run.input_accepted = True
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
     parts: list[Scored] = []
@@ -105,7 +108,7 @@ def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: 
             ours = fitted.where("relationship = 'contract'").collect()
             expected = upstream[CONTRACT_FEATURES.name].rows_written
             parts.append(score_contracts(run, fit_date, ours, expected, kept))
-        rows = together(parts)
+        rows = judge_customers(run, together(parts), rules)
         spec = CLV_SCORES.of(shape_of(rows, ()))
         # Whatever a table refuses shows before the first is replaced.
         run.lake.ensure(SEGMENT_SUMMARY)
@@ -125,12 +128,12 @@ def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: 
 
 
 def together(parts: list[Scored]) -> DataFrame:
-    """The rows of clv_scores of both relationships.
+    """The scores of both relationships.
 
     Raises:
         InputError: their customer ids have different types.
     """
-    rows = [part.rows.select(*CLV_SCORES.column_names) for part in parts]
+    rows = [part.rows.select(*SCORED_COLUMNS) for part in parts]
     types = [part.schema["customer_id"].dataType.simpleString() for part in rows]
     if len(set(types)) > 1:
         raise InputError(

@@ -4,7 +4,7 @@ from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
-from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
+from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST, SCORED_COLUMNS
 from clv_spark.schemas.silver import (
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
@@ -50,6 +50,7 @@ __all__ = [
     "REFUND_ONLY_CUSTOMERS",
     "REJECTED_CONTRACTS",
     "REJECTED_TRANSACTIONS",
+    "SCORED_COLUMNS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",
     "SUBSCRIPTION_FORECAST",

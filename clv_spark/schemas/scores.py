@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clv_spark.schemas.checks import NO_PURCHASE_MODEL, NO_SPEND_MODEL, all_of, number, probability
+from clv_spark.schemas.judgement import JUDGED_CHECKS, JUDGED_COLUMNS
 from clv_spark.schemas.spec import ID, Column, TableSpec
 
 _PURCHASE_NUMBERS = ("expected_purchases_30d", "expected_purchases_90d", "expected_purchases_365d")
@@ -154,6 +155,7 @@ CLV_SCORES = TableSpec(
         Column("horizon_days", "INT", "length of the clv horizon; days"),
         Column("annual_discount_rate", "DOUBLE", "value t days ahead weighs (1 + rate)^(-t/365)"),
         Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
+        *JUDGED_COLUMNS,
     ),
     key=("as_of_date", "customer_id", "relationship"),
     partition_by=("as_of_date",),
@@ -183,9 +185,12 @@ CLV_SCORES = TableSpec(
             "(monetary_value IS NULL) = (frequency = 0)",
             "coalesce(monetary_value, 0) < double('Infinity')",
         ),
+        **JUDGED_CHECKS,
     },
-    version=3,
+    version=4,
 )
+# What scoring gives; the rest is known once all customers are scored.
+SCORED_COLUMNS = [column.name for column in CLV_SCORES.columns if column not in JUDGED_COLUMNS]
 
 CLV_SCORES_LATEST = replace(
     CLV_SCORES,

@@ -13,7 +13,7 @@ from clv_spark.kernels.contract_forecasts import PERIODS
 from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.score_contracts import CONTRACT_STATUSES
 from clv_spark.kernels.several_contracts import BEHIND_VALUE
-from clv_spark.schemas import CLV_SCORES, CONTRACT_SCORES
+from clv_spark.schemas import CONTRACT_SCORES, SCORED_COLUMNS
 from clv_spark.transforms.contract_features import months
 from clv_spark.transforms.scores import decoded, same_for_all
 from clv_spark.transforms.segments import segment_name
@@ -160,7 +160,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             ),
             "spend_parameters_segment": F.lit(None).cast("string"),
         }
-    ).select(*CLV_SCORES.column_names)
+    ).select(*SCORED_COLUMNS)
 
 
 def _by_days() -> list[tuple[int, str]]:

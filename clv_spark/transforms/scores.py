@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.kernels.score_batch import STATUSES, SegmentParameters
-from clv_spark.schemas import CLV_SCORES
+from clv_spark.schemas import SCORED_COLUMNS
 from clv_spark.transforms.segments import segment_name
 
 # Above this number of segments scoring brings those of one segment together; a segment of more
@@ -89,7 +89,7 @@ def score_columns(
             "spend_parameters_segment": decoded(place, [one.spend_segment for one in parameters]),
             "score_status": decoded("status_place", STATUSES),
         }
-    ).select(*CLV_SCORES.column_names, *SUMMARY_TYPES)
+    ).select(*SCORED_COLUMNS, *SUMMARY_TYPES)
 
 
 def same_for_all(config: Config, as_of: dt.date, fit_date: dt.date) -> dict[str, Column]:

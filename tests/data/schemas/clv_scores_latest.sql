@@ -1,4 +1,4 @@
--- clv_scores_latest, schema version 3
+-- clv_scores_latest, schema version 4
 CREATE TABLE clv_scores_latest (
   `as_of_date` DATE NOT NULL,
   `customer_id` BIGINT NOT NULL,
@@ -31,11 +31,18 @@ CREATE TABLE clv_scores_latest (
   `horizon_days` INT NOT NULL,
   `annual_discount_rate` DOUBLE NOT NULL,
   `currency` STRING,
+  `days_since_last_purchase` INT NOT NULL,
+  `rfm_recency` INT,
+  `rfm_frequency` INT,
+  `rfm_monetary` INT,
+  `rfm_segment` STRING,
+  `clv_tier` STRING,
   CONSTRAINT status CHECK (score_status IN ('ok', 'one_purchase', 'new', 'parent_model', 'spend_undefined', 'insufficient_data', 'lost')),
   CONSTRAINT relationship CHECK (relationship IN ('purchases', 'contract')),
   CONSTRAINT probabilities CHECK ((((p_alive IS NULL AND score_status = 'insufficient_data') OR (p_alive IS NOT NULL AND p_alive >= 0 AND p_alive < double('Infinity'))) AND coalesce(p_alive, 0) <= 1) AND (((p_active_365d IS NULL AND score_status = 'insufficient_data') OR (p_active_365d IS NOT NULL AND p_active_365d >= 0 AND p_active_365d < double('Infinity'))) AND coalesce(p_active_365d, 0) <= 1)),
   CONSTRAINT purchases CHECK (((expected_purchases_30d IS NULL AND score_status = 'insufficient_data') OR (expected_purchases_30d IS NOT NULL AND expected_purchases_30d >= 0 AND expected_purchases_30d < double('Infinity'))) AND ((expected_purchases_90d IS NULL AND score_status = 'insufficient_data') OR (expected_purchases_90d IS NOT NULL AND expected_purchases_90d >= 0 AND expected_purchases_90d < double('Infinity'))) AND ((expected_purchases_365d IS NULL AND score_status = 'insufficient_data') OR (expected_purchases_365d IS NOT NULL AND expected_purchases_365d >= 0 AND expected_purchases_365d < double('Infinity')))),
   CONSTRAINT money CHECK (((expected_order_value IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (expected_order_value IS NOT NULL AND expected_order_value >= 0 AND expected_order_value < double('Infinity'))) AND ((expected_revenue_365d IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (expected_revenue_365d IS NOT NULL AND expected_revenue_365d >= 0 AND expected_revenue_365d < double('Infinity'))) AND ((clv IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv IS NOT NULL AND clv >= 0 AND clv < double('Infinity'))) AND ((clv_low IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_low IS NOT NULL AND clv_low >= 0 AND clv_low < double('Infinity'))) AND ((clv_high IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_high IS NOT NULL AND clv_high >= 0 AND clv_high < double('Infinity'))) AND ((total_clv IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (total_clv IS NOT NULL AND total_clv >= 0 AND total_clv < double('Infinity'))) AND ((historical_clv IS NULL AND false) OR (historical_clv IS NOT NULL AND historical_clv >= 0 AND historical_clv < double('Infinity'))) AND ((residual_clv IS NULL AND (annual_discount_rate = 0 OR score_status IN ('insufficient_data', 'spend_undefined'))) OR (residual_clv IS NOT NULL AND residual_clv >= 0 AND residual_clv < double('Infinity'))) AND coalesce(clv_low, 0) <= coalesce(clv_high, 0)),
-  CONSTRAINT facts CHECK (frequency >= 0 AND recency >= 0 AND recency <= T AND return_rate >= 0 AND return_rate <= 1 AND margin_rate >= 0 AND margin_rate <= 1 AND (monetary_value IS NULL) = (frequency = 0) AND coalesce(monetary_value, 0) < double('Infinity'))
+  CONSTRAINT facts CHECK (frequency >= 0 AND recency >= 0 AND recency <= T AND return_rate >= 0 AND return_rate <= 1 AND margin_rate >= 0 AND margin_rate <= 1 AND (monetary_value IS NULL) = (frequency = 0) AND coalesce(monetary_value, 0) < double('Infinity')),
+  CONSTRAINT ranks CHECK (coalesce(rfm_recency, 1) BETWEEN 1 AND 5 AND coalesce(rfm_frequency, 1) BETWEEN 1 AND 5 AND coalesce(rfm_monetary, 1) BETWEEN 1 AND 5 AND (rfm_recency IS NULL) = (relationship = 'contract') AND (rfm_frequency IS NULL) = (relationship = 'contract') AND (rfm_monetary IS NULL) = (relationship = 'contract') AND (rfm_segment IS NULL) = (relationship = 'contract') AND (clv_tier IS NULL) = (clv IS NULL))
 )
 -- key: customer_id, relationship; slice: none
