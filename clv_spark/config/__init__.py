@@ -8,6 +8,7 @@ from clv_spark.config.costs import (
     ServiceConfig,
     ServiceEvents,
 )
+from clv_spark.config.judgement import RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
     ACQUISITION_MONTH,
@@ -36,10 +37,13 @@ __all__ = [
     "GatesConfig",
     "LakeConfig",
     "ModelsConfig",
+    "RanksConfig",
     "RetentionConfig",
+    "RfmSegment",
     "ServiceConfig",
     "ServiceEvents",
     "SourceSection",
+    "Tier",
     "TransactionsSource",
     "ValueConfig",
     "load_config",

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
 from clv_spark.config.costs import CostsConfig
+from clv_spark.config.judgement import RanksConfig
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -263,6 +264,7 @@ class Config(Section):
     fit: FitConfig = FitConfig()
     value: ValueConfig = ValueConfig()
     costs: CostsConfig = CostsConfig()
+    ranks: RanksConfig = RanksConfig()
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()

@@ -17,6 +17,7 @@ from clv_spark.lake import Commit, Source
 from clv_spark.pipelines.acquisition import open_spend
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
+from clv_spark.pipelines.judge_customers import checked_rules, judge_customers
 from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
@@ -112,6 +113,7 @@ def _write(
     commit: Commit,
 ) -> Commit:
     """Score both relationships, then write: they become visible in one commit."""
+    rules = checked_rules(run)
     run.input_accepted = True
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
     parts: dict[str, Scored] = {}
@@ -126,7 +128,7 @@ def _write(
             parts["contract"] = score_contracts(run, fit_date, ours, expected, kept)
         report = {key: values for part in parts.values() for key, values in part.report.items()}
         valued = value_customers(run, together(list(parts.values())), spend, report)
-        rows = valued.rows
+        rows = judge_customers(run, valued.rows, rules)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
         spec, summary = CLV_SCORES.of(shape), SEGMENT_SUMMARY.of(shape)
         # Whatever a table refuses shows before the first is replaced.
@@ -147,7 +149,7 @@ def _write(
 
 
 def together(parts: list[Scored]) -> DataFrame:
-    """The rows of clv_scores of both relationships.
+    """The scores of both relationships.
 
     Raises:
         InputError: their customer ids have different types.

@@ -12,6 +12,7 @@ from clv_spark.schemas.checks import (
     number,
     probability,
 )
+from clv_spark.schemas.judgement import JUDGED_CHECKS, JUDGED_COLUMNS
 from clv_spark.schemas.spec import DEFINED, ID, Column, TableSpec
 
 _PURCHASE_NUMBERS = ("expected_purchases_30d", "expected_purchases_90d", "expected_purchases_365d")
@@ -203,6 +204,7 @@ CLV_SCORES = TableSpec(
         Column("horizon_days", "INT", "length of the clv horizon; days"),
         Column("annual_discount_rate", "DOUBLE", "value t days ahead weighs (1 + rate)^(-t/365)"),
         Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
+        *JUDGED_COLUMNS,
     ),
     key=("as_of_date", "customer_id", "relationship"),
     partition_by=("as_of_date",),
@@ -238,10 +240,23 @@ CLV_SCORES = TableSpec(
             "(monetary_value IS NULL) = (frequency = 0)",
             "coalesce(monetary_value, 0) < double('Infinity')",
         ),
+        **JUDGED_CHECKS,
     },
     version=4,
     properties={"clv_spark.valueDefinition": DEFINED},
 )
+# What follows when the customers of both relationships are together: their value ...
+VALUED = (
+    "value_definition",
+    "clv_service_cost",
+    "historical_clv",
+    "historical_service_cost",
+    "total_clv",
+    "acquisition_cost",
+    "loss_making",
+)
+# ... and, in the end, how they are judged.
+JUDGED = tuple(column.name for column in JUDGED_COLUMNS)
 
 CLV_SCORES_LATEST = replace(
     CLV_SCORES,

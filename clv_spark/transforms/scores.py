@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.kernels.score_batch import STATUSES, SegmentParameters
 from clv_spark.schemas import CLV_SCORES
+from clv_spark.schemas.scores import JUDGED, VALUED
 from clv_spark.transforms.segments import UNKNOWN, segment_name
 
 # Above this number of segments scoring brings those of one segment together; a segment of more
@@ -20,19 +21,9 @@ MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
 # Columns of the kernel that stand for texts of the table, and what they are decoded with.
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
-# Columns of the table that follow when the customers of both relationships are together.
-LATER = (
-    "value_definition",
-    "clv_service_cost",
-    "historical_clv",
-    "historical_service_cost",
-    "total_clv",
-    "acquisition_cost",
-    "loss_making",
-)
 # What both relationships give first, and what service costs grow with.
 SCORED = (
-    *(c for c in CLV_SCORES.column_names if c not in LATER),
+    *(c for c in CLV_SCORES.column_names if c not in (*VALUED, *JUDGED)),
     "purchases_ahead",
     "days_ahead",
     "report_code",
