@@ -178,8 +178,9 @@ def score_batch(
         "status_place": _status(numbers, segments, settings, scores),
     }
     ours = {*OUTPUT_COLUMNS, *INPUT_NUMBERS}
-    columns |= {name: batch.column(name) for name in batch.schema.names if name not in ours}
-    names = [*OUTPUT_COLUMNS, *(name for name in columns if name not in OUTPUT_COLUMNS)]
+    others = [name for name in batch.schema.names if name not in ours]
+    columns |= {name: batch.column(name) for name in others}
+    names = [*OUTPUT_COLUMNS, *others]
     return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
 

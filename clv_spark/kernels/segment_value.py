@@ -84,7 +84,7 @@ def added(parts: Iterable[Sums]) -> dict[str, float]:
     total: dict[str, float] = {}
     for part in parts:
         for name, value in part.items():
-            total[name] = total.get(name, 0) + (value or 0)
+            total[name] = total.get(name, 0.0) if value is None else total.get(name, 0) + value
     return total
 
 
