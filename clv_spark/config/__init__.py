@@ -23,6 +23,7 @@ from clv_spark.config.model import (
     ValueConfig,
 )
 from clv_spark.config.section import SourceSection, of_segment
+from clv_spark.config.what_if import Scenario
 
 __all__ = [
     "ACQUISITION_MONTH",
@@ -40,6 +41,7 @@ __all__ = [
     "RanksConfig",
     "RetentionConfig",
     "RfmSegment",
+    "Scenario",
     "ServiceConfig",
     "ServiceEvents",
     "SourceSection",

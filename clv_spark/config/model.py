@@ -12,6 +12,7 @@ from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
 from clv_spark.config.costs import CostsConfig
 from clv_spark.config.judgement import RanksConfig
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
+from clv_spark.config.what_if import Scenarios
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Assignment = Literal["latest", "first"]
@@ -265,6 +266,7 @@ class Config(Section):
     value: ValueConfig = ValueConfig()
     costs: CostsConfig = CostsConfig()
     ranks: RanksConfig = RanksConfig()
+    what_if: Scenarios = Field(default_factory=dict)
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()

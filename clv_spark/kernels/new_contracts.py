@@ -11,6 +11,7 @@ from clv_spark.errors import InputError
 from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameters
 from clv_spark.kernels.new_customers import NewCustomerCurve, days_of_curve, early_phase
 from clv_spark.models import CONTRACT_MODELS
+from clv_spark.models.risk import contract_running
 from clv_spark.models.uncertainty import fit_and_draws
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,7 @@ def new_contract_curve(
     annual_discount_rate: float,
     early_days: int,
     draws: int,
+    churn: float = 1.0,
 ) -> NewCustomerCurve:
     """The curve of a contract that begins today.
 
@@ -41,6 +43,7 @@ def new_contract_curve(
         early_days: Length of the early phase; 0 for none.
         draws: Draws of the parameters, even and at least 12, or none. They are those of
             ``sum_contracts`` where they are as many.
+        churn: Factor on the rate at which every contract is lost; see ``models.risk``.
 
     Raises:
         InputError: The segment has no parameters of contracts.
@@ -64,7 +67,7 @@ def new_contract_curve(
     days, renewals = _days_and_renewals(days_of_curve(horizon_days, early_days), length)
     k = np.arange(int(renewals[-1]) + 1)
     columns = {name: values[:, np.newaxis] for name, values in sets.items()}
-    survival = np.exp(model.log_survival(columns, k))
+    survival = contract_running(parameters.model, columns, k, 0, churn)
     plain, discounted = (
         early_phase(
             days,

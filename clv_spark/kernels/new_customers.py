@@ -7,8 +7,9 @@ model's, for somebody who has just made the first purchase.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from clv_spark.economics.discounting import DAYS_PER_YEAR
 from clv_spark.errors import InputError
 from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
 from clv_spark.models import PURCHASE_MODELS, gamma_gamma
+from clv_spark.models.risk import new_at_risk, purchases_at_risk, staying_at_risk
 from clv_spark.models.uncertainty import fit_and_draws
 
 Floats = NDArray[np.float64]
@@ -77,6 +79,7 @@ def new_customer_curve(
     early_days: int,
     draws: int,
     refunds: Literal["rate", "ignore"] = "rate",
+    churn: float = 1.0,
 ) -> NewCustomerCurve:
     """The curve of somebody who makes the first purchase today.
 
@@ -88,6 +91,7 @@ def new_customer_curve(
         draws: Draws of the parameters, even and at least 16, or none. They are those of
             ``sum_segment`` where they are as many.
         refunds: "rate" takes off the segment's return rate, "ignore" does not.
+        churn: Factor on the rate at which every customer leaves; see ``models.risk``.
 
     Raises:
         InputError: The segment has no parameters of purchases.
@@ -113,25 +117,21 @@ def new_customer_curve(
     params = fit_and_draws(
         named, parameters.purchases_covariance, draws, parameters.purchases_stream
     )
-    zero = np.zeros(draws + 1)
     days = days_of_curve(horizon_days, early_days)
     rate = rate_per_unit(annual_discount_rate, unit)
-    # Right after the first purchase the MBG/NBD takes some for gone.
-    alive = model.probability_alive(params, zero, zero, zero)[:, np.newaxis]
-    ahead = model.forecast_if_alive(params, (days / unit).tolist(), rate, zero, zero)
     middles = np.arange(int(days[-1])) + 0.5
-    staying = alive * model.staying_if_alive(params, (middles / unit).tolist(), zero, zero).T
     weight = np.exp(-rate_per_unit(annual_discount_rate, 1) * middles)
+    living = _living(parameters, params, days / unit, middles / unit, rate, churn)
     plain, discounted = (
         early_phase(
             days,
-            purchases=1 + alive * expected.T,
-            years=_until(staying * weights, days) / DAYS_PER_YEAR,
+            purchases=1 + purchases,
+            years=_until(living.staying * weights, days) / DAYS_PER_YEAR,
             early_days=early_days,
         )
-        for expected, weights in (
-            (ahead.expected, np.ones(middles.size)),
-            (ahead.discounted, weight),
+        for purchases, weights in (
+            (living.expected, np.ones(middles.size)),
+            (living.discounted, weight),
         )
     )
     return NewCustomerCurve(
@@ -172,6 +172,35 @@ def early_phase(days: Floats, *, purchases: Floats, years: Floats, early_days: i
         years=years,
         years_early=years[:, place],
     )
+
+
+class _Living(NamedTuple):
+    """Repeat purchases up to some times and the probability of being alive at others, by set."""
+
+    expected: Floats
+    discounted: Floats
+    staying: Floats
+
+
+def _living(
+    parameters: SegmentParameters,
+    params: Mapping[str, Floats],
+    until: Floats,
+    at: Floats,
+    rate: float,
+    churn: float,
+) -> _Living:
+    """What is to be expected right after the first purchase, with which some may have left."""
+    sums = [np.zeros(()) for _ in _Living._fields]
+    zero = np.zeros(next(iter(params.values())).size)
+    for part in new_at_risk(parameters.model, params, churn):
+        new = (zero, zero, churn)
+        bought = purchases_at_risk(part.model, params, until.tolist(), rate, *new)
+        stays = staying_at_risk(part.model, params, at.tolist(), *new)
+        values = (bought.expected, bought.discounted, stays)
+        sums = [total + part.weight * value for total, value in zip(sums, values, strict=True)]
+    # A part may weigh less than nothing, but no sum does.
+    return _Living(*(np.maximum(total, 0.0).T for total in sums))
 
 
 def _until(by_day: Floats, days: Floats) -> Floats:

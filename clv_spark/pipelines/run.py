@@ -30,6 +30,7 @@ from clv_spark.schemas import (
     SEGMENT_SUMMARY,
     SUBSCRIPTION_FORECAST,
     SUBSCRIPTION_METRICS,
+    WHAT_IF,
 )
 
 
@@ -104,6 +105,7 @@ DATED = (
     SEGMENT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
+    WHAT_IF,
 )
 
 

@@ -16,6 +16,7 @@ from clv_spark.schemas.sources import LATE_CHANGES, SOURCE_FILES
 from clv_spark.schemas.spec import Column, Shape, TableSpec
 from clv_spark.schemas.subscriptions import SUBSCRIPTION_FORECAST, SUBSCRIPTION_METRICS
 from clv_spark.schemas.summary import SEGMENT_SUMMARY
+from clv_spark.schemas.what_if import WHAT_IF
 
 TABLES: tuple[TableSpec, ...] = (
     SOURCE_FILES,
@@ -35,6 +36,7 @@ TABLES: tuple[TableSpec, ...] = (
     SEGMENT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
+    WHAT_IF,
     CLV_SCORES_LATEST,
     PIPELINE_RUNS,
 )
@@ -60,6 +62,7 @@ __all__ = [
     "SUBSCRIPTION_FORECAST",
     "SUBSCRIPTION_METRICS",
     "TABLES",
+    "WHAT_IF",
     "Column",
     "Shape",
     "TableSpec",

@@ -1,0 +1,192 @@
+"""Scenarios against the base: a segment's CLV, CLV : CAC and payback, without fitting again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clv_spark.config.what_if import BASE, Scenario
+from clv_spark.economics import ServiceRates, value_by_definition
+from clv_spark.kernels.churn import ChurnRatios, Future
+from clv_spark.kernels.new_customers import NewCustomerCurve
+from clv_spark.kernels.new_value import NewValue, new_customer_row, new_value
+
+_OF_NEW = ("cac", "new_customer_value", "clv_to_cac", "payback_days")
+_CHANGES = {"clv_sum": "clv_change"} | {
+    name: f"{name}_change" for name in ("clv_to_cac", "payback_days")
+}
+
+
+@dataclass(frozen=True)
+class ExistingCustomers:
+    """Sums over customers whose segments share parameters; all discounted, up to the horizon.
+
+    Attributes:
+        revenue: Expected revenue after returns.
+        margin: Expected margin.
+        purchase_cost: Expected service cost of purchases.
+        time_cost: Expected service cost of time.
+        future: Their purchases and years, with the ratios for all ``churn_factors``.
+    """
+
+    revenue: float
+    margin: float
+    purchase_cost: float
+    time_cost: float
+    future: Future
+
+
+@dataclass(frozen=True)
+class NewCustomers:
+    """What a new customer is worth, and costs.
+
+    Attributes:
+        values: What one brings by scenario, the base included; see :func:`new_values`.
+        cac: Acquisition cost of a customer in the base, None where it is not known.
+    """
+
+    values: Mapping[str, NewValue]
+    cac: float | None
+
+
+@dataclass(frozen=True)
+class SegmentBase:
+    """A segment as it is.
+
+    Attributes:
+        segment: Its name.
+        existing: The sums of the leaf segments it is made of, or its own.
+        new: Its new customers, None where nothing is known of them.
+    """
+
+    segment: str
+    existing: Sequence[ExistingCustomers]
+    new: NewCustomers | None
+
+
+def churn_factors(scenarios: Mapping[str, Scenario]) -> list[float]:
+    """The factors on the rate of leaving that scenarios need, beside 1.
+
+    Example:
+        >>> churn_factors({"a": Scenario(churn=0.9), "b": Scenario(price=1.1)})
+        [0.9]
+    """
+    return sorted({scenario.churn for scenario in scenarios.values()} - {1.0})
+
+
+def new_values(
+    curves: Mapping[float, NewCustomerCurve],
+    costs: ServiceRates,
+    scenarios: Mapping[str, Scenario],
+    definition: str,
+) -> dict[str, NewValue]:
+    """What a new customer of a leaf segment brings in the base and in each scenario.
+
+    Args:
+        curves: The curve by factor on the rate of leaving, 1 among them.
+        costs: Rates of the cost to serve.
+        scenarios: By name.
+        definition: What counts as value: revenue, margin or net.
+    """
+    every = {BASE: Scenario(), **scenarios}
+    return {
+        name: new_value(
+            _changed(curves[scenario.churn], scenario), _costs(costs, scenario), definition
+        )
+        for name, scenario in every.items()
+    }
+
+
+def what_if_rows(
+    base: SegmentBase, scenarios: Mapping[str, Scenario], definition: str
+) -> list[dict[str, Any]]:
+    """One row for the base, then one per scenario in the order of their names.
+
+    Args:
+        base: The segment as it is, and its new customers in every scenario.
+        scenarios: By name.
+        definition: What counts as value: revenue, margin or net.
+
+    Returns:
+        segment, scenario, clv_sum, new_customer_value (before acquisition), cac, clv_to_cac and
+        payback_days (not discounted), and with _change what clv_sum (clv_change), clv_to_cac and
+        payback_days are more than in the base. None where a part of it is not known.
+
+    Example:
+        >>> known = ExistingCustomers(revenue=1000.0, margin=300.0, purchase_cost=0.0,
+        ...     time_cost=0.0, future=Future(purchases=20.0, years=9.0))
+        >>> rows = what_if_rows(SegmentBase("uk", [known], None),
+        ...     {"margin": Scenario(margin_rate=0.02)}, "margin")
+        >>> [(row["scenario"], row["clv_sum"], row["clv_change"]) for row in rows]
+        [('base', 300.0, 0.0), ('margin', 320.0, 20.0)]
+    """
+    usual = _outcome(base, BASE, Scenario(), definition)
+    rows = []
+    for name in [BASE, *sorted(scenarios)]:
+        found = usual if name == BASE else _outcome(base, name, scenarios[name], definition)
+        changes = {
+            change: _difference(found[name], usual[name]) for name, change in _CHANGES.items()
+        }
+        rows.append({"segment": base.segment, "scenario": name, **found, **changes})
+    return rows
+
+
+def _outcome(
+    base: SegmentBase, name: str, scenario: Scenario, definition: str
+) -> dict[str, float | None]:
+    values = [_existing_value(part, scenario, definition) for part in base.existing]
+    found: dict[str, float | None] = dict.fromkeys(_OF_NEW)
+    if base.new is not None:
+        cac = None if base.new.cac is None else base.new.cac * scenario.cac
+        # The target does not matter to what is shown here.
+        row = new_customer_row(base.new.values[name], cac, target_ratio=1.0)
+        found = {"cac": cac, **{key: row[key] for key in _OF_NEW if key != "cac"}}
+    return {"clv_sum": sum(values) if values else None, **found}
+
+
+def _existing_value(part: ExistingCustomers, scenario: Scenario, definition: str) -> float:
+    future = part.future
+    ratio = ChurnRatios() if scenario.churn == 1 else future.ratios[scenario.churn]
+    before = part.revenue * scenario.order_value * ratio.revenue
+    margin = part.margin * scenario.order_value * ratio.revenue
+    # As many are sold at the same cost of goods, so all that prices rise by is margin.
+    margin += (scenario.margin_rate + scenario.price - 1) * before
+    purchase_cost = part.purchase_cost * scenario.service_cost
+    purchase_cost += future.purchases * scenario.service_cost_per_purchase
+    time_cost = (
+        part.time_cost * scenario.service_cost + future.years * scenario.service_cost_per_year
+    )
+    return float(
+        value_by_definition(
+            definition,
+            revenue=before * scenario.price,
+            margin=margin,
+            service_cost=purchase_cost * ratio.purchases + time_cost * ratio.time,
+        )
+    )
+
+
+def _changed(curve: NewCustomerCurve, scenario: Scenario) -> NewCustomerCurve:
+    price = scenario.price
+    return replace(
+        curve,
+        order_value=curve.order_value * (scenario.order_value * price),
+        margin_rate=(curve.margin_rate + scenario.margin_rate + (price - 1)) / price,
+    )
+
+
+def _costs(costs: ServiceRates, scenario: Scenario) -> ServiceRates:
+    factor = scenario.service_cost
+    purchase, year = scenario.service_cost_per_purchase, scenario.service_cost_per_year
+    return ServiceRates(
+        per_purchase=costs.per_purchase * factor + purchase,
+        per_purchase_early=costs.per_purchase_early * factor + purchase,
+        per_year=costs.per_year * factor + year,
+        per_year_early=costs.per_year_early * factor + year,
+        early_days=costs.early_days,
+    )
+
+
+def _difference(value: float | None, usual: float | None) -> float | None:
+    return None if value is None or usual is None else value - usual
