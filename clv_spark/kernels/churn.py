@@ -147,6 +147,42 @@ def future_of_contracts(
     return _future(sums, factors)
 
 
+def joint_future(parts: Sequence[Future], weights: Sequence[float], share: float) -> Future:
+    """The customers of several parts as one, or a share of them.
+
+    Args:
+        parts: With the same factors.
+        weights: How much of the value each part has; they add up to 1.
+        share: How much of all of them is meant.
+
+    Example:
+        >>> one = Future(10.0, 2.0, {0.9: ChurnRatios(1.1, 1.1, 1.1)})
+        >>> two = Future(30.0, 2.0, {0.9: ChurnRatios(1.5, 1.3, 1.1)})
+        >>> both = joint_future([one, two], [0.25, 0.75], 0.5)
+        >>> both.purchases, both.years, round(both.ratios[0.9].revenue, 9)
+        (20.0, 2.0, 1.4)
+        >>> round(both.ratios[0.9].purchases, 9), round(both.ratios[0.9].time, 9)
+        (1.25, 1.1)
+    """
+
+    def mean(factor: float, name: str, sizes: Sequence[float]) -> float:
+        total = sum(sizes)
+        ratios = [getattr(part.ratios[factor], name) for part in parts]
+        weighed = sum(size * ratio for size, ratio in zip(sizes, ratios, strict=True))
+        return weighed / total if total > 0 else 1.0
+
+    bought, lived = [part.purchases for part in parts], [part.years for part in parts]
+    ratios = {
+        factor: ChurnRatios(
+            revenue=mean(factor, "revenue", weights),
+            purchases=mean(factor, "purchases", bought),
+            time=mean(factor, "time", lived),
+        )
+        for factor in parts[0].ratios
+    }
+    return Future(sum(bought) * share, sum(lived) * share, ratios)
+
+
 def _future(
     sums: Callable[[float], tuple[float, float, float]], factors: Sequence[float]
 ) -> Future:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clv_spark.config.what_if import BASE, Scenario
 from clv_spark.economics.formulas import (
     MONTHS_PER_YEAR,
     acquisition_budget,
@@ -18,8 +19,10 @@ from clv_spark.economics.formulas import (
     order_formula_clv,
 )
 from clv_spark.economics.total import TotalDraws, total_interval
+from clv_spark.kernels.churn import Future, joint_future
 from clv_spark.kernels.new_value import NewValue, mixed, new_customer_row
 from clv_spark.kernels.sum_segment import SegmentSum
+from clv_spark.kernels.what_if import ExistingCustomers, NewCustomers, SegmentBase, what_if_rows
 
 Sums = Mapping[str, float]
 _DAYS_PER_YEAR = 365
@@ -31,11 +34,13 @@ class LeafOutlook:
 
     Attributes:
         sums: Their total under draws; one per period for contracts.
-        new: What a new customer brings, None where it is not known.
+        futures: What they will do as they are, and at other rates of leaving; as many.
+        new: What a new customer brings in the base and in each scenario; empty where unknown.
     """
 
     sums: Sequence[SegmentSum]
-    new: NewValue | None
+    futures: Sequence[Future]
+    new: Mapping[str, NewValue]
 
 
 @dataclass(frozen=True)
@@ -175,19 +180,12 @@ def _acquisition(
     total: Sums,
     settings: SummarySettings,
 ) -> dict[str, Any]:
-    new, with_cost = total["new_customers"], total["new_with_cost"]
-    cac = total["new_acquisition_cost"] / with_cost if with_cost else None
+    new, cac = total["new_customers"], _cac(total)
     found: dict[str, Any] = {"new_customers": int(new), "cac": cac}
-    # Customers like the new ones; where nobody is new, like all.
-    count = "new_customers" if new else "customers"
-    parts = [
-        (float(sums[count]), outlook.new)
-        for leaf, sums in leaves.items()
-        if (outlook := outlooks.get(leaf)) is not None and outlook.new is not None and sums[count]
-    ]
-    if not parts:
+    values = _new_mix(leaves, outlooks, total)
+    if not values:
         return found
-    row = new_customer_row(mixed(parts), cac, settings.target_clv_to_cac)
+    row = new_customer_row(values[BASE], cac, settings.target_clv_to_cac)
     ratio, payback = row["clv_to_cac"], row["payback_days"]
     yearly = new * MONTHS_PER_YEAR / settings.recent_months
     return {
@@ -198,4 +196,67 @@ def _acquisition(
         if cac is None
         else payback is not None and payback <= settings.target_payback_days,
         "acquisition_budget": acquisition_budget(row["max_cac"], yearly),
+    }
+
+
+def scenario_values(
+    name: str,
+    leaves: Mapping[str, Sums],
+    outlooks: Mapping[str, LeafOutlook],
+    scenarios: Mapping[str, Scenario],
+    settings: SummarySettings,
+) -> list[dict[str, Any]]:
+    """The rows of what_if of one segment or group of customers.
+
+    Args:
+        name: Of the segment.
+        leaves: Its sums by leaf segment, as for :func:`summary_values`.
+        outlooks: What is known of these leaf segments.
+        scenarios: By name.
+        settings: Definition and targets.
+    """
+    existing = [
+        _existing(sums, outlooks[leaf], settings)
+        for leaf, sums in leaves.items()
+        if leaf in outlooks and sums["valued"]
+    ]
+    total = added(leaves.values())
+    values = _new_mix(leaves, outlooks, total)
+    new = NewCustomers(values, _cac(total)) if values else None
+    return what_if_rows(SegmentBase(name, existing, new), scenarios, settings.definition)
+
+
+def _existing(sums: Sums, outlook: LeafOutlook, settings: SummarySettings) -> ExistingCustomers:
+    """The customers of a group in a leaf segment; contracts of all periods in one."""
+    whole = sum(part.clv for part in outlook.sums)
+    share = sums[settings.counted] / whole if whole > 0 else 0.0
+    weights = [part.clv / whole if whole > 0 else 0.0 for part in outlook.sums]
+    return ExistingCustomers(
+        revenue=sums["clv_revenue"],
+        margin=sums["clv_margin"],
+        purchase_cost=sums["service_of_purchases_ahead"],
+        time_cost=sums["service_of_time_ahead"],
+        future=joint_future(outlook.futures, weights, share),
+    )
+
+
+def _cac(total: Sums) -> float | None:
+    with_cost = total["new_with_cost"]
+    return total["new_acquisition_cost"] / with_cost if with_cost else None
+
+
+def _new_mix(
+    leaves: Mapping[str, Sums], outlooks: Mapping[str, LeafOutlook], total: Sums
+) -> dict[str, NewValue]:
+    """A new customer by scenario, in the mix of the new ones; where nobody is new, of all."""
+    count = "new_customers" if total["new_customers"] else "customers"
+    parts = [
+        (float(sums[count]), outlooks[leaf].new)
+        for leaf, sums in leaves.items()
+        if leaf in outlooks and outlooks[leaf].new and sums[count]
+    ]
+    if not parts:
+        return {}
+    return {
+        name: mixed([(weight, values[name]) for weight, values in parts]) for name in parts[0][1]
     }

@@ -34,6 +34,7 @@ from clv_spark.schemas import (
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     SEGMENT_SUMMARY,
+    WHAT_IF,
 )
 from clv_spark.transforms.scores import SCORED
 
@@ -78,7 +79,11 @@ def score_stage(run: Run) -> Commit:
         lambda commit: _write(run, fit_date, features, spend, commit),
         source_version=joint_version(features),
         slice_date=run.date,
-        beside=(SEGMENT_SUMMARY, *((CONTRACT_SCORES,) if run.config.has_contracts else ())),
+        beside=(
+            SEGMENT_SUMMARY,
+            WHAT_IF,
+            *((CONTRACT_SCORES,) if run.config.has_contracts else ()),
+        ),
     )
 
 
@@ -132,7 +137,8 @@ def _write(
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
         spec, summary = CLV_SCORES.of(shape), SEGMENT_SUMMARY.of(shape)
         # Whatever a table refuses shows before the first is replaced.
-        run.lake.ensure(summary)
+        for table in (summary, WHAT_IF):
+            run.lake.ensure(table)
         for part in parts.values():
             if part.detail is not None:
                 run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
@@ -143,8 +149,10 @@ def _write(
         outlooks = {
             name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
         }
-        sums = summarise_segments(run, rows, outlooks, report)
+        sums, scenarios = summarise_segments(run, rows, outlooks, report)
         run.lake.replace(summary, sums, commit, run.date)
+        reached("clv_scores:summary_written")
+        run.lake.replace(WHAT_IF, scenarios, commit, run.date)
         return published
 
 

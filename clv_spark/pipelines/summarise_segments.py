@@ -10,11 +10,17 @@ from pyspark.sql import Row as SparkRow
 
 from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.kernels.segment_parameters import ROOT, nearest
-from clv_spark.kernels.segment_value import LeafOutlook, SummarySettings, added, summary_values
+from clv_spark.kernels.segment_value import (
+    LeafOutlook,
+    SummarySettings,
+    added,
+    scenario_values,
+    summary_values,
+)
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.outlooks import recent_days
 from clv_spark.pipelines.run_context import Run, cached
-from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY
+from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF, TableSpec
 from clv_spark.transforms.segment_sums import (
     COUNTS,
     MONEY,
@@ -42,7 +48,7 @@ def summarise_segments(
     valued: DataFrame,
     outlooks: Mapping[str, Mapping[str, LeafOutlook]],
     report: Mapping[str, list[str]],
-) -> DataFrame:
+) -> tuple[DataFrame, DataFrame]:
     """Sum the customers up by segment, group and tier, beside what their parameters say.
 
     Args:
@@ -52,14 +58,14 @@ def summarise_segments(
         report: The values of each further key of the summary, by report_code.
 
     Returns:
-        Rows of segment_summary.
+        Rows of segment_summary, and of what_if.
     """
     config, costs = run.config, run.config.costs.acquisition
     keys = {"purchases": config.segments, "contract": config.contract_segments}
     by_month = ACQUISITION_MONTH in config.report_by
     recent = recent_days(config)
-    with cached(leaf_sums(valued, recent_days=recent, by_month=by_month)) as leaves:
-        levels = with_levels(leaves, keys, report)
+    with cached(leaf_sums(valued, recent_days=recent, by_month=by_month)) as summed:
+        levels = with_levels(summed, keys, report)
         by_tier = tier_sums(levels).collect()
         shapes = {_place(row): row.asDict() for row in distributions(levels).collect()}
     kinds = _kinds(run, valued)
@@ -69,20 +75,27 @@ def summarise_segments(
         costs.target_clv_to_cac,
         costs.target_payback_days,
     )
-    rows = []
+    rows, scenarios = [], []
     for place, parts in _by_place(by_tier).items():
+        leaves, known = _by_leaf(parts), outlooks.get(place[0], {})
         found = {
-            **summary_values(_by_leaf(parts), outlooks.get(place[0], {}), settings),
+            **summary_values(leaves, known, settings),
             **_of_tiers(parts),
             **_shape(shapes.get(place), parts),
             "service_cost_by_kind": kinds.get(place),
         }
-        rows.append(_row(run, place, found))
-    schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
+        rows.append(_row(run, SEGMENT_SUMMARY, place, found))
+        for values in scenario_values(place[2], leaves, known, config.what_if, settings):
+            scenarios.append(_row(run, WHAT_IF, place, values))
+    return _frame(run, SEGMENT_SUMMARY, rows), _frame(run, WHAT_IF, scenarios)
+
+
+def _frame(run: Run, spec: TableSpec, rows: list[SparkRow]) -> DataFrame:
+    schema = ", ".join(spec.ddl(column) for column in spec.columns)
     return run.spark.createDataFrame(rows, schema).coalesce(1)
 
 
-def _row(run: Run, place: Place, found: Mapping[str, Any]) -> SparkRow:
+def _row(run: Run, spec: TableSpec, place: Place, found: Mapping[str, Any]) -> SparkRow:
     relationship, level, name = place
     values = {
         **found,
@@ -94,7 +107,7 @@ def _row(run: Run, place: Place, found: Mapping[str, Any]) -> SparkRow:
         "value_definition": run.config.value.definition,
         "currency": run.config.currency,
     }
-    return SparkRow(*(values.get(name) for name in SEGMENT_SUMMARY.column_names))
+    return SparkRow(*(values.get(name) for name in spec.column_names))
 
 
 def _place(row: SparkRow) -> Place:

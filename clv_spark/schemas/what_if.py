@@ -7,13 +7,14 @@ from clv_spark.schemas.spec import Column, TableSpec
 WHAT_IF = TableSpec(
     name="what_if",
     comment=(
-        "One row per as_of_date, relationship, segment and scenario: what a scenario of the "
-        "configuration would change, from the same fit and the same customers."
+        "One row per as_of_date, relationship, segment or group of customers and scenario: what a "
+        "scenario of the configuration would change, from the same fit and the same customers."
     ),
     columns=(
         Column("as_of_date", "DATE", "last day that counts; date, the partition"),
         Column("relationship", "STRING", "purchases or contract; text"),
-        Column("segment", "STRING", "'global', or a segment as in model_parameters; text"),
+        Column("segment_level", "STRING", "as in segment_summary; text"),
+        Column("segment", "STRING", "as in segment_summary; text"),
         Column(
             "scenario", "STRING", "'base' for the world as it is, or a name under what_if; text"
         ),
@@ -49,7 +50,7 @@ WHAT_IF = TableSpec(
         ),
         Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
     ),
-    key=("as_of_date", "relationship", "segment", "scenario"),
+    key=("as_of_date", "relationship", "segment_level", "segment", "scenario"),
     partition_by=("as_of_date",),
     slice_column="as_of_date",
     checks={

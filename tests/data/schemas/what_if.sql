@@ -2,6 +2,7 @@
 CREATE TABLE what_if (
   `as_of_date` DATE NOT NULL,
   `relationship` STRING NOT NULL,
+  `segment_level` STRING NOT NULL,
   `segment` STRING NOT NULL,
   `scenario` STRING NOT NULL,
   `clv_sum` DOUBLE,
@@ -18,4 +19,4 @@ CREATE TABLE what_if (
   CONSTRAINT acquisition CHECK (coalesce(cac, 0) >= 0 AND coalesce(payback_days, 0) >= 0)
 )
 PARTITIONED BY (as_of_date)
--- key: as_of_date, relationship, segment, scenario; slice: as_of_date
+-- key: as_of_date, relationship, segment_level, segment, scenario; slice: as_of_date
