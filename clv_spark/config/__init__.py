@@ -8,7 +8,7 @@ from clv_spark.config.costs import (
     ServiceConfig,
     ServiceEvents,
 )
-from clv_spark.config.judgement import RanksConfig, RfmSegment, Tier
+from clv_spark.config.judgement import ActionRule, LifecycleConfig, RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
     ACQUISITION_MONTH,
@@ -32,11 +32,13 @@ __all__ = [
     "AcquisitionConfig",
     "AcquisitionCosts",
     "AcquisitionSpend",
+    "ActionRule",
     "Config",
     "ContractsSource",
     "FitConfig",
     "GatesConfig",
     "LakeConfig",
+    "LifecycleConfig",
     "ModelsConfig",
     "RanksConfig",
     "RetentionConfig",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import string
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from clv_spark.config.section import Section
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Above = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -74,6 +76,153 @@ class RanksConfig(Section):
             raise ValueError("rfm_segments is empty; name at least one, with when: 'true'")
         _distinct("rfm_segments", [segment.name for segment in segments])
         return segments
+
+
+class LifecycleConfig(Section):
+    """What divides the stages of a customer's life: own intervals passed, and probabilities."""
+
+    fresh_ratio: float = Field(default=0.25, ge=0)
+    cooling_ratio: float = Field(default=2.0, gt=0)
+    at_risk_ratio: float = Field(default=3.0, gt=0)
+    lost_ratio: float = Field(default=6.0, gt=0)
+    cooling_below: Share = 0.6
+    at_risk_below: Share = 0.4
+    lost_below: Share = 0.25
+    contract_at_risk_below: Share = 0.25
+    next_purchase_from: Share = 0.5
+    compare_days: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LifecycleConfig:
+        ratios = [self.fresh_ratio, self.cooling_ratio, self.at_risk_ratio, self.lost_ratio]
+        if ratios != sorted(ratios):
+            raise ValueError(
+                f"the ratios fresh, cooling, at_risk, lost are {ratios}; none may be less than the "
+                "one before"
+            )
+        below = [self.lost_below, self.at_risk_below, self.cooling_below]
+        if below != sorted(below):
+            raise ValueError(
+                f"lost_below, at_risk_below, cooling_below are {below}; none may be less than the "
+                "one before"
+            )
+        return self
+
+
+ActionName = Literal[
+    "retain",
+    "grow",
+    "win_back",
+    "repeat",
+    "replenish",
+    "cross_sell",
+    "reward",
+    "leave",
+    "watch",
+]
+
+
+class ActionRule(Section):
+    """What to do with the customers that a condition holds for, and why, in words.
+
+    ``when`` is trusted SQL over the columns of clv_scores; ``reason`` may name them in braces.
+    """
+
+    action: ActionName
+    when: str
+    reason: str
+
+    @field_validator("reason")
+    @classmethod
+    def _plain_names(cls, reason: str) -> str:
+        parts = _parts_of(reason)
+        odd = [name for _, name, spec, turned in parts if name == "" or spec or turned]
+        if odd:
+            raise ValueError(f"reason {reason!r} holds more in braces than the name of a column")
+        return reason
+
+    @property
+    def parts(self) -> list[tuple[str, str | None]]:
+        """The reason as pieces of text, each with the column that follows it, if one does.
+
+        Example:
+            >>> ActionRule(action="watch", when="true", reason="{T} days old").parts
+            [('', 'T'), (' days old', None)]
+        """
+        return [(text, name) for text, name, _, _ in _parts_of(self.reason)]
+
+
+def _parts_of(reason: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    return list(string.Formatter().parse(reason))
+
+
+def _last_always_holds(rules: tuple[ActionRule, ...]) -> tuple[ActionRule, ...]:
+    if not rules or rules[-1].when.strip().lower() != "true":
+        raise ValueError(
+            "the last rule must hold for everybody who is left: "
+            "{action: watch, when: 'true', reason: ...}"
+        )
+    return rules
+
+
+Actions = Annotated[tuple[ActionRule, ...], AfterValidator(_last_always_holds)]
+_HIGH = "clv_tier IN ('Platinum', 'Gold', 'Silver', 'Bronze')"
+_STAYS = "lifecycle_status IN ('active', 'reactivated')"
+DEFAULT_ACTIONS: Actions = (
+    ActionRule(
+        action="retain",
+        when=f"relationship = 'contract' AND lifecycle_status = 'at_risk' AND {_HIGH}",
+        reason="{clv_tier} contract that is likely to end within a year",
+    ),
+    ActionRule(
+        action="retain",
+        when=f"lifecycle_status IN ('cooling', 'at_risk') AND {_HIGH}",
+        reason="{clv_tier} customer, {days_since_last_purchase} days without a purchase, usual are "
+        "{purchase_interval_days}",
+    ),
+    ActionRule(
+        action="replenish",
+        when="replenish_date <= date_add(as_of_date, 14) AND lifecycle_status <> 'lost'",
+        reason="{replenish_category} is due on {replenish_date}",
+    ),
+    ActionRule(
+        action="reward",
+        when=f"clv_tier IN ('Platinum', 'Gold', 'Silver') AND {_STAYS}",
+        reason="{clv_tier} customer who stays, {frequency} times back so far",
+    ),
+    ActionRule(
+        action="win_back",
+        when="lifecycle_status IN ('at_risk', 'lost') AND rfm_monetary >= 4",
+        reason="{days_since_last_purchase} days without a purchase, spent more than most before",
+    ),
+    ActionRule(
+        action="win_back",
+        when="relationship = 'contract' AND lifecycle_status = 'lost' AND recency >= 365",
+        reason="no contract any more, was renewed over {recency} days",
+    ),
+    ActionRule(
+        action="cross_sell",
+        when=f"cross_sell_category IS NOT NULL AND {_STAYS}",
+        reason="customers like this one also buy {cross_sell_category}",
+    ),
+    ActionRule(
+        action="repeat",
+        when="relationship = 'purchases' AND frequency = 0 AND lifecycle_status IN ('new', "
+        "'active')",
+        reason="one purchase so far, {days_since_last_purchase} days ago",
+    ),
+    ActionRule(
+        action="grow",
+        when=f"clv_tier IN ('Bronze', 'Medium') AND {_STAYS}",
+        reason="{clv_tier} customer who stays",
+    ),
+    ActionRule(
+        action="leave",
+        when="lifecycle_status = 'lost'",
+        reason="lost, and of little value before",
+    ),
+    ActionRule(action="watch", when="true", reason="nothing to be done for now"),
+)
 
 
 def _distinct(key: str, names: list[str]) -> None:

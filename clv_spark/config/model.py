@@ -10,7 +10,12 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
 from clv_spark.config.costs import CostsConfig
-from clv_spark.config.judgement import RanksConfig
+from clv_spark.config.judgement import (
+    DEFAULT_ACTIONS,
+    Actions,
+    LifecycleConfig,
+    RanksConfig,
+)
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 from clv_spark.config.what_if import Scenarios
 
@@ -266,6 +271,8 @@ class Config(Section):
     value: ValueConfig = ValueConfig()
     costs: CostsConfig = CostsConfig()
     ranks: RanksConfig = RanksConfig()
+    lifecycle: LifecycleConfig = LifecycleConfig()
+    actions: Actions = DEFAULT_ACTIONS
     what_if: Scenarios = Field(default_factory=dict)
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()

@@ -18,6 +18,7 @@ from clv_spark.transforms.acquisition import (
     key_of_segment,
     spend_per_customer,
 )
+from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import of_segment_column
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def _with_spend(
 def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:
     """The value of a key, of customers who have one."""
     if key in report:
-        return F.element_at(F.lit(report[key]), F.col("report_code") + 1)
+        return decoded("report_code", report[key])
     relationship, names = "contract", config.contract_segments
     if key in config.segments:
         relationship, names = "purchases", config.segments

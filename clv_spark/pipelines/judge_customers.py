@@ -1,14 +1,19 @@
-"""Part of job score-customers: scored customers -> ranks, each beside all others."""
+"""Part of job score-customers: scored customers -> ranks, stage of life, change, action."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from clv_spark.errors import ConfigError
+from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
+from clv_spark.schemas import CLV_SCORES, TIER_MIGRATION, Shape
+from clv_spark.transforms.actions import OF_ACTIONS, with_actions, without_products
+from clv_spark.transforms.lifecycle import with_previous, with_rhythm, with_stage
+from clv_spark.transforms.migration import tier_migration
 from clv_spark.transforms.ranks import rank_starts, with_ranks
 from clv_spark.transforms.rfm import combinations
 
@@ -39,21 +44,71 @@ def checked_rules(run: Run) -> Rules:
             f"name, such as recency {recency}, frequency {frequency}, monetary {monetary}; let the "
             "last segment have when: 'true'"
         )
+    with_actions(_no_customers(run), run.config.actions)
     return Rules(tuple(row["name"] for row in rows))
 
 
-def judge_customers(run: Run, scored: DataFrame, rules: Rules) -> DataFrame:
-    """Count where everybody stands, in one pass over the scores, then say it of each.
+def _no_customers(run: Run) -> DataFrame:
+    """No rows, of the columns that the rules of actions may name."""
+    named = [c for c in CLV_SCORES.of(Shape()).columns if c.name not in OF_ACTIONS]
+    schema = ", ".join(CLV_SCORES.ddl(column) for column in named)
+    return without_products(run.spark.createDataFrame([], schema))
+
+
+def previous_date(run: Run) -> dt.date | None:
+    """The date of the slice that a customer is compared with; None for the first."""
+    latest = run.date - dt.timedelta(days=run.config.lifecycle.compare_days)
+    return run.lake.newest_slice(CLV_SCORES, up_to=latest)
+
+
+def previous_fingerprint(run: Run, date: dt.date | None) -> str:
+    """What the comparison depends on: another slice, or the same made anew, is another input."""
+    commit = None if date is None else run.lake.last_commit(CLV_SCORES, date)
+    # The log of an old slice may be gone; as long as nobody writes it again it is what it was.
+    return f"previous {date} {commit.fingerprint if commit else 'unrecorded'}"
+
+
+def rank_customers(run: Run, valued: DataFrame, rules: Rules) -> DataFrame:
+    """Count where everybody stands, in one pass over the values, then say it of each.
 
     Args:
         run: The run.
-        scored: Scored customers of both relationships, kept, as they are read twice.
+        valued: Scored customers of both relationships, kept, as they are read more than once.
         rules: The rules of :func:`checked_rules`.
+    """
+    tiers = run.config.ranks.tiers
+    return with_ranks(valued, rank_starts(valued, tiers).collect(), tiers, rules.rfm_names)
+
+
+def judge_customers(run: Run, ranked: DataFrame, before: dt.date | None) -> DataFrame:
+    """Compare everybody with the slice before, by one join, and say what is to be done.
+
+    Args:
+        run: The run.
+        ranked: What :func:`rank_customers` gives.
+        before: The date of the slice to compare with, if any.
 
     Returns:
         Rows of clv_scores.
     """
-    ranks = run.config.ranks
-    starts = rank_starts(scored, ranks.tiers).collect()
-    since = (F.col("T") - F.col("recency")).alias("days_since_last_purchase")
-    return with_ranks(scored.select("*", since), starts, ranks.tiers, rules.rfm_names)
+    lifecycle = run.config.lifecycle
+    previous = None if before is None else run.lake.read(CLV_SCORES, before)
+    return (
+        ranked.transform(with_rhythm, lifecycle, run.date)
+        .transform(with_previous, previous, run.config.value.definition)
+        .transform(with_stage, lifecycle)
+        .transform(without_products)
+        .transform(with_actions, run.config.actions)
+    )
+
+
+def write_migration(run: Run, before: dt.date | None, commit: Commit) -> Commit:
+    """Count who moved between tiers, from the slice that was just written; none for the first."""
+    if before is None:
+        schema = ", ".join(TIER_MIGRATION.ddl(column) for column in TIER_MIGRATION.columns)
+        rows = run.spark.createDataFrame([], schema)
+    else:
+        now, previous = (run.lake.read(CLV_SCORES, date) for date in (run.date, before))
+        moves = tier_migration(now, previous, run.config.value.definition, (run.date, before))
+        rows = moves.coalesce(1)
+    return run.lake.replace(TIER_MIGRATION, rows, commit, run.date)

@@ -68,7 +68,8 @@ def score_contracts(
     wanted = features.count() if expected is None else expected
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
-    customers = _customers(run.config, customer_totals(rows), used)
+    # Read more than once: to see where everybody stands, and to be written.
+    customers = kept.enter_context(cached(_customers(run.config, customer_totals(rows), used)))
     outlooks = partial(contract_outlooks, run, rows, parameters)
     return Scored(customers, outlooks, message, detail=contract_score_rows(rows))
 

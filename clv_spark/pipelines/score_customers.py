@@ -17,8 +17,15 @@ from clv_spark.lake import Commit, Source
 from clv_spark.pipelines.acquisition import open_spend
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
-from clv_spark.pipelines.judge_customers import checked_rules, judge_customers
-from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
+from clv_spark.pipelines.judge_customers import (
+    checked_rules,
+    judge_customers,
+    previous_date,
+    previous_fingerprint,
+    rank_customers,
+    write_migration,
+)
+from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
@@ -34,6 +41,7 @@ from clv_spark.schemas import (
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
     SEGMENT_SUMMARY,
+    TIER_MIGRATION,
     WHAT_IF,
 )
 from clv_spark.transforms.scores import SCORED
@@ -69,17 +77,20 @@ def score_stage(run: Run) -> Commit:
         )
     run.lake.ensure(MODEL_PARAMETERS)
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
+    before = previous_date(run)
     return run.stage(
         CLV_SCORES,
         [
             *(commit.fingerprint for commit in (*features.values(), *costs)),
             _fingerprint(run, fitted),
             *([spend.version] if spend else []),
+            previous_fingerprint(run, before),
         ],
-        lambda commit: _write(run, fit_date, features, spend, commit),
+        lambda commit: _write(run, (fit_date, before), features, spend, commit),
         source_version=joint_version(features),
         slice_date=run.date,
         beside=(
+            TIER_MIGRATION,
             SEGMENT_SUMMARY,
             WHAT_IF,
             *((CONTRACT_SCORES,) if run.config.has_contracts else ()),
@@ -112,12 +123,13 @@ def _fingerprint(run: Run, commit: Commit | None) -> str:
 
 def _write(
     run: Run,
-    fit_date: dt.date,
+    dates: tuple[dt.date, dt.date | None],
     upstream: Mapping[str, Commit],
     spend: Source | None,
     commit: Commit,
 ) -> Commit:
     """Score both relationships, then write: they become visible in one commit."""
+    fit_date, before = dates
     rules = checked_rules(run)
     run.input_accepted = True
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
@@ -133,11 +145,15 @@ def _write(
             parts["contract"] = score_contracts(run, fit_date, ours, expected, kept)
         report = {key: values for part in parts.values() for key, values in part.report.items()}
         valued = value_customers(run, together(list(parts.values())), spend, report)
-        rows = judge_customers(run, valued.rows, rules)
+        # A join with costs is not done again for ranks, scores and sums.
+        costed = has_costs(run.config)
+        values = kept.enter_context(cached(valued.rows)) if costed else valued.rows
+        ranked = rank_customers(run, values, rules)
+        rows = judge_customers(run, ranked, before)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
         spec, summary = CLV_SCORES.of(shape), SEGMENT_SUMMARY.of(shape)
         # Whatever a table refuses shows before the first is replaced.
-        for table in (summary, WHAT_IF):
+        for table in (TIER_MIGRATION, summary, WHAT_IF):
             run.lake.ensure(table)
         for part in parts.values():
             if part.detail is not None:
@@ -146,10 +162,12 @@ def _write(
         figures = {"message": "; ".join(part.message for part in parts.values())}
         published = run.lake.replace(spec, rows, replace(commit, figures=figures), run.date)
         reached("clv_scores:scores_written")
+        write_migration(run, before, commit)
+        reached("clv_scores:migration_written")
         outlooks = {
             name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
         }
-        sums, scenarios = summarise_segments(run, rows, outlooks, report)
+        sums, scenarios = summarise_segments(run, ranked, outlooks, report)
         run.lake.replace(summary, sums, commit, run.date)
         reached("clv_scores:summary_written")
         run.lake.replace(WHAT_IF, scenarios, commit, run.date)

@@ -3,6 +3,8 @@
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
+from clv_spark.schemas.judgement import ACTION_COLUMNS
+from clv_spark.schemas.migration import TIER_MIGRATION
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
@@ -33,6 +35,7 @@ TABLES: tuple[TableSpec, ...] = (
     MODEL_PARAMETERS,
     CLV_SCORES,
     CONTRACT_SCORES,
+    TIER_MIGRATION,
     SEGMENT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
@@ -42,6 +45,7 @@ TABLES: tuple[TableSpec, ...] = (
 )
 
 __all__ = [
+    "ACTION_COLUMNS",
     "CLV_SCORES",
     "CLV_SCORES_LATEST",
     "CONTRACTS",
@@ -62,6 +66,7 @@ __all__ = [
     "SUBSCRIPTION_FORECAST",
     "SUBSCRIPTION_METRICS",
     "TABLES",
+    "TIER_MIGRATION",
     "WHAT_IF",
     "Column",
     "Shape",

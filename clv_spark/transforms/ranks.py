@@ -122,7 +122,8 @@ def with_ranks(
     )
     return scored.withColumns(
         {
-            "rfm_segment": F.element_at(F.lit(list(names)), place + 1),
+            # Of a list without NULL Spark takes the element for never NULL, whatever the place is.
+            "rfm_segment": F.when(place.isNotNull(), F.element_at(F.lit(list(names)), place + 1)),
             "clv_tier": _tier(steps[_VALUE], starts, tiers),
         }
     ).select(*rows.columns, *SCORES, "rfm_segment", "clv_tier")

@@ -10,6 +10,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.config import ACQUISITION_MONTH
 from clv_spark.transforms.acquisition import acquisition_month
+from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import GLOBAL
 
 # Money and probabilities: sums of doubles depend on their order, sums of decimals do not.
@@ -115,8 +116,7 @@ def with_levels(
             (F.lit(key), _segment_above(names, depth), ours) for depth, key in enumerate(names, 1)
         ]
     for key, values in report.items():
-        value = F.element_at(F.lit(list(values)), F.col("report_code") + 1)
-        levels.append((F.lit(key), value, F.col("report_code").isNotNull()))
+        levels.append((F.lit(key), decoded("report_code", values), F.lit(True)))
     month = F.col(ACQUISITION_MONTH)
     levels.append((F.lit(ACQUISITION_MONTH), month, month.isNotNull()))
     listed = F.array(

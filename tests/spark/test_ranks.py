@@ -162,6 +162,8 @@ def test_no_customer_is_moved_and_no_function_is_python(spark: SparkSession) -> 
         f"CAST(id AS DOUBLE) AS {SPENT}",
         "CAST(id AS DOUBLE) AS clv",
     )
+    # What Spark takes for never NULL it writes and compiles without looking.
+    assert all(ranked(rows).schema[name].nullable for name in (*SCORES, "rfm_segment", "clv_tier"))
     plan = ranked(rows)._jdf.queryExecution().executedPlan().toString()
     assert not re.search(r"Exchange hash|Exchange range|SortMerge|Window|Python|Arrow", plan), plan
     assert "BroadcastHashJoin" in plan

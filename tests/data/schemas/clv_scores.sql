@@ -41,11 +41,21 @@ CREATE TABLE clv_scores (
   `annual_discount_rate` DOUBLE NOT NULL,
   `currency` STRING,
   `days_since_last_purchase` INT NOT NULL,
+  `purchase_interval_days` DOUBLE,
+  `next_purchase_date` DATE,
+  `lifecycle_status` STRING,
   `rfm_recency` INT,
   `rfm_frequency` INT,
   `rfm_monetary` INT,
   `rfm_segment` STRING,
   `clv_tier` STRING,
+  `previous_clv` DOUBLE,
+  `previous_clv_tier` STRING,
+  `clv_change` DOUBLE,
+  `recommended_action` STRING NOT NULL,
+  `action_reason` STRING NOT NULL,
+  `action_category` STRING,
+  `value_at_stake` DOUBLE,
   CONSTRAINT status CHECK (score_status IN ('ok', 'one_purchase', 'new', 'parent_model', 'spend_undefined', 'insufficient_data', 'lost')),
   CONSTRAINT relationship CHECK (relationship IN ('purchases', 'contract')),
   CONSTRAINT definition CHECK (value_definition IN ('revenue', 'margin', 'net')),
@@ -53,7 +63,9 @@ CREATE TABLE clv_scores (
   CONSTRAINT purchases CHECK (((expected_purchases_30d IS NULL AND score_status = 'insufficient_data') OR (expected_purchases_30d IS NOT NULL AND expected_purchases_30d >= 0 AND expected_purchases_30d < double('Infinity'))) AND ((expected_purchases_90d IS NULL AND score_status = 'insufficient_data') OR (expected_purchases_90d IS NOT NULL AND expected_purchases_90d >= 0 AND expected_purchases_90d < double('Infinity'))) AND ((expected_purchases_365d IS NULL AND score_status = 'insufficient_data') OR (expected_purchases_365d IS NOT NULL AND expected_purchases_365d >= 0 AND expected_purchases_365d < double('Infinity')))),
   CONSTRAINT money CHECK (((expected_order_value IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (expected_order_value IS NOT NULL AND expected_order_value >= 0 AND expected_order_value < double('Infinity'))) AND ((expected_revenue_365d IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (expected_revenue_365d IS NOT NULL AND expected_revenue_365d >= 0 AND expected_revenue_365d < double('Infinity'))) AND ((clv_revenue IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_revenue IS NOT NULL AND clv_revenue >= 0 AND clv_revenue < double('Infinity'))) AND ((clv_margin IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_margin IS NOT NULL AND clv_margin >= 0 AND clv_margin < double('Infinity'))) AND ((clv_service_cost IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_service_cost IS NOT NULL AND clv_service_cost >= 0 AND clv_service_cost < double('Infinity'))) AND ((clv IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv IS NOT NULL AND clv > double('-Infinity') AND clv < double('Infinity'))) AND ((clv_low IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_low IS NOT NULL AND clv_low > double('-Infinity') AND clv_low < double('Infinity'))) AND ((clv_high IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (clv_high IS NOT NULL AND clv_high > double('-Infinity') AND clv_high < double('Infinity'))) AND ((total_clv IS NULL AND score_status IN ('insufficient_data', 'spend_undefined')) OR (total_clv IS NOT NULL AND total_clv > double('-Infinity') AND total_clv < double('Infinity'))) AND ((historical_revenue IS NULL AND false) OR (historical_revenue IS NOT NULL AND historical_revenue >= 0 AND historical_revenue < double('Infinity'))) AND ((historical_margin IS NULL AND false) OR (historical_margin IS NOT NULL AND historical_margin >= 0 AND historical_margin < double('Infinity'))) AND ((historical_service_cost IS NULL AND false) OR (historical_service_cost IS NOT NULL AND historical_service_cost >= 0 AND historical_service_cost < double('Infinity'))) AND ((historical_clv IS NULL AND false) OR (historical_clv IS NOT NULL AND historical_clv > double('-Infinity') AND historical_clv < double('Infinity'))) AND ((residual_clv IS NULL AND (annual_discount_rate = 0 OR score_status IN ('insufficient_data', 'spend_undefined'))) OR (residual_clv IS NOT NULL AND residual_clv > double('-Infinity') AND residual_clv < double('Infinity'))) AND (value_definition = 'net' OR least(0, clv, clv_low, clv_high, total_clv) = 0) AND coalesce(clv_low, 0) <= coalesce(clv_high, 0) AND coalesce(acquisition_cost, 0) >= 0),
   CONSTRAINT facts CHECK (frequency >= 0 AND recency >= 0 AND recency <= T AND return_rate >= 0 AND return_rate <= 1 AND margin_rate >= 0 AND margin_rate <= 1 AND (monetary_value IS NULL) = (frequency = 0) AND coalesce(monetary_value, 0) < double('Infinity')),
-  CONSTRAINT ranks CHECK (coalesce(rfm_recency, 1) BETWEEN 1 AND 5 AND coalesce(rfm_frequency, 1) BETWEEN 1 AND 5 AND coalesce(rfm_monetary, 1) BETWEEN 1 AND 5 AND (rfm_recency IS NULL) = (relationship = 'contract') AND (rfm_frequency IS NULL) = (relationship = 'contract') AND (rfm_monetary IS NULL) = (relationship = 'contract') AND (rfm_segment IS NULL) = (relationship = 'contract') AND (clv_tier IS NULL) = (clv IS NULL))
+  CONSTRAINT lifecycle CHECK (days_since_last_purchase >= 0 AND coalesce(purchase_interval_days, 1) > 0 AND coalesce(purchase_interval_days, 1) < double('Infinity') AND coalesce(next_purchase_date, as_of_date) >= as_of_date AND coalesce(lifecycle_status, 'new') IN ('new', 'active', 'cooling', 'at_risk', 'lost', 'reactivated') AND (lifecycle_status IS NOT NULL OR score_status = 'insufficient_data') AND (clv_change IS NULL) = (clv IS NULL OR previous_clv IS NULL)),
+  CONSTRAINT ranks CHECK (coalesce(rfm_recency, 1) BETWEEN 1 AND 5 AND coalesce(rfm_frequency, 1) BETWEEN 1 AND 5 AND coalesce(rfm_monetary, 1) BETWEEN 1 AND 5 AND (rfm_recency IS NULL) = (relationship = 'contract') AND (rfm_frequency IS NULL) = (relationship = 'contract') AND (rfm_monetary IS NULL) = (relationship = 'contract') AND (rfm_segment IS NULL) = (relationship = 'contract') AND (clv_tier IS NULL) = (clv IS NULL)),
+  CONSTRAINT actions CHECK (recommended_action IN ('retain', 'grow', 'win_back', 'repeat', 'replenish', 'cross_sell', 'reward', 'leave', 'watch') AND ((value_at_stake IS NULL AND clv IS NULL) OR (value_at_stake IS NOT NULL AND value_at_stake >= 0 AND value_at_stake < double('Infinity'))))
 )
 PARTITIONED BY (as_of_date)
 -- key: as_of_date, customer_id, relationship; slice: as_of_date

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark import pipelines
 from clv_spark.config import Config
@@ -16,8 +17,8 @@ from clv_spark.errors import ConfigError
 from clv_spark.lake import Lake
 from clv_spark.lake.upkeep import scattered_files
 from clv_spark.pipelines.fit_models import _has_drifted, fit_stage
-from clv_spark.pipelines.run_context import open_run
-from clv_spark.schemas import MODEL_PARAMETERS, PIPELINE_RUNS
+from clv_spark.pipelines.run_context import open_run, shape_of
+from clv_spark.schemas import CLV_SCORES, MODEL_PARAMETERS, PIPELINE_RUNS
 from tests.operations import AS_OF, Finished, contents, copied, read_table, runs, sections
 
 FIRST, LAST = AS_OF + dt.timedelta(days=1), AS_OF + dt.timedelta(days=2)
@@ -84,6 +85,53 @@ def test_features_start_from_the_slice_before(backfilled: Backfilled) -> None:
     }
     assert f"days after {AS_OF} folded" in messages[FIRST]
     assert f"days after {FIRST} folded" in messages[LAST]
+
+
+def test_scores_are_compared_with_the_date_before(backfilled: Backfilled) -> None:
+    lake, _, _ = backfilled
+    rows = read_table(lake / "clv_scores").to_pylist()
+    before = {row["customer_id"]: row for row in rows if row["as_of_date"] == FIRST}
+    now = {row["customer_id"]: row for row in rows if row["as_of_date"] == LAST}
+    assert {row["clv_change"] is None for row in now.values()} >= {False}
+    for customer, row in now.items():
+        was = before.get(customer)
+        value, tier = (was["clv"], was["clv_tier"]) if was else (None, None)
+        assert (row["previous_clv"], row["previous_clv_tier"]) == (value, tier)
+        assert row["clv_change"] == (row["clv"] - value if was else None)
+    moves = [r for r in read_table(lake / "tier_migration").to_pylist() if r["as_of_date"] == LAST]
+    assert {move["previous_date"] for move in moves} == {FIRST}
+    assert sum(m["customers"] for m in moves if m["from_tier"] != "(none)") == len(before)
+    assert sum(m["customers"] for m in moves if m["to_tier"] != "(gone)") == len(now)
+
+
+def test_a_first_date_is_compared_with_nothing(finished: Finished) -> None:
+    scores = read_table(finished.lake / "clv_scores")
+    for name in ("clv_change", "previous_clv", "previous_clv_tier"):
+        assert scores[name].null_count == scores.num_rows
+    assert read_table(finished.lake / "tier_migration").num_rows == 0
+
+
+def test_another_slice_before_makes_the_comparison_due_again(
+    spark: SparkSession, backfilled: Backfilled, tmp_path: Path
+) -> None:
+    lake = copied(backfilled[0], tmp_path / "lake")
+    config = backfilled[1].model_copy(
+        update={"lake": backfilled[1].lake.model_copy(update={"path": str(lake)})}
+    )
+    with open_run(spark, config, "score-customers", FIRST) as run:
+        rows = run.lake.read(CLV_SCORES, FIRST).withColumn("clv", F.lit(0.5))
+        rows = rows.withColumn("clv_change", F.col("clv") - F.col("previous_clv"))
+        commit = run.lake.last_commit(CLV_SCORES, FIRST)
+        assert commit is not None
+        again = replace(commit, run_id=run.run_id, fingerprint="another")
+        run.lake.replace(
+            CLV_SCORES.of(shape_of(rows, ())), rows.where("clv_low <= 0.5"), again, FIRST
+        )
+    outcome = pipelines.score_customers(spark, config, LAST)
+    assert outcome["stages"][0]["status"] == "done"
+    assert pipelines.score_customers(spark, config, LAST)["status"] == "already_done"
+    rows = [r for r in read_table(lake / "clv_scores").to_pylist() if r["as_of_date"] == LAST]
+    assert {row["previous_clv"] for row in rows} == {0.5, None}
 
 
 def test_dates_in_the_wrong_order_are_refused(spark: SparkSession, backfilled: Backfilled) -> None:

@@ -1,0 +1,142 @@
+"""A customer's own rhythm, the stage of life it puts the customer into, and what has changed.
+
+A stage follows from how many of the customer's own intervals have passed since the last purchase,
+and from the probability of another one; how many days these are differs from customer to customer.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.config import LifecycleConfig
+from clv_spark.transforms.segments import UNKNOWN
+
+# Of a probability this small a quotient means nothing any more.
+_VANISHED = 1e-300
+_LONGEST_INTERVAL = 36_500
+_OF_PREVIOUS = {
+    "clv": "double",
+    "clv_tier": "string",
+    "lifecycle_status": "string",
+    "frequency": "int",
+}
+_KEY = ("customer_id", "relationship")
+_BEFORE = "__clv_spark_before_{}"
+
+
+def with_rhythm(rows: DataFrame, rules: LifecycleConfig, as_of: dt.date) -> DataFrame:
+    """Adds days since the last purchase, the own interval, and when the next one is expected.
+
+    Args:
+        rows: Scored customers.
+        rules: From which probability on a next purchase is expected at all.
+        as_of: Last day that counts.
+    """
+    alive, purchases = F.col("p_alive"), F.col("expected_purchases_30d")
+    buys = F.col("relationship") == "purchases"
+    known = buys & (alive > _VANISHED) & (purchases > _VANISHED)
+    interval = F.when(known, F.try_divide(30 * alive, purchases))
+    expected = (F.col("p_active_365d") >= rules.next_purchase_from) & (
+        interval <= _LONGEST_INTERVAL
+    )
+    days = F.when(expected, F.round(interval).cast("int"))
+    return rows.withColumns(
+        {
+            "days_since_last_purchase": F.col("T") - F.col("recency"),
+            "purchase_interval_days": interval,
+            "next_purchase_date": F.date_add(F.lit(as_of), days),
+        }
+    )
+
+
+def with_previous(rows: DataFrame, previous: DataFrame | None, definition: str) -> DataFrame:
+    """Adds what the customer was worth before, and what is needed to tell who came back.
+
+    Args:
+        rows: Customers with tiers.
+        previous: An earlier slice of clv_scores, maybe of a schema that had less columns; None
+            where there is none.
+        definition: What clv counts now; one that counted something else is not compared.
+
+    Returns:
+        The rows with previous_clv, previous_clv_tier, clv_change, and two columns for
+        :func:`with_stage`.
+    """
+    before = {name: _BEFORE.format(name) for name in _OF_PREVIOUS}
+    if previous is None:
+        nothing = {before[name]: F.lit(None).cast(kind) for name, kind in _OF_PREVIOUS.items()}
+        joined = rows.withColumns(nothing)
+    else:
+        held = earlier_values(previous, definition)
+        named = (F.col(name).alias(before[name]) for name in _OF_PREVIOUS)
+        joined = rows.join(held.select(*_KEY, *named), list(_KEY), "left")
+    value = F.col(before["clv"])
+    return joined.withColumns(
+        {
+            "previous_clv": value,
+            "previous_clv_tier": F.col(before["clv_tier"]),
+            "clv_change": F.col("clv") - value,
+        }
+    ).drop(before["clv"], before["clv_tier"])
+
+
+def earlier_values(previous: DataFrame, definition: str) -> DataFrame:
+    """What is used of an earlier slice; its tier is '(unknown)' where it had none to compare."""
+    columns = {
+        name: F.col(name) if name in previous.columns else F.lit(None).cast(kind)
+        for name, kind in _OF_PREVIOUS.items()
+    }
+    if "value_definition" in previous.columns:
+        same = F.col("value_definition") == definition
+        columns |= {name: F.when(same, columns[name]) for name in ("clv", "clv_tier")}
+    columns["clv_tier"] = F.coalesce(columns["clv_tier"], F.lit(UNKNOWN))
+    return previous.select(*_KEY, *(column.alias(name) for name, column in columns.items()))
+
+
+def with_stage(rows: DataFrame, rules: LifecycleConfig) -> DataFrame:
+    """Adds lifecycle_status, and drops what only it needed.
+
+    Args:
+        rows: As :func:`with_rhythm` and :func:`with_previous` give them.
+        rules: How many own intervals, and which probabilities, divide the stages.
+    """
+    was, bought = (F.col(_BEFORE.format(name)) for name in ("lifecycle_status", "frequency"))
+    stage = F.when(
+        F.col("relationship") == "purchases", _stage_of_buyer(rules, was, bought)
+    ).otherwise(_stage_of_contract(rules, was, bought))
+    return rows.withColumn("lifecycle_status", stage).drop(
+        *(_BEFORE.format(name) for name in ("lifecycle_status", "frequency"))
+    )
+
+
+def _stage_of_buyer(rules: LifecycleConfig, was: Column, bought: Column) -> Column:
+    active, since = F.col("p_active_365d"), F.col("days_since_last_purchase")
+    passed = since / F.col("purchase_interval_days")
+    came_back = was.isin("at_risk", "lost") & (F.col("frequency") > bought)
+    still_back = (was == "reactivated") & (passed < 1)
+    fresh = passed < rules.fresh_ratio
+    return (
+        F.when(active.isNull(), F.lit(None).cast("string"))
+        .when(came_back | still_back, F.lit("reactivated"))
+        .when(fresh & (F.col("frequency") == 0), F.lit("new"))
+        .when(fresh, F.lit("active"))
+        .when((active < rules.lost_below) | (passed >= rules.lost_ratio), F.lit("lost"))
+        .when((active < rules.at_risk_below) | (passed >= rules.at_risk_ratio), F.lit("at_risk"))
+        .when((active < rules.cooling_below) | (passed >= rules.cooling_ratio), F.lit("cooling"))
+        .otherwise(F.lit("active"))
+    )
+
+
+def _stage_of_contract(rules: LifecycleConfig, was: Column, bought: Column) -> Column:
+    # A contract that runs again counts as such until it is renewed.
+    still_back = (was == "reactivated") & (F.col("frequency") == bought)
+    return (
+        F.when(F.col("p_alive") == 0, F.lit("lost"))
+        .when((was == "lost") | still_back, F.lit("reactivated"))
+        .when(F.col("frequency") == 0, F.lit("new"))
+        .when(F.col("p_active_365d") < rules.contract_at_risk_below, F.lit("at_risk"))
+        .otherwise(F.lit("active"))
+    )
