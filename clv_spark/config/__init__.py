@@ -5,6 +5,7 @@ from clv_spark.config.costs import (
     AcquisitionConfig,
     AcquisitionCosts,
     AcquisitionSpend,
+    Margins,
     ServiceConfig,
     ServiceEvents,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "GatesConfig",
     "LakeConfig",
     "LifecycleConfig",
+    "Margins",
     "ModelsConfig",
     "RanksConfig",
     "RetentionConfig",

@@ -1,4 +1,4 @@
-"""Section costs: what it takes to serve customers and to win new ones."""
+"""Section costs: what goods cost, and what it takes to serve customers and to win new ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clv_spark.config.section import BySegment, Section, SourceSection
 
 EVENT_COLUMNS = ("customer_id", "event_date", "kind")
 EVENT_REASONS = ("missing_customer_id", "invalid_date", "missing_kind", "unknown_kind", "no_amount")
+MARGIN_KEYS = ("product", "category")
 Money = Annotated[float, Field(ge=0)]
 
 
@@ -24,6 +25,28 @@ class ServiceEvents(SourceSection):
         self.require_known((*EVENT_COLUMNS, "amount"))
         self.require_own_reasons(EVENT_REASONS)
         return self
+
+
+class Margins(SourceSection):
+    """Where the margin rates of products or categories come from."""
+
+    key: ClassVar[str] = "value.margins"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Margins:
+        self.require_columns(("margin_rate",))
+        self.require_known(("margin_rate", *MARGIN_KEYS))
+        if sum(name in self.columns for name in MARGIN_KEYS) != 1:
+            raise ValueError(
+                f"value.margins.columns has {sorted(self.columns)}; beside margin_rate it needs "
+                "product or category, one of the two"
+            )
+        return self
+
+    @property
+    def by(self) -> str:
+        """What the rates are of: product or category."""
+        return next(name for name in MARGIN_KEYS if name in self.columns)
 
 
 class ServiceKind(Section):

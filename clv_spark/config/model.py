@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
-from clv_spark.config.costs import CostsConfig
+from clv_spark.config.costs import CostsConfig, Margins
 from clv_spark.config.judgement import (
     DEFAULT_ACTIONS,
     Actions,
@@ -205,6 +205,7 @@ class ValueConfig(Section):
     horizon_days: int = Field(default=365, ge=1, le=36_500)
     annual_discount_rate: float = Field(default=0.10, ge=0, le=10)
     margin_rate: BySegment = 0.30
+    margins: Margins | None = None
     definition: Literal["revenue", "margin", "net"] = "margin"
     new_customer_days: int = Field(default=30, ge=0)
 
@@ -297,6 +298,16 @@ class Config(Section):
         if contracts is not None:
             keys = self.contract_segments
             _columns_are_known(contracts, "contract_segments", keys, contracts.names)
+        margins = self.value.margins
+        if margins is not None and (lines is None or margins.by not in lines.columns):
+            raise ValueError(
+                f"value.margins needs source.transactions.columns.{margins.by}: what a line is of"
+            )
+        if margins is not None and lines is not None and "margin" in lines.columns:
+            raise ValueError(
+                "value.margins and source.transactions.columns.margin both say what margin is; "
+                "keep one"
+            )
         spend = self.costs.acquisition.spend
         ours = (set(self.customer_keys), set(self.contract_segments))
         if spend is not None and not any(set(spend.keys) <= keys for keys in ours):

@@ -23,6 +23,7 @@ from clv_spark.pipelines.line_totals import (
     reconcile,
     totals_together,
 )
+from clv_spark.pipelines.margins import Margins, open_margins
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
@@ -53,12 +54,12 @@ def build_customer_days(spark: SparkSession, config: Config) -> dict[str, Any]:
 def customer_days_stage(run: Run) -> Commit:
     """Read what changed -> conform -> sum per customer and day -> check -> publish."""
     config = transactions_of(run.config)
-    source = open_source(run.spark, config)
+    source, margins = open_source(run.spark, config), open_margins(run)
     last = run.lake.last_commit(CUSTOMER_DAYS)
     return run.stage(
         CUSTOMER_DAYS,
-        [source.version],
-        lambda commit: _write(run, config, source, last, commit),
+        [source.version, margins.version],
+        lambda commit: _write(run, config, (source, margins), last, commit),
         source_version=source.version,
         due=has_become_due(run, last),
     )
@@ -79,15 +80,28 @@ def transactions_of(config: Config) -> TransactionsSource:
 
 
 def _write(
-    run: Run, config: TransactionsSource, source: Source, last: Commit | None, commit: Commit
+    run: Run,
+    config: TransactionsSource,
+    sources: tuple[Source, Margins],
+    last: Commit | None,
+    commit: Commit,
 ) -> Commit:
+    source, margins = sources
+    if last is not None and last.figures.get("margins", Margins().version) != margins.version:
+        # Every line has another margin.
+        last = replace(last, config_hash="other margins")
     reading = find_reading(run, config, source, last, commit)
-    commit = replace(commit, figures=reading.figures(run.run_id) | figures_of({}))
+    figures = {**reading.figures(run.run_id), **figures_of({}), "margins": margins.version}
+    commit = replace(commit, figures=figures)
     if reading.days is not None and not reading.days:
         record_files(run, reading, commit)
         return run.lake.record(CUSTOMER_DAYS, commit)
     conformed = conform(
-        reading.rows, config, currency=run.config.currency, segments=run.config.customer_keys
+        reading.rows,
+        config,
+        currency=run.config.currency,
+        segments=run.config.customer_keys,
+        margins=margins.table,
     )
     lines = reading.of_its_days(conformed)
     # Finding duplicates shuffles the lines; doing that once is worth the disk. Only a refused line
@@ -107,7 +121,7 @@ def _write_lines(
         lines,
         look.codes,
         by_transaction="transaction_id" in config.columns,
-        with_margin="margin" in config.columns,
+        with_margin="margin" in config.columns or run.config.value.margins is not None,
     )
     with cached(summed) as kept:
         read = read_totals(totals_of_sums(kept), config)

@@ -27,7 +27,13 @@ from clv_spark.schemas.spec import Shape
 log = logging.getLogger(__name__)
 
 # What a stage depends on, its own settings and those of the stages before it.
-_SOURCE_SECTIONS = ("source.transactions", "currency", "segments", "report_by")
+_SOURCE_SECTIONS = (
+    "source.transactions",
+    "currency",
+    "segments",
+    "report_by",
+    "value.margins",
+)
 _CONTRACT_SECTIONS = ("source.contracts", "currency", "contract_segments")
 _FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
 _FIT_SECTIONS = (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "models", "fit")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as st
 from pyspark.sql.window import Window
 
-from clv_spark.config import TransactionsSource
+from clv_spark.config import Margins, TransactionsSource
 from clv_spark.transforms.mapping import (
     MAPPED,
     OURS,
@@ -41,6 +43,23 @@ _COPIES = f"{OURS}copies"
 _AMOUNT = f"{OURS}amount_cents"
 _MARGIN = f"{OURS}margin_cents"
 _REASON = f"{OURS}reason"
+_RATE = f"{OURS}margin_rate"
+_RATE_TYPE = "decimal(9,6)"
+
+
+@dataclass(frozen=True)
+class MarginTable:
+    """Margin rates by what lines are of.
+
+    Attributes:
+        rows: ``name`` and ``rate``, each name once.
+        by: product or category: the mapped column that the names are of.
+        usual: The rate of a line whose name is not in the table.
+    """
+
+    rows: DataFrame
+    by: str
+    usual: float
 
 
 def conform(
@@ -49,6 +68,7 @@ def conform(
     *,
     currency: str | None,
     segments: tuple[str, ...],
+    margins: MarginTable | None = None,
 ) -> DataFrame:
     """Give every line of the source its meaning, and a reason if it can't be used.
 
@@ -57,6 +77,7 @@ def conform(
         config: mapping of columns, time zone, duplicates, reject rules.
         currency: the one currency to accept; only used when a currency column is mapped.
         segments: names of the segment keys.
+        margins: margin rates of products or categories, None without a table of them.
 
     Returns:
         One row per source line: customer_id (BIGINT or STRING), event_date, amount_cents (signed:
@@ -72,6 +93,7 @@ def conform(
         .transform(number_copies, config)
         .transform(map_columns, config)
         .transform(number_versions, config)
+        .transform(with_margin_rate, margins)
         .transform(give_meaning, config, currency=currency, segments=segments)
     )
 
@@ -151,6 +173,31 @@ def number_versions(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
     return mapped.withColumn(COPY, number)
 
 
+def margin_rates(source: DataFrame, config: Margins) -> DataFrame:
+    """Rates by name, as a table of them has them; NULL where a row can't be used.
+
+    Raises:
+        InputError: a mapped expression has a type that can't carry its meaning.
+    """
+    mapped = source.transform(widen_integers).transform(map_expressions, config, config.columns)
+    field = mapped.schema[f"{MAPPED}margin_rate"]
+    require_type(field, (st.NumericType, st.StringType), config)
+    rate = F.col(field.name).try_cast("double")
+    known = F.when(rate.between(0, 1), rate.cast(_RATE_TYPE))
+    return mapped.select(segment_value(config.by).alias("name"), known.alias("rate"))
+
+
+def with_margin_rate(mapped: DataFrame, margins: MarginTable | None) -> DataFrame:
+    """Adds the rate of what a line is of, where there is a table of rates."""
+    if margins is None:
+        return mapped
+    name, rate = f"{OURS}name", f"{OURS}rate"
+    table = margins.rows.select(F.col("name").alias(name), F.col("rate").alias(rate))
+    joined = mapped.join(F.broadcast(table), segment_value(margins.by) == F.col(name), "left")
+    usual = F.lit(margins.usual).cast(_RATE_TYPE)
+    return joined.withColumn(_RATE, F.coalesce(rate, usual)).drop(name, rate)
+
+
 def give_meaning(
     mapped: DataFrame,
     config: TransactionsSource,
@@ -169,6 +216,8 @@ def give_meaning(
     margin = F.lit(None).cast("bigint")
     if has("margin"):
         margin = F.when(turned, -F.col(_MARGIN)).otherwise(F.col(_MARGIN))
+    elif _RATE in mapped.columns:
+        margin = F.round(F.when(turned, -amount).otherwise(amount) * F.col(_RATE)).cast("bigint")
     transaction = F.lit(None).cast("string")
     if has("transaction_id"):
         transaction = F.col(f"{MAPPED}transaction_id")

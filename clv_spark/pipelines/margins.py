@@ -1,0 +1,58 @@
+"""Part of job build-customer-days: the table of margin rates by product or category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from clv_spark.config import of_segment
+from clv_spark.errors import InputError
+from clv_spark.lake import SPARK_ERRORS, condition, open_source
+from clv_spark.pipelines.run_context import Run
+from clv_spark.transforms.conform import MarginTable, margin_rates
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The configured table of margin rates, if there is one.
+
+    Attributes:
+        table: The rates; None without a table.
+        version: Changes when the table does; all lines are read again then.
+    """
+
+    table: MarginTable | None = None
+    version: str = "none"
+
+
+def open_margins(run: Run) -> Margins:
+    """The table of margin rates at this moment.
+
+    Raises:
+        InputError: it is missing, unreadable or empty, a row has no rate from 0 to 1, or a name
+            has two rates.
+    """
+    config, value = run.config.value.margins, run.config.value
+    if config is None:
+        return Margins()
+    source = open_source(run.spark, config)
+    rows = margin_rates(source.rows, config).distinct()
+    try:
+        counts = rows.agg(
+            F.count(F.lit(1)), F.count(F.when(F.col("rate").isNull(), 1)), F.countDistinct("name")
+        )
+        ((found, unusable, names),) = counts.collect()
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"{config.key}: reading the rows failed ({condition(error)}); mend the file or the "
+            "mapped expression it names"
+        ) from error
+    if not found or unusable or names < found:
+        raise InputError(
+            f"{config.key}: of {found} rows {unusable} have no rate from 0 to 1, and "
+            f"{found - names} give a second rate to the same {config.by}; every {config.by} needs "
+            "one. Every table is as it was"
+        )
+    usual = of_segment(value.margin_rate, "default")
+    return Margins(MarginTable(rows, config.by, usual), f"{source.version} {usual}")

@@ -1,0 +1,68 @@
+"""Rates of service events: ratios of sums, those of all where a segment is small."""
+
+from __future__ import annotations
+
+import pytest
+
+from clv_spark.config import ServiceConfig
+from clv_spark.economics import ServiceRates
+from clv_spark.kernels.event_rates import event_rates, service_rates
+
+
+def sums(segment="uk", relationship="purchases", customers=100, **more):
+    return {
+        "relationship": relationship,
+        "segment": segment,
+        "customers": customers,
+        "service_of_purchases": 50.0,
+        "service_of_early_time": 900.0,
+        "service_of_later_time": 100.0,
+        "purchases_so_far": 200.0,
+        "early_days_so_far": 9000.0,
+        "later_days_so_far": 4000.0,
+        **more,
+    }
+
+
+def test_a_segment_has_the_ratios_of_its_own_sums():
+    small = sums("fr", customers=10, service_of_purchases=70.0, purchases_so_far=20.0)
+    uk, fr = sorted(event_rates([small, sums()], min_customers=10), reverse=True)
+    assert uk == ("purchases", "uk", 50 / 200, 900 / 9000, 100 / 4000, 0.5, 10.0)
+    assert fr[:3] == ("purchases", "fr", 70 / 20)
+
+
+def test_a_small_segment_has_the_rates_of_all_customers_of_its_relationship():
+    small = sums("fr", customers=9, service_of_purchases=70.0, purchases_so_far=20.0)
+    other = sums("basic", "contract", service_of_purchases=1e6)
+    rows = event_rates([small, sums(), other], min_customers=10)
+    found = {row[:2]: row for row in rows}
+    assert found["purchases", "fr"][2] == pytest.approx(120 / 220)
+    assert found["purchases", "fr"][5] == pytest.approx(120 / 109)
+    assert found["purchases", "uk"][2] == 50 / 200
+    assert rows == event_rates([other, sums(), small], min_customers=10)
+
+
+def test_nothing_costs_nothing():
+    nothing = dict.fromkeys(
+        name for name in sums() if name not in ("relationship", "segment", "customers")
+    )
+    assert event_rates([sums(**nothing)], min_customers=1)[0][2:] == (0, 0, 0, 0, 0)
+
+
+def test_configured_rates_and_events_add_up():
+    service = ServiceConfig(
+        per_purchase={"default": 1.0, "Europe": 2.0},
+        per_year=10.0,
+        per_year_early={"default": 30.0},
+        early_days=60,
+    )
+    found = {"per_purchase": 0.5, "per_early_day": 0.1, "per_later_day": 0.2}
+    assert service_rates(service, "Europe/France", found) == ServiceRates(
+        per_purchase=2.5,
+        per_purchase_early=2.5,
+        per_year=10 + 73.0,
+        per_year_early=30 + 36.5,
+        early_days=60,
+    )
+    alone = service_rates(service, "Asia", None)
+    assert (alone.per_purchase, alone.per_year, alone.per_year_early) == (1.0, 10.0, 30.0)

@@ -1,0 +1,85 @@
+"""Margin rates of products: each line has its product's, and another table means reading again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark import pipelines
+from clv_spark.config import Config
+from clv_spark.errors import InputError
+from tests.operations import Finished, read_table, sections
+
+RATES = {"P0002": "0.125", "P0003": "0", " P0004 ": "0.5"}
+USUAL = Decimal("0.3")
+
+
+def written(folder: Path, rates: dict[str, str], *more: str) -> Path:
+    path = folder / "rates.csv"
+    lines = [f"{name};{rate}" for name, rate in rates.items()]
+    path.write_text("\n".join(["what;rate", *lines, *more]) + "\n")
+    return path
+
+
+@pytest.fixture
+def configured(finished: Finished, tmp_path: Path) -> Callable[[Path], Config]:
+    def make(rates: Path) -> Config:
+        values = sections(finished.source)
+        values["source"]["transactions"]["columns"]["product"] = "product"
+        table = {
+            "format": "csv",
+            "path": str(rates),
+            "options": {"sep": ";"},
+            "columns": {"product": "what", "margin_rate": "rate"},
+        }
+        values |= {"value": {"margins": table}, "lake": {"path": str(tmp_path / "lake")}}
+        return Config.model_validate(values)
+
+    return make
+
+
+def margins_by_hand(source: Path) -> dict[Any, Decimal]:
+    rates = {name.strip(): Decimal(rate) for name, rate in RATES.items()}
+    found: dict[Any, Decimal] = defaultdict(Decimal)
+    for line in ds.dataset(source).to_table().to_pylist():
+        if line["product"] != "P0001":
+            cents = Decimal(str(line["amount"])).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            margin = cents * rates.get(line["product"], USUAL)
+            day = line["event_time"].date()
+            found[line["customer_id"], day] += margin.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return found
+
+
+def test_each_line_has_the_margin_of_its_product(
+    spark: SparkSession, finished: Finished, tmp_path: Path, configured: Callable[[Path], Config]
+) -> None:
+    config = configured(written(tmp_path, RATES))
+    pipelines.build_customer_days(spark, config)
+    days = read_table(tmp_path / "lake" / "customer_days").to_pylist()
+    found = {(row["customer_id"], row["event_date"]): row["margin_amount"] for row in days}
+    assert found == margins_by_hand(finished.source)
+    again = pipelines.build_customer_days(spark, config)
+    assert again["status"] == "already_done"
+    written(tmp_path, {"P0002": "0.25"})
+    changed = pipelines.build_customer_days(spark, configured(tmp_path / "rates.csv"))
+    assert changed["status"] == "done"
+    total = sum(
+        r["margin_amount"] for r in read_table(tmp_path / "lake" / "customer_days").to_pylist()
+    )
+    assert total != sum(found.values())
+
+
+@pytest.mark.parametrize("bad", ["P0009;1.5", "P0009;", "P0002;0.2", "P0009;much"])
+def test_a_rate_that_can_not_be_used_stops_the_job(
+    spark: SparkSession, tmp_path: Path, configured: Callable[[Path], Config], bad: str
+) -> None:
+    with pytest.raises(InputError, match=r"value\.margins: of 4 rows"):
+        pipelines.build_customer_days(spark, configured(written(tmp_path, RATES, bad)))
+    assert not (tmp_path / "lake" / "customer_days").exists()
