@@ -8,6 +8,7 @@ from clv_spark.config.costs import (
     ServiceConfig,
     ServiceEvents,
 )
+from clv_spark.config.export import ExportConfig
 from clv_spark.config.judgement import RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
@@ -34,6 +35,7 @@ __all__ = [
     "AcquisitionSpend",
     "Config",
     "ContractsSource",
+    "ExportConfig",
     "FitConfig",
     "GatesConfig",
     "LakeConfig",

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
 from clv_spark.config.costs import CostsConfig
+from clv_spark.config.export import ExportConfig
 from clv_spark.config.judgement import RanksConfig
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 from clv_spark.config.what_if import Scenarios
@@ -269,6 +270,7 @@ class Config(Section):
     what_if: Scenarios = Field(default_factory=dict)
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
+    export: ExportConfig = ExportConfig()
     spark: SparkConfig = SparkConfig()
 
     @model_validator(mode="after")
