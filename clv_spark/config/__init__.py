@@ -23,6 +23,7 @@ from clv_spark.config.model import (
     TransactionsSource,
     ValueConfig,
 )
+from clv_spark.config.products import ProductsConfig
 from clv_spark.config.section import SourceSection, of_segment
 from clv_spark.config.what_if import Scenario
 
@@ -40,6 +41,7 @@ __all__ = [
     "GatesConfig",
     "LakeConfig",
     "ModelsConfig",
+    "ProductsConfig",
     "RanksConfig",
     "RetentionConfig",
     "RfmSegment",

@@ -12,6 +12,7 @@ from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
 from clv_spark.config.costs import CostsConfig
 from clv_spark.config.export import ExportConfig
 from clv_spark.config.judgement import RanksConfig
+from clv_spark.config.products import ProductsConfig
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 from clv_spark.config.what_if import Scenarios
 
@@ -27,6 +28,7 @@ OPTIONAL_COLUMNS = (
     "line_id",
     "updated_at",
     "country",
+    "category",
     "product",
     "channel",
 )
@@ -45,6 +47,7 @@ RESERVED_NAMES = frozenset(
         "transaction_id",
         "is_refund",
         "currency",
+        "category",
         "line_id",
         "updated_at",
         "reason",
@@ -270,6 +273,7 @@ class Config(Section):
     what_if: Scenarios = Field(default_factory=dict)
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
+    products: ProductsConfig = ProductsConfig()
     export: ExportConfig = ExportConfig()
     spark: SparkConfig = SparkConfig()
 
@@ -292,6 +296,11 @@ class Config(Section):
         if contracts is not None:
             keys = self.contract_segments
             _columns_are_known(contracts, "contract_segments", keys, contracts.names)
+        if self.products.enabled and (lines is None or "category" not in lines.columns):
+            raise ValueError(
+                "products.enabled needs source.transactions.columns.category: a product group of "
+                "each line, such as a department"
+            )
         spend = self.costs.acquisition.spend
         ours = (set(self.customer_keys), set(self.contract_segments))
         if spend is not None and not any(set(spend.keys) <= keys for keys in ours):

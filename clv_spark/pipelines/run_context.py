@@ -27,13 +27,15 @@ from clv_spark.schemas.spec import Shape
 log = logging.getLogger(__name__)
 
 # What a stage depends on, its own settings and those of the stages before it.
-_SOURCE_SECTIONS = ("source.transactions", "currency", "segments", "report_by")
+_SOURCE_SECTIONS = ("source.transactions", "currency", "segments", "report_by", "products.enabled")
 _CONTRACT_SECTIONS = ("source.contracts", "currency", "contract_segments")
+_PRODUCT_SECTIONS = ("products.min_purchase_days", "products.mean_weight")
 _FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
 _FIT_SECTIONS = (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "models", "fit")
 SECTIONS = {
     "customer_days": _SOURCE_SECTIONS,
     "customer_features": _FEATURE_SECTIONS,
+    "customer_products": (*_FEATURE_SECTIONS, *_PRODUCT_SECTIONS),
     "contracts": _CONTRACT_SECTIONS,
     "contract_features": _CONTRACT_SECTIONS,
     "customer_costs": (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "costs"),

@@ -4,6 +4,7 @@ from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
+from clv_spark.schemas.products import CUSTOMER_PRODUCTS, PRODUCT_DAYS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
 from clv_spark.schemas.silver import (
@@ -23,8 +24,10 @@ TABLES: tuple[TableSpec, ...] = (
     LATE_CHANGES,
     CUSTOMER_DAYS,
     REJECTED_TRANSACTIONS,
+    PRODUCT_DAYS,
     CUSTOMER_FEATURES,
     REFUND_ONLY_CUSTOMERS,
+    CUSTOMER_PRODUCTS,
     CONTRACTS,
     REJECTED_CONTRACTS,
     CONTRACT_FEATURES,
@@ -50,9 +53,11 @@ __all__ = [
     "CUSTOMER_COSTS",
     "CUSTOMER_DAYS",
     "CUSTOMER_FEATURES",
+    "CUSTOMER_PRODUCTS",
     "LATE_CHANGES",
     "MODEL_PARAMETERS",
     "PIPELINE_RUNS",
+    "PRODUCT_DAYS",
     "REFUND_ONLY_CUSTOMERS",
     "REJECTED_CONTRACTS",
     "REJECTED_COSTS",
