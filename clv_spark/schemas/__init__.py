@@ -4,7 +4,7 @@ from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
-from clv_spark.schemas.products import CUSTOMER_PRODUCTS, PRODUCT_DAYS
+from clv_spark.schemas.products import CUSTOMER_PRODUCTS, PRODUCT_DAYS, SEGMENT_PRODUCTS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
 from clv_spark.schemas.silver import (
@@ -37,6 +37,7 @@ TABLES: tuple[TableSpec, ...] = (
     CLV_SCORES,
     CONTRACT_SCORES,
     SEGMENT_SUMMARY,
+    SEGMENT_PRODUCTS,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,
@@ -62,6 +63,7 @@ __all__ = [
     "REJECTED_CONTRACTS",
     "REJECTED_COSTS",
     "REJECTED_TRANSACTIONS",
+    "SEGMENT_PRODUCTS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",
     "SUBSCRIPTION_FORECAST",

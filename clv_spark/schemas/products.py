@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_spark.schemas.checks import all_of
 from clv_spark.schemas.spec import ID, Column, TableSpec
 
 _CATEGORY = Column("category", "STRING", "category, '(unknown)' where the source has none; text")
@@ -66,6 +67,63 @@ CUSTOMER_PRODUCTS = TableSpec(
         "next": (
             "(interval_days IS NULL) = (next_date IS NULL) "
             "AND coalesce(interval_days, 1) >= 0 AND coalesce(next_date, last_day) >= last_day"
+        ),
+    },
+    version=1,
+)
+
+_COUNTS = ("best_customers", "best_buyers", "other_customers", "other_buyers")
+
+SEGMENT_PRODUCTS = TableSpec(
+    name="segment_products",
+    comment=(
+        "One row per as_of_date, segment and category that somebody in it bought: what the "
+        "customers of products.best_tiers buy that others don't."
+    ),
+    columns=(
+        Column("as_of_date", "DATE", "last day that counts; date, the partition"),
+        Column("segment", "STRING", "'global', or a segment as in clv_scores; text"),
+        _CATEGORY,
+        Column("best_customers", "BIGINT", "customers of the best tiers in the segment; count"),
+        Column("best_buyers", "BIGINT", "those of them who bought the category; count"),
+        Column("other_customers", "BIGINT", "all other customers of the segment; count"),
+        Column("other_buyers", "BIGINT", "those of them who bought the category; count"),
+        Column(
+            "best_share",
+            "DOUBLE",
+            "best_buyers / best_customers, NULL without a customer of the best tiers; 0 to 1",
+            nullable=True,
+        ),
+        Column(
+            "other_share",
+            "DOUBLE",
+            "other_buyers / other_customers, NULL without another customer; 0 to 1",
+            nullable=True,
+        ),
+        Column(
+            "lift",
+            "DOUBLE",
+            "best_share / other_share, NULL when nobody among the others bought the category; "
+            "ratio without unit",
+            nullable=True,
+        ),
+        Column("gross_amount", "DECIMAL(28,2)", "all sales in the category; money"),
+        Column("best_gross_amount", "DECIMAL(28,2)", "those to the best tiers; money"),
+    ),
+    key=("as_of_date", "segment", "category"),
+    partition_by=("as_of_date",),
+    slice_column="as_of_date",
+    checks={
+        "counts": all_of(
+            *(f"{name} >= 0" for name in _COUNTS),
+            "best_buyers <= best_customers",
+            "other_buyers <= other_customers",
+            "best_buyers + other_buyers >= 1",
+        ),
+        "shares": all_of(
+            "(best_share IS NULL) = (best_customers = 0)",
+            "(other_share IS NULL) = (other_customers = 0)",
+            "(lift IS NULL) = (best_customers = 0 OR other_buyers = 0)",
         ),
     },
     version=1,
