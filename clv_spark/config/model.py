@@ -301,6 +301,13 @@ class Config(Section):
                 "products.enabled needs source.transactions.columns.category: a product group of "
                 "each line, such as a department"
             )
+        tiers = [tier.name for tier in self.ranks.tiers]
+        strange = [name for name in self.products.best_tiers if name not in tiers]
+        if self.products.enabled and (strange or not self.products.best_tiers):
+            raise ValueError(
+                f"products.best_tiers is {list(self.products.best_tiers)}; name some of the tiers "
+                f"under ranks.tiers: {tiers}"
+            )
         spend = self.costs.acquisition.spend
         ours = (set(self.customer_keys), set(self.contract_segments))
         if spend is not None and not any(set(spend.keys) <= keys for keys in ours):

@@ -261,6 +261,11 @@ def with_source(**changes: Any) -> str:
         (with_source(first_date="2012-01-01", last_date="2011-01-01"), ["is after"]),
         ("products: {enabled: true}", ["products.enabled", "columns.category"]),
         (with_source() + "products: {enabled: true}", ["products.enabled", "columns.category"]),
+        (
+            with_source(columns={**COLUMNS, "category": "c"})
+            + "products: {enabled: true, best_tiers: [Gold, Best]}",
+            ["products.best_tiers is ['Gold', 'Best']", "Platinum"],
+        ),
         ("products: {min_lift: 0.5}", ["products.min_lift"]),
         ("export: {columns: [clv, clv]}", ["export.columns", "each column once"]),
         ("export: {order_by: [clv down]}", ["export.order_by", "clv desc"]),
