@@ -29,6 +29,7 @@ JOBS = {
     "build-costs": (True, "service events, acquisition costs -> customer_costs"),
     "fit-models": (True, "features -> model_parameters"),
     "score-customers": (True, "features and parameters -> clv_scores, clv_scores_latest"),
+    "export": (False, "clv_scores_latest -> files for a CRM, with a manifest"),
     "maintain": (False, "few files per table, nothing beyond retention; --dry-run only says"),
     "check-source": (False, "show how the source is understood; writes nothing"),
     "doctor": (False, "check versions, Java, Delta and the lake; say what to do"),
@@ -172,6 +173,7 @@ def _undated(arguments: argparse.Namespace) -> dict[str, Any]:
     functions: dict[str, Callable[..., dict[str, Any]]] = {
         "build-customer-days": pipelines.build_customer_days,
         "build-contracts": pipelines.build_contracts,
+        "export": pipelines.export,
     }
     config = _config(arguments)
     return functions[arguments.job](get_session(config), config)
@@ -262,6 +264,7 @@ _JOB_FUNCTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "build-costs": _dated,
     "fit-models": _dated,
     "score-customers": _dated,
+    "export": _undated,
     "maintain": _maintain,
     "check-source": _check_source,
     "doctor": _doctor,

@@ -9,6 +9,7 @@ from clv_spark.config.costs import (
     ServiceConfig,
     ServiceEvents,
 )
+from clv_spark.config.export import ExportConfig
 from clv_spark.config.judgement import ActionRule, LifecycleConfig, RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
@@ -23,6 +24,7 @@ from clv_spark.config.model import (
     TransactionsSource,
     ValueConfig,
 )
+from clv_spark.config.products import ProductsConfig
 from clv_spark.config.section import SourceSection, of_segment
 from clv_spark.config.what_if import Scenario
 
@@ -36,12 +38,14 @@ __all__ = [
     "ActionRule",
     "Config",
     "ContractsSource",
+    "ExportConfig",
     "FitConfig",
     "GatesConfig",
     "LakeConfig",
     "LifecycleConfig",
     "Margins",
     "ModelsConfig",
+    "ProductsConfig",
     "RanksConfig",
     "RetentionConfig",
     "RfmSegment",

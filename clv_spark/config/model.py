@@ -10,12 +10,14 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
 from clv_spark.config.costs import CostsConfig, Margins
+from clv_spark.config.export import ExportConfig
 from clv_spark.config.judgement import (
     DEFAULT_ACTIONS,
     Actions,
     LifecycleConfig,
     RanksConfig,
 )
+from clv_spark.config.products import ProductsConfig
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 from clv_spark.config.what_if import Scenarios
 
@@ -31,6 +33,7 @@ OPTIONAL_COLUMNS = (
     "line_id",
     "updated_at",
     "country",
+    "category",
     "product",
     "channel",
 )
@@ -49,6 +52,7 @@ RESERVED_NAMES = frozenset(
         "transaction_id",
         "is_refund",
         "currency",
+        "category",
         "line_id",
         "updated_at",
         "reason",
@@ -277,6 +281,8 @@ class Config(Section):
     what_if: Scenarios = Field(default_factory=dict)
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
+    products: ProductsConfig = ProductsConfig()
+    export: ExportConfig = ExportConfig()
     spark: SparkConfig = SparkConfig()
 
     @model_validator(mode="after")
@@ -307,6 +313,18 @@ class Config(Section):
             raise ValueError(
                 "value.margins and source.transactions.columns.margin both say what margin is; "
                 "keep one"
+            )
+        if self.products.enabled and (lines is None or "category" not in lines.columns):
+            raise ValueError(
+                "products.enabled needs source.transactions.columns.category: a product group of "
+                "each line, such as a department"
+            )
+        tiers = [tier.name for tier in self.ranks.tiers]
+        strange = [name for name in self.products.best_tiers if name not in tiers]
+        if self.products.enabled and (strange or not self.products.best_tiers):
+            raise ValueError(
+                f"products.best_tiers is {list(self.products.best_tiers)}; name some of the tiers "
+                f"under ranks.tiers: {tiers}"
             )
         spend = self.costs.acquisition.spend
         ours = (set(self.customer_keys), set(self.contract_segments))

@@ -1,6 +1,7 @@
 """The only floor that reads or writes tables: sources, Delta tables, commits, the lock."""
 
 from clv_spark.lake.commit import Commit
+from clv_spark.lake.export import write_export
 from clv_spark.lake.lock import lake_lock
 from clv_spark.lake.place import ensure_schema, lake_folder, schema_name
 from clv_spark.lake.session_settings import trusted_session
@@ -24,4 +25,5 @@ __all__ = [
     "read_source",
     "schema_name",
     "trusted_session",
+    "write_export",
 ]

@@ -31,15 +31,22 @@ def lake_folder(config: Config) -> str:
         >>> lake_folder(load_config(overrides=["lake.path=s3a://bucket/clv/"], environ={}))
         's3a://bucket/clv'
     """
-    path = str(config.lake.path)
+    return absolute(str(config.lake.path))
+
+
+def absolute(path: str) -> str:
+    """An address without a slash at its end; a relative path counts from the working directory."""
     return (path if urlparse(path).scheme else str(Path(path).absolute())).rstrip("/")
 
 
 def local_folder(config: Config) -> Path | None:
     """The lake's folder when it is on the driver's own file system, else None."""
-    if config.lake.path is None:
-        return None
-    parsed = urlparse(lake_folder(config))
+    return None if config.lake.path is None else local_path(config.lake.path)
+
+
+def local_path(path: str) -> Path | None:
+    """The path on the driver's own file system, None for an address of another."""
+    parsed = urlparse(absolute(path))
     if parsed.scheme == "file":
         return Path(url2pathname(parsed.path))
     return Path(parsed.path) if parsed.scheme == "" else None

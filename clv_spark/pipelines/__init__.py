@@ -8,6 +8,7 @@ from clv_spark.pipelines.build_costs import build_costs
 from clv_spark.pipelines.build_customer_days import build_customer_days
 from clv_spark.pipelines.build_features import build_features
 from clv_spark.pipelines.check_source import check_source
+from clv_spark.pipelines.export_scores import export
 from clv_spark.pipelines.fit_models import fit_models
 from clv_spark.pipelines.generate import generate, generate_contracts
 from clv_spark.pipelines.maintain import maintain
@@ -21,6 +22,7 @@ __all__ = [
     "build_customer_days",
     "build_features",
     "check_source",
+    "export",
     "fit_models",
     "generate",
     "generate_contracts",

@@ -24,6 +24,7 @@ from clv_spark.pipelines.line_totals import (
     totals_together,
 )
 from clv_spark.pipelines.margins import Margins, open_margins
+from clv_spark.pipelines.product_days import check_products, summed_products, write_products
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
@@ -123,19 +124,24 @@ def _write_lines(
         by_transaction="transaction_id" in config.columns,
         with_margin="margin" in config.columns or run.config.value.margins is not None,
     )
-    with cached(summed) as kept:
+    with cached(summed) as kept, summed_products(run, lines) as products:
         read = read_totals(totals_of_sums(kept), config)
         _check_read(run, config, reading, read)
         reached("customer_days:read")
         reconcile(look.totals(), totals_together(read), CUSTOMER_DAYS.name)
+        if products is not None:
+            check_products(run, products, kept)
         commit = replace(commit, figures=commit.figures | figures_of(read))
         spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.customer_keys))
-        # Whatever the table refuses shows before the first of the three is replaced.
+        # Whatever the table refuses shows before the first of them is replaced.
         run.lake.ensure(spec)
         record_files(run, reading, commit)
         reached("customer_days:files_written")
         _replace_rejected(run, lines, reading, commit)
         reached("customer_days:rejected_written")
+        if products is not None:
+            write_products(run, products, reading, commit)
+            reached("customer_days:products_written")
         days = customer_days(kept, look.codes)
         by_date = days.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")

@@ -1,4 +1,4 @@
-"""Job build-features: customer_days -> customer_features, contracts -> contract_features."""
+"""Job build-features: customer_days, contracts -> customer_features, contract_features."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from clv_spark.errors import GateError, InputError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contract_features import contract_features_stage
 from clv_spark.pipelines.build_customer_days import require_data
+from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.features_of_date import check_drop
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.snapshot import usable_snapshot
@@ -31,6 +32,8 @@ from clv_spark.transforms.segments import Codes
 def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
     """Fold ``customer_days`` and ``contracts`` up to ``as_of``; replace that slice of features.
 
+    With ``products.enabled`` also ``product_days``, into that slice of ``customer_products``.
+
     Returns:
         The outcome of the run.
 
@@ -40,6 +43,8 @@ def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[
     with open_run(spark, config, "build-features", as_of) as run:
         if config.has_purchases:
             features_stage(run)
+        if config.products.enabled:
+            products_stage(run)
         if config.has_contracts:
             contract_features_stage(run)
         return run.outcome()
@@ -64,7 +69,7 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
     _check_dates(run)
     run.input_accepted = True
     shape = shape_of(days, run.config.customer_keys)
-    snapshot = usable_snapshot(run, commit)
+    snapshot = usable_snapshot(run, commit, CUSTOMER_FEATURES, beside=REFUND_ONLY_CUSTOMERS)
     pieces = _pieces(run, days, snapshot)
     folded = fold(pieces, segment_codes(pieces, run.config.customer_keys), run.config)
     with cached(folded) as kept:

@@ -11,7 +11,7 @@ from clv_spark.errors import ConfigError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CLV_SCORES, TIER_MIGRATION, Shape
-from clv_spark.transforms.actions import OF_ACTIONS, with_actions, without_products
+from clv_spark.transforms.actions import OF_ACTIONS, with_actions, with_products, without_products
 from clv_spark.transforms.lifecycle import with_previous, with_rhythm, with_stage
 from clv_spark.transforms.migration import tier_migration
 from clv_spark.transforms.ranks import rank_starts, with_ranks
@@ -80,13 +80,16 @@ def rank_customers(run: Run, valued: DataFrame, rules: Rules) -> DataFrame:
     return with_ranks(valued, rank_starts(valued, tiers).collect(), tiers, rules.rfm_names)
 
 
-def judge_customers(run: Run, ranked: DataFrame, before: dt.date | None) -> DataFrame:
+def judge_customers(
+    run: Run, ranked: DataFrame, before: dt.date | None, offered: DataFrame | None
+) -> DataFrame:
     """Compare everybody with the slice before, by one join, and say what is to be done.
 
     Args:
         run: The run.
         ranked: What :func:`rank_customers` gives.
         before: The date of the slice to compare with, if any.
+        offered: What to offer each customer who buys, where products are known.
 
     Returns:
         Rows of clv_scores.
@@ -97,7 +100,7 @@ def judge_customers(run: Run, ranked: DataFrame, before: dt.date | None) -> Data
         ranked.transform(with_rhythm, lifecycle, run.date)
         .transform(with_previous, previous, run.config.value.definition)
         .transform(with_stage, lifecycle)
-        .transform(without_products)
+        .transform(with_products, offered)
         .transform(with_actions, run.config.actions)
     )
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> dict[str, Any]:
     """Remove old slices, put small files together, remove files that are no longer needed.
 
-    Values never change. The newest month of customer_days and the newest slice of dated tables are
+    Values never change. The newest month of days and the newest slice of dated tables are
     left alone, since the next run works on them.
 
     Args:
@@ -80,7 +80,7 @@ def _forget_reads(run: Run) -> None:
 
 def _closed(lake: Lake, spec: TableSpec) -> str | None:
     """What no longer changes from night to night, None for a table without rows."""
-    if spec.name == CUSTOMER_DAYS.name:
+    if "event_month" in spec.partition_by:
         held = lake.date_range(spec)
         return None if held is None else f"event_month < DATE'{held[1].replace(day=1)}'"
     if spec.slice_column is None:

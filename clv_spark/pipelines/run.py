@@ -14,6 +14,7 @@ from clv_spark.pipelines.build_contracts import contracts_stage
 from clv_spark.pipelines.build_costs import costs_stage, has_costs
 from clv_spark.pipelines.build_customer_days import customer_days_stage
 from clv_spark.pipelines.build_features import features_stage
+from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.fit_models import fit_stage
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
@@ -25,8 +26,10 @@ from clv_spark.schemas import (
     CUSTOMER_COSTS,
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
+    CUSTOMER_PRODUCTS,
     MODEL_PARAMETERS,
     REFUND_ONLY_CUSTOMERS,
+    SEGMENT_PRODUCTS,
     SEGMENT_SUMMARY,
     SUBSCRIPTION_FORECAST,
     SUBSCRIPTION_METRICS,
@@ -80,6 +83,8 @@ def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) 
         if config.has_purchases:
             customer_days_stage(this)
             features_stage(this)
+        if config.products.enabled:
+            products_stage(this)
         if config.has_contracts:
             contracts_stage(this)
             contract_features_stage(this)
@@ -100,11 +105,13 @@ DATED = (
     REFUND_ONLY_CUSTOMERS,
     CONTRACT_FEATURES,
     CUSTOMER_COSTS,
+    CUSTOMER_PRODUCTS,
     MODEL_PARAMETERS,
     CONTRACT_SCORES,
     CLV_SCORES,
     TIER_MIGRATION,
     SEGMENT_SUMMARY,
+    SEGMENT_PRODUCTS,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,

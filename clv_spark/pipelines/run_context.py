@@ -33,14 +33,17 @@ _SOURCE_SECTIONS = (
     "segments",
     "report_by",
     "value.margins",
+    "products.enabled",
 )
 _CONTRACT_SECTIONS = ("source.contracts", "currency", "contract_segments")
+_PRODUCT_SECTIONS = ("products.min_purchase_days", "products.mean_weight")
 _FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
 _FIT_SECTIONS = (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "models", "fit")
-_VALUE_SECTIONS = ("value", "costs", "ranks", "lifecycle", "actions", "what_if")
+_VALUE_SECTIONS = ("value", "costs", "ranks", "lifecycle", "actions", "what_if", "products")
 SECTIONS = {
     "customer_days": _SOURCE_SECTIONS,
     "customer_features": _FEATURE_SECTIONS,
+    "customer_products": (*_FEATURE_SECTIONS, *_PRODUCT_SECTIONS),
     "contracts": _CONTRACT_SECTIONS,
     "contract_features": _CONTRACT_SECTIONS,
     "customer_costs": (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "costs"),

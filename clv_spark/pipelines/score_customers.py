@@ -25,6 +25,7 @@ from clv_spark.pipelines.judge_customers import (
     rank_customers,
     write_migration,
 )
+from clv_spark.pipelines.offer_products import offer_products
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
@@ -39,7 +40,9 @@ from clv_spark.schemas import (
     CONTRACT_SCORES,
     CUSTOMER_COSTS,
     CUSTOMER_FEATURES,
+    CUSTOMER_PRODUCTS,
     MODEL_PARAMETERS,
+    SEGMENT_PRODUCTS,
     SEGMENT_SUMMARY,
     TIER_MIGRATION,
     WHAT_IF,
@@ -66,10 +69,13 @@ def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict
 
 
 def score_stage(run: Run) -> Commit:
-    """Read features and parameters -> score in Arrow batches -> gates -> publish the slice."""
-    features = features_commits(run)
-    spend = open_spend(run)
-    costs = [run.upstream(CUSTOMER_COSTS, "build-costs", run.date)] if has_costs(run.config) else []
+    """Read features and parameters -> score -> value -> rank -> judge -> publish the slice."""
+    config, features = run.config, features_commits(run)
+    inputs = list(features.values())
+    if has_costs(config):
+        inputs.append(run.upstream(CUSTOMER_COSTS, "build-costs", run.date))
+    if config.products.enabled:
+        inputs.append(run.upstream(CUSTOMER_PRODUCTS, "build-features", run.date))
     fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
     if fit_date is None:
         raise InputError(
@@ -77,14 +83,14 @@ def score_stage(run: Run) -> Commit:
         )
     run.lake.ensure(MODEL_PARAMETERS)
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
-    before = previous_date(run)
+    spend, before = open_spend(run), previous_date(run)
     return run.stage(
         CLV_SCORES,
         [
-            *(commit.fingerprint for commit in (*features.values(), *costs)),
+            *(commit.fingerprint for commit in inputs),
             _fingerprint(run, fitted),
-            *([spend.version] if spend else []),
             previous_fingerprint(run, before),
+            *([spend.version] if spend else []),
         ],
         lambda commit: _write(run, (fit_date, before), features, spend, commit),
         source_version=joint_version(features),
@@ -93,7 +99,8 @@ def score_stage(run: Run) -> Commit:
             TIER_MIGRATION,
             SEGMENT_SUMMARY,
             WHAT_IF,
-            *((CONTRACT_SCORES,) if run.config.has_contracts else ()),
+            *((CONTRACT_SCORES,) if config.has_contracts else ()),
+            *((SEGMENT_PRODUCTS,) if config.products.enabled else ()),
         ),
     )
 
@@ -128,28 +135,20 @@ def _write(
     spend: Source | None,
     commit: Commit,
 ) -> Commit:
-    """Score both relationships, then write: they become visible in one commit."""
+    """Score both relationships, value and judge their customers together, then write."""
     fit_date, before = dates
     rules = checked_rules(run)
     run.input_accepted = True
-    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
-    parts: dict[str, Scored] = {}
     with ExitStack() as kept:
-        if run.config.has_purchases:
-            ours = fitted.where("relationship = 'purchases'").collect()
-            expected = upstream[CUSTOMER_FEATURES.name].rows_written
-            parts["purchases"] = score_purchases(run, fit_date, ours, expected, kept)
-        if run.config.has_contracts:
-            ours = fitted.where("relationship = 'contract'").collect()
-            expected = upstream[CONTRACT_FEATURES.name].rows_written
-            parts["contract"] = score_contracts(run, fit_date, ours, expected, kept)
+        parts = _scored(run, fit_date, upstream, kept)
         report = {key: values for part in parts.values() for key, values in part.report.items()}
         valued = value_customers(run, together(list(parts.values())), spend, report)
         # A join with costs is not done again for ranks, scores and sums.
         costed = has_costs(run.config)
         values = kept.enter_context(cached(valued.rows)) if costed else valued.rows
         ranked = rank_customers(run, values, rules)
-        rows = judge_customers(run, ranked, before)
+        products, offered = offer_products(run, ranked, kept)
+        rows = judge_customers(run, ranked, before, offered)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
         spec, summary = CLV_SCORES.of(shape), SEGMENT_SUMMARY.of(shape)
         # Whatever a table refuses shows before the first is replaced.
@@ -159,6 +158,9 @@ def _write(
             if part.detail is not None:
                 run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
                 reached("clv_scores:contracts_written")
+        if products is not None:
+            run.lake.replace(SEGMENT_PRODUCTS, products, commit, run.date)
+            reached("clv_scores:products_written")
         figures = {"message": "; ".join(part.message for part in parts.values())}
         published = run.lake.replace(spec, rows, replace(commit, figures=figures), run.date)
         reached("clv_scores:scores_written")
@@ -172,6 +174,23 @@ def _write(
         reached("clv_scores:summary_written")
         run.lake.replace(WHAT_IF, scenarios, commit, run.date)
         return published
+
+
+def _scored(
+    run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], kept: ExitStack
+) -> dict[str, Scored]:
+    """The scores of each relationship, kept on disks."""
+    fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
+    parts: dict[str, Scored] = {}
+    if run.config.has_purchases:
+        ours = fitted.where("relationship = 'purchases'").collect()
+        expected = upstream[CUSTOMER_FEATURES.name].rows_written
+        parts["purchases"] = score_purchases(run, fit_date, ours, expected, kept)
+    if run.config.has_contracts:
+        ours = fitted.where("relationship = 'contract'").collect()
+        expected = upstream[CONTRACT_FEATURES.name].rows_written
+        parts["contract"] = score_contracts(run, fit_date, ours, expected, kept)
+    return parts
 
 
 def together(parts: list[Scored]) -> DataFrame:

@@ -1,4 +1,4 @@
-"""The slice of features that a new date starts from, so that history is not folded again."""
+"""The slice that a new date starts from, so that history is not folded again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import datetime as dt
 
 from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
-from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
+from clv_spark.schemas import CUSTOMER_DAYS, TableSpec
 
 
-def usable_snapshot(run: Run, planned: Commit) -> dt.date | None:
+def usable_snapshot(
+    run: Run,
+    planned: Commit,
+    spec: TableSpec,
+    beside: TableSpec | None = None,
+) -> dt.date | None:
     """The newest slice up to the run's date whose days are still what they were.
 
     A late, corrected or deleted event can't be subtracted from a minimum, so a slice is of use
@@ -19,8 +24,10 @@ def usable_snapshot(run: Run, planned: Commit) -> dt.date | None:
         run: the run; its date is the last that counts.
         planned: the commit to come; a slice made with other settings or another package is not
             comparable.
+        spec: the table of the slices.
+        beside: a table whose slices are written with them.
     """
-    for slice_date, commit in sorted(run.lake.slices(CUSTOMER_FEATURES).items(), reverse=True):
+    for slice_date, commit in sorted(run.lake.slices(spec).items(), reverse=True):
         comparable = (commit.config_hash, commit.package_version) == (
             planned.config_hash,
             planned.package_version,
@@ -31,7 +38,7 @@ def usable_snapshot(run: Run, planned: Commit) -> dt.date | None:
         if first is None:
             # Slices that are older still have seen no more of the days.
             return None
-        if slice_date < first and _is_whole(run, slice_date, commit):
+        if slice_date < first and _is_whole(run, spec, beside, slice_date, commit):
             return slice_date
     return None
 
@@ -50,8 +57,12 @@ def _first_day_since(run: Run, version: int) -> dt.date | None:
     return first
 
 
-def _is_whole(run: Run, slice_date: dt.date, commit: Commit) -> bool:
-    """Whether both tables of the slice are there, from the same run."""
-    beside = run.lake.last_commit(REFUND_ONLY_CUSTOMERS, slice_date)
-    same = beside is not None and beside.fingerprint == commit.fingerprint
-    return same and not run.lake.is_empty(CUSTOMER_FEATURES, slice_date)
+def _is_whole(
+    run: Run, spec: TableSpec, beside: TableSpec | None, slice_date: dt.date, commit: Commit
+) -> bool:
+    """Whether all tables of the slice are there, from the same run."""
+    if beside is not None:
+        other = run.lake.last_commit(beside, slice_date)
+        if other is None or other.fingerprint != commit.fingerprint:
+            return False
+    return not run.lake.is_empty(spec, slice_date)

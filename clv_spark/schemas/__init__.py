@@ -6,6 +6,7 @@ from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
 from clv_spark.schemas.judgement import ACTION_COLUMNS
 from clv_spark.schemas.migration import TIER_MIGRATION
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
+from clv_spark.schemas.products import CUSTOMER_PRODUCTS, PRODUCT_DAYS, SEGMENT_PRODUCTS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
 from clv_spark.schemas.silver import (
@@ -25,8 +26,10 @@ TABLES: tuple[TableSpec, ...] = (
     LATE_CHANGES,
     CUSTOMER_DAYS,
     REJECTED_TRANSACTIONS,
+    PRODUCT_DAYS,
     CUSTOMER_FEATURES,
     REFUND_ONLY_CUSTOMERS,
+    CUSTOMER_PRODUCTS,
     CONTRACTS,
     REJECTED_CONTRACTS,
     CONTRACT_FEATURES,
@@ -37,6 +40,7 @@ TABLES: tuple[TableSpec, ...] = (
     CONTRACT_SCORES,
     TIER_MIGRATION,
     SEGMENT_SUMMARY,
+    SEGMENT_PRODUCTS,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,
@@ -54,13 +58,16 @@ __all__ = [
     "CUSTOMER_COSTS",
     "CUSTOMER_DAYS",
     "CUSTOMER_FEATURES",
+    "CUSTOMER_PRODUCTS",
     "LATE_CHANGES",
     "MODEL_PARAMETERS",
     "PIPELINE_RUNS",
+    "PRODUCT_DAYS",
     "REFUND_ONLY_CUSTOMERS",
     "REJECTED_CONTRACTS",
     "REJECTED_COSTS",
     "REJECTED_TRANSACTIONS",
+    "SEGMENT_PRODUCTS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",
     "SUBSCRIPTION_FORECAST",

@@ -34,6 +34,19 @@ def without_products(rows: DataFrame) -> DataFrame:
     )
 
 
+def with_products(rows: DataFrame, offered: DataFrame | None) -> DataFrame:
+    """Adds what is known of a customer's products to the row of the purchases.
+
+    Args:
+        rows: Judged customers.
+        offered: ``PRODUCT_COLUMNS`` by customer_id; None where products are not read.
+    """
+    if offered is None:
+        return without_products(rows)
+    ours = offered.withColumn("relationship", F.lit("purchases"))
+    return rows.join(ours, ["customer_id", "relationship"], "left")
+
+
 def with_actions(rows: DataFrame, rules: Sequence[ActionRule]) -> DataFrame:
     """Adds value_at_stake, and the action, reason and category of the first rule that holds.
 

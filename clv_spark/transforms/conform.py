@@ -82,8 +82,9 @@ def conform(
     Returns:
         One row per source line: customer_id (BIGINT or STRING), event_date, amount_cents (signed:
         refunds negative), margin_cents (NULL without a margin column), is_refund, transaction_id
-        (NULL when not mapped), the segment keys, clean and as :func:`text_of` names them, reason
-        (NULL = used), and ``line``, the source line as JSON. What is not selected costs nothing.
+        (NULL when not mapped), category (where it is mapped, clean), the segment keys, clean and
+        as :func:`text_of` names them, reason (NULL = used), and ``line``, the source line as JSON.
+        What is not selected costs nothing.
 
     Raises:
         InputError: a mapped expression has a type that can't carry its meaning.
@@ -230,6 +231,7 @@ def give_meaning(
         margin.alias("margin_cents"),
         F.coalesce(refund, F.lit(False)).alias("is_refund"),
         transaction.alias("transaction_id"),
+        *([segment_value("category").alias("category")] if has("category") else []),
         *(segment_value(key).alias(key) for key in segments),
         *(segment_text(key).alias(text_of(key)) for key in segments),
         *(

@@ -112,5 +112,5 @@ def test_show_config_has_every_layer_and_no_secret(tmp_path: Path) -> None:
 def test_help_names_every_job(tmp_path: Path) -> None:
     result = at_once("--help", cwd=tmp_path)
     assert result.returncode == 0
-    for job in ("run", "check-source", "doctor", "show-config", "demo", "generate"):
+    for job in ("run", "export", "check-source", "doctor", "show-config", "demo", "generate"):
         assert job in result.stdout

@@ -18,7 +18,7 @@ from clv_spark.config.contracts import (
 )
 from clv_spark.config.model import RESERVED_NAMES
 from clv_spark.errors import ConfigError
-from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES
+from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, PRODUCT_DAYS
 from clv_spark.schemas.spec import SEGMENT_KEYS
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -260,6 +260,17 @@ def with_source(**changes: Any) -> str:
         (with_source(format="excel"), ["source.transactions.format", "parquet"]),
         (with_source(path=None), ["source.transactions.path"]),
         (with_source(first_date="2012-01-01", last_date="2011-01-01"), ["is after"]),
+        ("products: {enabled: true}", ["products.enabled", "columns.category"]),
+        (with_source() + "products: {enabled: true}", ["products.enabled", "columns.category"]),
+        (
+            with_source(columns={**COLUMNS, "category": "c"})
+            + "products: {enabled: true, best_tiers: [Gold, Best]}",
+            ["products.best_tiers is ['Gold', 'Best']", "Platinum"],
+        ),
+        ("products: {min_lift: 0.5}", ["products.min_lift"]),
+        ("export: {columns: [clv, clv]}", ["export.columns", "each column once"]),
+        ("export: {order_by: [clv down]}", ["export.order_by", "clv desc"]),
+        ("export: {format: xlsx}", ["export.format", "parquet"]),
         ("- a list", ["YAML mapping"]),
         ("a: [", ["is not YAML"]),
     ],
@@ -324,7 +335,7 @@ def test_a_segment_key_cannot_take_the_name_of_a_column() -> None:
 def test_every_column_of_the_silver_tables_is_reserved() -> None:
     names = {
         column.name.lower()
-        for spec in (CUSTOMER_DAYS, CUSTOMER_FEATURES)
+        for spec in (CUSTOMER_DAYS, CUSTOMER_FEATURES, PRODUCT_DAYS)
         for column in spec.columns
         if column.name != SEGMENT_KEYS
     }

@@ -21,12 +21,14 @@ from tests.operations import read_table, rows_of
 
 OF_DAYS = ("customer_days", "rejected_transactions")
 OF_DATE = ("customer_features", "refund_only_customers")
+# Five categories, one of them missing.
+CATEGORY = "nullif(concat('k', line % 5), 'k4')"
 
 
 # Each stage has imported the function by its name, and the package has functions of these names.
 STAGES = [
     importlib.import_module(f"clv_spark.pipelines.{name}")
-    for name in ("build_customer_days", "build_features", "run_context")
+    for name in ("build_customer_days", "build_features", "build_products", "run_context")
 ]
 
 
@@ -54,11 +56,12 @@ class Follower:
     folder: Path
     source: Files | Delta
     deduplicate: str
+    products: bool = False
 
     def config(self, lake: str = "lake", **gates: Any) -> Config:
         transactions = {
             **self.source.source(),
-            "columns": COLUMNS,
+            "columns": {**COLUMNS, **({"category": CATEGORY} if self.products else {})},
             "deduplicate": self.deduplicate,
         }
         return Config.model_validate(
@@ -68,6 +71,7 @@ class Follower:
                 # Few customers: a correction may take many of them away.
                 "gates": {"max_customer_drop": 1, **gates},
                 "source": {"transactions": transactions},
+                "products": {"enabled": self.products},
             }
         )
 
@@ -90,7 +94,8 @@ class Follower:
     def check(self, day: dt.date) -> None:
         """Every table is, to the last digit, what a lake without a past has."""
         self.build(self._fresh(), day)
-        self._compare((*OF_DAYS, *OF_DATE), day)
+        products = ("product_days", "customer_products") if self.products else ()
+        self._compare((*OF_DAYS, *OF_DATE, *products), day)
 
     def check_days(self) -> None:
         """The same of the tables of days alone."""
@@ -108,7 +113,7 @@ class Follower:
 
     def _rows(self, lake: str, name: str, day: dt.date) -> list[Any]:
         table = read_table(self.folder / lake / name)
-        if name in OF_DATE:
+        if "as_of_date" in table.column_names:
             table = table.filter([date == day for date in table["as_of_date"].to_pylist()])
         return rows_of(table)
 
@@ -124,7 +129,9 @@ class Follower:
 def follow(spark: SparkSession, tmp_path: Path) -> Callable[..., Follower]:
     """Makes a follower of a source of some kind."""
 
-    def make(kind: str, seed: int, deduplicate: str = "all_columns") -> Follower:
+    def make(
+        kind: str, seed: int, deduplicate: str = "all_columns", *, products: bool = False
+    ) -> Follower:
         place = tmp_path / "the night's lines"
         source = {
             "parquet": lambda: Files(place, seed),
@@ -132,6 +139,6 @@ def follow(spark: SparkSession, tmp_path: Path) -> Callable[..., Follower]:
             "delta": lambda: Delta(place, seed),
             "change data feed": lambda: Delta(place, seed, feed=True),
         }[kind]()
-        return Follower(spark, tmp_path, source, deduplicate)
+        return Follower(spark, tmp_path, source, deduplicate, products)
 
     return make
