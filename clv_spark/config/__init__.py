@@ -1,6 +1,7 @@
 """The settings of a run: typed, and checked before Spark starts."""
 
 from clv_spark.config.contracts import PERIOD_MONTHS, ContractsSource
+from clv_spark.config.forecast import ForecastConfig
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
     DAYS_PER_UNIT,
@@ -21,6 +22,7 @@ __all__ = [
     "Config",
     "ContractsSource",
     "FitConfig",
+    "ForecastConfig",
     "GatesConfig",
     "LakeConfig",
     "ModelsConfig",

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
+from clv_spark.config.forecast import ForecastConfig
 from clv_spark.config.section import Section, SourceSection, Text
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -238,6 +239,7 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     fit: FitConfig = FitConfig()
     value: ValueConfig = ValueConfig()
+    forecast: ForecastConfig = ForecastConfig()
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()

@@ -37,7 +37,7 @@ SECTIONS = {
     "contracts": _CONTRACT_SECTIONS,
     "contract_features": _CONTRACT_SECTIONS,
     "model_parameters": _FIT_SECTIONS,
-    "clv_scores": (*_FIT_SECTIONS, "refunds", "value"),
+    "clv_scores": (*_FIT_SECTIONS, "refunds", "value", "forecast"),
 }
 _MONEY = ("amount_read", "amount_used", "amount_rejected")
 

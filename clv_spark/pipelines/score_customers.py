@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import InputError
@@ -27,7 +27,9 @@ from clv_spark.schemas import (
     CONTRACT_SCORES,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
+    REVENUE_FORECAST,
     SEGMENT_SUMMARY,
+    TableSpec,
 )
 
 
@@ -65,7 +67,11 @@ def score_stage(run: Run) -> Commit:
         lambda commit: _write(run, fit_date, features, commit),
         source_version=joint_version(features),
         slice_date=run.date,
-        beside=(SEGMENT_SUMMARY, *((CONTRACT_SCORES,) if run.config.has_contracts else ())),
+        beside=(
+            SEGMENT_SUMMARY,
+            *((REVENUE_FORECAST,) if run.config.has_purchases else ()),
+            *((CONTRACT_SCORES,) if run.config.has_contracts else ()),
+        ),
     )
 
 
@@ -109,6 +115,8 @@ def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: 
         spec = CLV_SCORES.of(shape_of(rows, ()))
         # Whatever a table refuses shows before the first is replaced.
         run.lake.ensure(SEGMENT_SUMMARY)
+        if run.config.has_purchases:
+            run.lake.ensure(REVENUE_FORECAST)
         for part in parts:
             if part.detail is not None:
                 detail = CONTRACT_SCORES.of(shape_of(rows, ()))
@@ -118,10 +126,19 @@ def _write(run: Run, fit_date: dt.date, upstream: Mapping[str, Commit], commit: 
         published = run.lake.replace(spec, rows, replace(commit, figures=figures), run.date)
         reached("clv_scores:scores_written")
         summary = [row for part in parts for row in part.summary]
-        schema = ", ".join(SEGMENT_SUMMARY.ddl(column) for column in SEGMENT_SUMMARY.columns)
-        frame = run.spark.createDataFrame(summary, schema).coalesce(1)
-        run.lake.replace(SEGMENT_SUMMARY, frame, commit, run.date)
+        run.lake.replace(SEGMENT_SUMMARY, _frame(run, SEGMENT_SUMMARY, summary), commit, run.date)
+        if run.config.has_purchases:
+            reached("clv_scores:summary_written")
+            months = [row for part in parts for row in part.forecast]
+            frame = _frame(run, REVENUE_FORECAST, months)
+            run.lake.replace(REVENUE_FORECAST, frame, commit, run.date)
         return published
+
+
+def _frame(run: Run, spec: TableSpec, rows: list[Row]) -> DataFrame:
+    """Few rows as a frame with the columns of their table."""
+    schema = ", ".join(spec.ddl(column) for column in spec.columns)
+    return run.spark.createDataFrame(rows, schema).coalesce(1)
 
 
 def together(parts: list[Scored]) -> DataFrame:

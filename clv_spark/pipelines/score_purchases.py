@@ -26,6 +26,7 @@ from clv_spark.kernels.segment_parameters import (
     parameters_by_segment,
     spend_basis_of,
 )
+from clv_spark.pipelines.forecast_revenue import forecast_revenue
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
 from clv_spark.pipelines.summarise_segments import summarise_segments
@@ -74,7 +75,8 @@ def score_purchases(
     for row in found:
         customers[row["segment"]] += row["customers"]
     summary = summarise_segments(run, rows, customers, parameters, fitted)
-    return Scored(rows, summary, message)
+    forecast = forecast_revenue(run, rows, features, customers, parameters, fitted)
+    return Scored(rows, summary, message, forecast=forecast)
 
 
 def _require_fit_for(run: Run, fitted: list[Row]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Row
 
@@ -20,12 +20,14 @@ class Scored:
         summary: Rows of segment_summary.
         message: How many customers or contracts have which status.
         detail: Rows of contract_scores; None for purchases.
+        forecast: Rows of revenue_forecast; none for contracts.
     """
 
     rows: DataFrame
     summary: list[Row]
     message: str
     detail: DataFrame | None = None
+    forecast: list[Row] = field(default_factory=list)
 
 
 def statuses_in_words(found: list[Row], expected: int, features: TableSpec) -> str:

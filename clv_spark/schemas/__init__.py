@@ -2,6 +2,7 @@
 
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
+from clv_spark.schemas.forecast import REVENUE_FORECAST
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
 from clv_spark.schemas.runs import PIPELINE_RUNS
 from clv_spark.schemas.scores import CLV_SCORES, CLV_SCORES_LATEST
@@ -30,6 +31,7 @@ TABLES: tuple[TableSpec, ...] = (
     CLV_SCORES,
     CONTRACT_SCORES,
     SEGMENT_SUMMARY,
+    REVENUE_FORECAST,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     CLV_SCORES_LATEST,
@@ -50,6 +52,7 @@ __all__ = [
     "REFUND_ONLY_CUSTOMERS",
     "REJECTED_CONTRACTS",
     "REJECTED_TRANSACTIONS",
+    "REVENUE_FORECAST",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",
     "SUBSCRIPTION_FORECAST",
