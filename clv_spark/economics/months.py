@@ -128,7 +128,9 @@ def newcomer_months(
     nodes = np.stack([times - lengths / 2, times], axis=1).ravel()
     nothing = np.zeros(1)
     ahead = model.forecast_if_alive(purchases, nodes.tolist(), 0.0, nothing, nothing)
-    repeats = ahead.expected[:, 0]
+    # Where customers may leave with their first purchase, some are gone when they arrive.
+    alive = model.probability_alive(purchases, nothing, nothing, nothing)[0]
+    repeats = alive * ahead.expected[:, 0]
     middle, right = repeats[0::2], repeats[1::2]
     left = np.concatenate([nothing, right[:-1]])
     # By the end of a stretch those who have arrived have made the integral of their repeats.
