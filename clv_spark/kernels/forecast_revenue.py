@@ -120,30 +120,24 @@ def forecast_segment(
     times = clock.until(np.cumsum([days for _, days in ahead])) / unit
     kept = 1.0 if keeps_refunds else 1 - parameters.return_rate
     purchase_sets, spend_sets = fit_and_draws(parameters, DRAWS)
-    rates = _rates(arrivals, clock, parameters.segment) * unit
+    rates = _rates(arrivals, clock, parameters.segment)[:, None] * unit
     # Where the clock could not run by the season, months are what the season makes of them.
     season = _month_index(np.array(index), as_of, months) if in_days else np.ones(months)
-    drawn = []
-    for draw in range(DRAWS + 1):
-        purchases = {name: float(values[draw]) for name, values in purchase_sets.items()}
-        spend = {name: float(values[draw]) for name, values in spend_sets.items()}
-        ours = existing_months(model, patterns, purchases, spend, times)
-        theirs = newcomer_months(model, purchases, spend, kept, times)
-        new = [rates[draw] * values * season for values in (theirs.customers, *_of(theirs.totals))]
-        drawn.append((*(values * season for values in _of(ours)), *new))
-    existing, existing_revenue, _, new_customers, new, new_revenue, _ = drawn[0]
-    mean = np.stack([one[1] + one[5] for one in drawn[1:]], axis=1)
-    variance = np.stack([one[2] + one[6] for one in drawn[1:]], axis=1)
+    ours = existing_months(model, patterns, purchase_sets, spend_sets, times)
+    theirs = newcomer_months(model, purchase_sets, spend_sets, kept, times)
+    existing, existing_revenue, variance = (values * season for values in _of(ours))
+    new, new_revenue, new_variance = (rates * season * values for values in _of(theirs))
+    new_customers = rates[0] * season * np.diff(times, prepend=0.0)
     return SegmentForecast(
         segment=parameters.segment,
         margin_rate=parameters.margin_rate,
-        existing_purchases=existing.tolist(),
-        existing_revenue=existing_revenue.tolist(),
+        existing_purchases=existing[0].tolist(),
+        existing_revenue=existing_revenue[0].tolist(),
         new_customers=new_customers.tolist(),
-        new_purchases=new.tolist(),
-        new_revenue=new_revenue.tolist(),
-        mean=mean.ravel().tolist(),
-        variance=variance.ravel().tolist(),
+        new_purchases=new[0].tolist(),
+        new_revenue=new_revenue[0].tolist(),
+        mean=(existing_revenue + new_revenue)[1:].T.ravel().tolist(),
+        variance=(variance + new_variance)[1:].T.ravel().tolist(),
     )
 
 

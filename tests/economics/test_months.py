@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clv_spark.economics.months import existing_months, newcomer_months
+from clv_spark.economics import months
+from clv_spark.economics.months import MonthTotals, existing_months, newcomer_months
 from clv_spark.economics.total import value_patterns
 from clv_spark.models import PURCHASE_MODELS, bg_nbd, gamma_gamma
+from tests.economics.test_total import one_draw
 from tests.kernels.worlds import SPEND, named, patterns_at_random
 
+MONEY = one_draw(SPEND)
 ENDS = np.array([4.0, 9.0, 13.0, 30.0, 52.0])
+
+
+def first(totals):
+    """The totals under the only draw."""
+    return MonthTotals(*(values[0] for values in vars(totals).values()))
 
 
 def customers(size=60):
@@ -35,7 +43,7 @@ def patterns_of(one):
 @pytest.mark.parametrize("model", ["bg_nbd", "mbg_nbd", "pareto_nbd"])
 def test_months_of_todays_customers_are_differences_of_their_forecasts(model):
     one, module, params = customers(), PURCHASE_MODELS[model], named(model)
-    found = existing_months(module, patterns_of(one), params, SPEND, ENDS)
+    found = first(existing_months(module, patterns_of(one), one_draw(params), MONEY, ENDS))
     expected = [
         module.expected_purchases(params, end, one["x"], one["t_x"], one["T"]) for end in ENDS
     ]
@@ -49,17 +57,16 @@ def test_months_of_todays_customers_are_differences_of_their_forecasts(model):
 def test_new_customers_buy_once_and_again_as_the_model_says(model):
     module, params = PURCHASE_MODELS[model], named(model)
     ends = ENDS if model != "bg_bb" else ENDS * 7
-    found = newcomer_months(module, params, SPEND, 0.8, ends)
+    found = first(newcomer_months(module, one_draw(params), MONEY, 0.8, ends))
     # Who arrives at u has 1 + E[X(t - u)] purchases by t: the plain midpoint rule.
     steps = 300
     total = []
     for end in ends:
         age = (np.arange(steps) + 0.5) / steps * end
         total.append(end + module.expected_purchases_new(params, age).mean() * end)
-    np.testing.assert_allclose(np.cumsum(found.totals.purchases), total, rtol=5e-3)
+    np.testing.assert_allclose(np.cumsum(found.purchases), total, rtol=5e-3)
     mean = SPEND["p"] * SPEND["gamma"] / (SPEND["q"] - 1)
-    np.testing.assert_allclose(found.totals.revenue, found.totals.purchases * 0.8 * mean)
-    np.testing.assert_allclose(found.customers, np.diff(ends, prepend=0.0))
+    np.testing.assert_allclose(found.revenue, found.purchases * 0.8 * mean)
 
 
 def simulated(random, arrived, x, T, gone=0.0):
@@ -76,31 +83,27 @@ def simulated(random, arrived, x, T, gone=0.0):
 
 def test_moments_of_new_customers_are_those_of_worlds():
     random = np.random.default_rng(1)
-    found = newcomer_months(bg_nbd, named("bg_nbd"), SPEND, 1.0, ENDS)
+    found = first(newcomer_months(bg_nbd, one_draw(named("bg_nbd")), MONEY, 1.0, ENDS))
     rate_of_arrival, worlds = 5.0, []
     for _ in range(1500):
         count = random.poisson(rate_of_arrival * ENDS[-1])
         arrived = random.uniform(0, ENDS[-1], count)
         rate, leaves, pace, number, money, now, here = simulated(random, arrived, 0.0, 0.0)
-        first = True
+        arriving = True
         while here.size:
             place = np.searchsorted(ENDS, now[here])
             np.add.at(number, place, 1)
             np.add.at(money, place, random.gamma(SPEND["p"], 1, here.size) / pace[here])
-            if not first:
+            if not arriving:
                 here = here[random.random(here.size) >= leaves[here]]
-            first = False
+            arriving = False
             now[here] += random.exponential(1, here.size) / np.maximum(rate[here], 1e-12)
             here = here[now[here] < ENDS[-1]]
         worlds.append((number, money))
     number, money = (np.array(column) for column in zip(*worlds, strict=True))
-    np.testing.assert_allclose(
-        number.mean(axis=0), rate_of_arrival * found.totals.purchases, rtol=0.02
-    )
-    sd = np.sqrt(rate_of_arrival * found.totals.variance)
-    np.testing.assert_allclose(
-        money.mean(axis=0), rate_of_arrival * found.totals.revenue, rtol=0.02
-    )
+    np.testing.assert_allclose(number.mean(axis=0), rate_of_arrival * found.purchases, rtol=0.02)
+    sd = np.sqrt(rate_of_arrival * found.variance)
+    np.testing.assert_allclose(money.mean(axis=0), rate_of_arrival * found.revenue, rtol=0.02)
     np.testing.assert_allclose(money.std(axis=0), sd, rtol=0.12)
 
 
@@ -115,7 +118,7 @@ def test_the_chance_of_todays_customers_is_that_of_worlds():
         name: values * (1 if name in ("x", "t_x", "T", "spend_x") else count)
         for name, values in patterns.items()
     }
-    found = existing_months(bg_nbd, many, params, SPEND, ENDS)
+    found = first(existing_months(bg_nbd, many, one_draw(params), MONEY, ENDS))
     gone = 1 - float(bg_nbd.probability_alive(params, x, T, T))
     worlds = []
     for _ in range(1500):
@@ -133,3 +136,24 @@ def test_the_chance_of_todays_customers_is_that_of_worlds():
     money = np.array(worlds)
     np.testing.assert_allclose(money.mean(axis=0), found.revenue, rtol=0.02)
     np.testing.assert_allclose(money.std(axis=0), np.sqrt(found.variance), rtol=0.12)
+
+
+@pytest.mark.parametrize("model", ["bg_nbd", "pareto_nbd"])
+def test_draws_together_are_draws_one_by_one_to_the_last_bit(model, monkeypatch):
+    module, params, patterns = PURCHASE_MODELS[model], named(model), patterns_of(customers())
+    moved = [{name: value * factor for name, value in params.items()} for factor in (1, 1.2, 0.7)]
+    spends = [{name: value * factor for name, value in SPEND.items()} for factor in (1, 0.9, 1.1)]
+    together, money = (
+        {name: np.array([one[name] for one in sets]) for name in sets[0]}
+        for sets in (moved, spends)
+    )
+    for block in (months.BLOCK, 70):
+        monkeypatch.setattr(months, "BLOCK", block)
+        found = existing_months(module, patterns, together, money, ENDS)
+        new = newcomer_months(module, together, money, 0.9, ENDS)
+        for row, (one, spend) in enumerate(zip(moved, spends, strict=True)):
+            alone = existing_months(module, patterns, one_draw(one), one_draw(spend), ENDS)
+            alone_new = newcomer_months(module, one_draw(one), one_draw(spend), 0.9, ENDS)
+            for name in ("purchases", "revenue", "variance"):
+                assert getattr(found, name)[row].tolist() == getattr(alone, name)[0].tolist()
+                assert getattr(new, name)[row].tolist() == getattr(alone_new, name)[0].tolist()
