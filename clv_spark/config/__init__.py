@@ -10,6 +10,7 @@ from clv_spark.config.costs import (
     ServiceEvents,
 )
 from clv_spark.config.export import ExportConfig
+from clv_spark.config.forecast import ForecastConfig
 from clv_spark.config.judgement import ActionRule, LifecycleConfig, RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
@@ -21,11 +22,11 @@ from clv_spark.config.model import (
     LakeConfig,
     ModelsConfig,
     RetentionConfig,
-    TransactionsSource,
     ValueConfig,
 )
 from clv_spark.config.products import ProductsConfig
 from clv_spark.config.section import SourceSection, of_segment
+from clv_spark.config.transactions import TransactionsSource
 from clv_spark.config.what_if import Scenario
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "ContractsSource",
     "ExportConfig",
     "FitConfig",
+    "ForecastConfig",
     "GatesConfig",
     "LakeConfig",
     "LifecycleConfig",

@@ -159,7 +159,7 @@ def total_draws(
         purchases = {name: float(values[draw]) for name, values in purchase_draws.items()}
         moments = _purchases(model, patterns, pairs, purchases, horizon, discount_rate)
         p, q, gamma = (float(spend_draws[name][draw]) for name in PARAMETERS)
-        mean[draw], variance[draw] = _moments(patterns, moments, p, q, gamma)
+        mean[draw], variance[draw] = spend_moments(patterns, moments, p, q, gamma)
     return TotalDraws(mean, variance)
 
 
@@ -219,14 +219,23 @@ def _purchases(
     return first, second, third
 
 
-def _moments(
+def spend_moments(
     patterns: Mapping[str, Floats],
     purchases: tuple[Floats, Floats, Floats],
     p: float,
     q: float,
     gamma: float,
 ) -> tuple[float, float]:
-    """Mean and variance of the total under one draw; the second moments of note 025's posterior."""
+    """Mean and variance of the total under one draw; the second moments of note 025's posterior.
+
+    Args:
+        patterns: See ``value_patterns``.
+        purchases: Of a customer of each pattern the mean and the mean square of what is counted,
+            and the expected sum of the squares of what a purchase counts.
+        p: Of the gamma-gamma, as q and gamma.
+        q: See p.
+        gamma: See p.
+    """
     first, second, squares = purchases
     shape = q + p * patterns["spend_x"]
     amounts = gamma * patterns["margin"] + patterns["margin_spent"]

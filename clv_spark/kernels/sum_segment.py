@@ -20,9 +20,9 @@ Floats = NDArray[np.float64]
 
 # An even number: draws come in pairs. Twice as many move a bound by a few percent of its distance.
 DRAWS = 64
-_PATTERN = ("frequency", "recency", "T", "spend_x")
+PATTERN = ("frequency", "recency", "T", "spend_x")
 # Sums with the share of spend that is kept after returns, and the power of that share.
-_SUMS = {"kept": 1, "kept_spent": 1, "kept_2": 2, "kept_2_spent": 2, "kept_2_spent_2": 2}
+SUMS = {"kept": 1, "kept_spent": 1, "kept_2": 2, "kept_2_spent": 2, "kept_2_spent_2": 2}
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def sum_segment(
         horizon_days: How far clv looks ahead.
         annual_discount_rate: As for clv.
     """
-    rows = rows.sort_values(list(_PATTERN))
+    rows = rows.sort_values(list(PATTERN))
     unit = parameters.unit_days
-    columns = {name: rows[name].to_numpy(np.float64) for name in (*_PATTERN, *_SUMS)}
+    columns = {name: rows[name].to_numpy(np.float64) for name in (*PATTERN, *SUMS)}
     patterns = {
         "x": columns["frequency"],
         "t_x": columns["recency"] / unit,
@@ -71,19 +71,13 @@ def sum_segment(
         "spend_x": columns["spend_x"],
         **{
             name.replace("kept", "margin"): columns[name] * parameters.margin_rate**power
-            for name, power in _SUMS.items()
+            for name, power in SUMS.items()
         },
     }
-    model = PURCHASE_MODELS[parameters.model]
-    purchases = dict(zip(model.MODEL.parameters, parameters.purchases or (), strict=True))
-    spend = {name: float((parameters.spend or {})[name]) for name in SPEND_LETTERS}
     draws = total_draws(
-        model,
+        PURCHASE_MODELS[parameters.model],
         patterns,
-        fit_and_draws(
-            purchases, parameters.purchases_covariance, DRAWS, parameters.purchases_stream
-        ),
-        fit_and_draws(spend, parameters.spend_covariance, DRAWS, parameters.spend_stream),
+        *parameter_sets(parameters, DRAWS),
         horizon=horizon_days / unit,
         discount_rate=rate_per_unit(annual_discount_rate, unit),
     )
@@ -115,3 +109,25 @@ def summary_row(parts: Sequence[SegmentSum]) -> dict[str, Any]:
         "clv_sum_high": interval.high,
         "clv_mean": clv / customers,
     }
+
+
+def parameter_sets(
+    parameters: SegmentParameters, count: int
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Parameters of purchases and of spend: as fitted, then ``count`` draws of them.
+
+    Segments that share parameters share their draws.
+
+    Args:
+        parameters: Of the segment, purchases and spend both known.
+        count: How many draws; all are the fit itself where nothing is known of its error.
+    """
+    letters = PURCHASE_MODELS[parameters.model].MODEL.parameters
+    purchases = dict(zip(letters, parameters.purchases or (), strict=True))
+    spend = {name: float((parameters.spend or {})[name]) for name in SPEND_LETTERS}
+    return (
+        fit_and_draws(
+            purchases, parameters.purchases_covariance, count, parameters.purchases_stream
+        ),
+        fit_and_draws(spend, parameters.spend_covariance, count, parameters.spend_stream),
+    )

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from clv_spark.errors import InputError
-from clv_spark.models.arrays import Floats
+from clv_spark.models.arrays import Floats, Integers
 from clv_spark.models.transform import Coordinates, coordinates_of
 
 # Rows of a symmetric matrix in the order of the parameters; empty when it is not known. Tuples,
@@ -118,7 +118,7 @@ def parameter_draws(
     if count % 2 or count < 4 * size:
         raise InputError(f"{count} draws; an even number of at least {4 * size} is expected.")
     coordinates, point, root = _normal(parameters, log_covariance)
-    half = _standard_normal(stream, (count // 2, size))
+    half = standard_normal(stream, (count // 2, size))
     # Pairs make the mean exact, and this the covariance.
     half = half @ np.linalg.inv(np.linalg.cholesky(half.T @ half / (count // 2))).T
     steps = np.clip(np.concatenate([half, -half]) @ root.T, -LARGEST_DRAW, LARGEST_DRAW)
@@ -209,10 +209,22 @@ def _named_arrays(names: list[str], values: Floats) -> dict[str, Floats]:
     return {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
 
 
-def _standard_normal(stream: str, shape: tuple[int, int]) -> Floats:
+def standard_normal(stream: str, shape: tuple[int, int]) -> Floats:
+    """Standard normal numbers that depend on the name of their stream alone."""
     # Raw bits of a counter-based generator: numpy promises them to stay, but not its normals.
     key = int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=16).digest(), "little")
     bits = np.random.Philox(key=key).random_raw(shape[0] * shape[1])
     uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     normal: Floats = ndtri(uniform).reshape(shape)
     return normal
+
+
+def shuffled(stream: str, count: int) -> Integers:
+    """The numbers below ``count`` in an order that depends on the name of the stream alone.
+
+    Example:
+        >>> shuffled("uk", 4).tolist(), shuffled("fr", 4).tolist()
+        ([1, 0, 2, 3], [3, 2, 1, 0])
+    """
+    order: Integers = np.argsort(standard_normal(stream, (count, 1))[:, 0], kind="stable")
+    return order

@@ -39,7 +39,7 @@ _CONTRACT_SECTIONS = ("source.contracts", "currency", "contract_segments")
 _PRODUCT_SECTIONS = ("products.min_purchase_days", "products.mean_weight")
 _FEATURE_SECTIONS = (*_SOURCE_SECTIONS, "segment_assignment")
 _FIT_SECTIONS = (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "models", "fit")
-_VALUE_SECTIONS = ("value", "costs", "ranks", "lifecycle", "actions", "what_if", "products")
+_VALUE_SECTIONS = ("value", "costs", "ranks", "lifecycle", "actions", "products", "what_if")
 SECTIONS = {
     "customer_days": _SOURCE_SECTIONS,
     "customer_features": _FEATURE_SECTIONS,
@@ -48,7 +48,7 @@ SECTIONS = {
     "contract_features": _CONTRACT_SECTIONS,
     "customer_costs": (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "costs"),
     "model_parameters": _FIT_SECTIONS,
-    "clv_scores": (*_FIT_SECTIONS, "refunds", *_VALUE_SECTIONS),
+    "clv_scores": (*_FIT_SECTIONS, "refunds", *_VALUE_SECTIONS, "forecast"),
 }
 _MONEY = ("amount_read", "amount_used", "amount_rejected")
 

@@ -30,7 +30,7 @@ from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shap
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
-from clv_spark.pipelines.summarise_segments import summarise_segments
+from clv_spark.pipelines.summarise_segments import frame_of, summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.pipelines.value_customers import value_customers
 from clv_spark.schemas import (
@@ -42,6 +42,7 @@ from clv_spark.schemas import (
     CUSTOMER_FEATURES,
     CUSTOMER_PRODUCTS,
     MODEL_PARAMETERS,
+    REVENUE_FORECAST,
     SEGMENT_PRODUCTS,
     SEGMENT_SUMMARY,
     TIER_MIGRATION,
@@ -99,6 +100,7 @@ def score_stage(run: Run) -> Commit:
             TIER_MIGRATION,
             SEGMENT_SUMMARY,
             WHAT_IF,
+            *((REVENUE_FORECAST,) if config.has_purchases else ()),
             *((CONTRACT_SCORES,) if config.has_contracts else ()),
             *((SEGMENT_PRODUCTS,) if config.products.enabled else ()),
         ),
@@ -154,6 +156,8 @@ def _write(
         # Whatever a table refuses shows before the first is replaced.
         for table in (TIER_MIGRATION, summary, WHAT_IF):
             run.lake.ensure(table)
+        if run.config.has_purchases:
+            run.lake.ensure(REVENUE_FORECAST)
         for part in parts.values():
             if part.detail is not None:
                 run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
@@ -173,6 +177,10 @@ def _write(
         run.lake.replace(summary, sums, commit, run.date)
         reached("clv_scores:summary_written")
         run.lake.replace(WHAT_IF, scenarios, commit, run.date)
+        if run.config.has_purchases:
+            reached("clv_scores:scenarios_written")
+            months = frame_of(run, REVENUE_FORECAST, parts["purchases"].forecast)
+            run.lake.replace(REVENUE_FORECAST, months, commit, run.date)
         return published
 
 

@@ -27,6 +27,7 @@ from clv_spark.kernels.segment_parameters import (
     parameters_by_segment,
     spend_basis_of,
 )
+from clv_spark.pipelines.forecast_revenue import forecast_revenue
 from clv_spark.pipelines.outlooks import purchase_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
@@ -77,7 +78,8 @@ def score_purchases(
     for row in found:
         customers[row["segment"]] += row["customers"]
     outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
-    return Scored(rows, outlooks, message, report=report)
+    forecast = forecast_revenue(run, rows, features, customers, parameters, fitted)
+    return Scored(rows, outlooks, message, report=report, forecast=forecast)
 
 
 def _report(run: Run, features: DataFrame) -> dict[str, list[str]]:

@@ -87,10 +87,11 @@ def summarise_segments(
         rows.append(_row(run, SEGMENT_SUMMARY, place, found))
         for values in scenario_values(place[2], leaves, known, config.what_if, settings):
             scenarios.append(_row(run, WHAT_IF, place, values))
-    return _frame(run, SEGMENT_SUMMARY, rows), _frame(run, WHAT_IF, scenarios)
+    return frame_of(run, SEGMENT_SUMMARY, rows), frame_of(run, WHAT_IF, scenarios)
 
 
-def _frame(run: Run, spec: TableSpec, rows: list[SparkRow]) -> DataFrame:
+def frame_of(run: Run, spec: TableSpec, rows: list[SparkRow]) -> DataFrame:
+    """Few rows as a frame with the columns of their table."""
     schema = ", ".join(spec.ddl(column) for column in spec.columns)
     return run.spark.createDataFrame(rows, schema).coalesce(1)
 

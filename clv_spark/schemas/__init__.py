@@ -3,6 +3,7 @@
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
+from clv_spark.schemas.forecast import REVENUE_FORECAST
 from clv_spark.schemas.judgement import ACTION_COLUMNS
 from clv_spark.schemas.migration import TIER_MIGRATION
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
@@ -41,6 +42,7 @@ TABLES: tuple[TableSpec, ...] = (
     TIER_MIGRATION,
     SEGMENT_SUMMARY,
     SEGMENT_PRODUCTS,
+    REVENUE_FORECAST,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,
@@ -67,6 +69,7 @@ __all__ = [
     "REJECTED_CONTRACTS",
     "REJECTED_COSTS",
     "REJECTED_TRANSACTIONS",
+    "REVENUE_FORECAST",
     "SEGMENT_PRODUCTS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",

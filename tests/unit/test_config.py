@@ -16,7 +16,7 @@ from clv_spark.config.contracts import (
     OPTIONAL_CONTRACT_COLUMNS,
     SHAPE_COLUMNS,
 )
-from clv_spark.config.model import RESERVED_NAMES
+from clv_spark.config.transactions import RESERVED_NAMES
 from clv_spark.errors import ConfigError
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, PRODUCT_DAYS
 from clv_spark.schemas.spec import SEGMENT_KEYS

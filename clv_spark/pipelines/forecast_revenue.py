@@ -1,0 +1,187 @@
+"""Part of job score-customers: scored customers and the months behind -> revenue_forecast."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import Row as SparkRow
+
+from clv_spark.config import Config
+from clv_spark.economics.season import Season
+from clv_spark.errors import ConfigError
+from clv_spark.kernels.fit_segment import as_frame
+from clv_spark.kernels.forecast_revenue import (
+    Arrivals,
+    SegmentForecast,
+    forecast_rows,
+    forecast_segment,
+    month_days,
+)
+from clv_spark.kernels.segment_parameters import nearest
+from clv_spark.kernels.segment_seasons import seasons_by_segment
+from clv_spark.kernels.segment_table import SegmentParameters
+from clv_spark.pipelines.outlooks import MANY_CUSTOMERS
+from clv_spark.pipelines.run_context import Run
+from clv_spark.pipelines.summarise_segments import members_of, places_of
+from clv_spark.schemas import CUSTOMER_DAYS, REVENUE_FORECAST
+from clv_spark.transforms.forecast import monthly_revenue, newcomers
+from clv_spark.transforms.segments import GLOBAL, level_columns
+from clv_spark.transforms.summary import value_sums
+
+_NUMBERS = (
+    "existing_purchases",
+    "existing_revenue",
+    "new_customers",
+    "new_purchases",
+    "new_revenue",
+    "mean",
+    "variance",
+)
+_FORECAST = ", ".join(
+    ["segment STRING", "margin_rate DOUBLE", *(f"{name} ARRAY<DOUBLE>" for name in _NUMBERS)]
+)
+
+
+def forecast_revenue(
+    run: Run,
+    scored: DataFrame,
+    features: DataFrame,
+    counts: Mapping[str, int],
+    parameters: Mapping[str, SegmentParameters],
+    fitted: list[SparkRow],
+) -> list[SparkRow]:
+    """Forecast every segment month by month.
+
+    Args:
+        run: The run.
+        scored: The scored customers.
+        features: The slice of customer_features they come from.
+        counts: How many there are, by leaf segment.
+        parameters: What was used to score them, by segment.
+        fitted: The rows of model_parameters behind it: they say which segment lies below which.
+
+    Returns:
+        Rows of revenue_forecast.
+
+    Raises:
+        ConfigError: ``forecast.new_customers_per_month`` names a segment that nobody is in.
+    """
+    keys, nested = run.config.segments, len(run.config.segments) > 1
+    arrivals = _arrivals(run, features)
+    seasons = _seasons(run, parameters)
+    index = {leaf: seasons[nearest(leaf, seasons, nested)].index.tolist() for leaf in counts}
+    large = frozenset(name for name, customers in counts.items() if customers > MANY_CUSTOMERS)
+    # A number of partitions of its own: adaptive execution would put all groups into one task.
+    partitions = max(1, min(len(counts), 4 * run.spark.sparkContext.defaultParallelism))
+    sums = value_sums(scored, large).repartition(partitions, "segment")
+    work = _forecast_group(run.config, run.date, parameters, arrivals, index)
+    found = sums.groupBy("segment").applyInPandas(work, _FORECAST).collect()
+    parts = {row["segment"]: SegmentForecast(**row.asDict()) for row in found}
+    above = places_of(fitted)
+    last = keys[-1] if keys else GLOBAL
+    rows = []
+    for segment, members in members_of(counts, above, nested).items():
+        ours = [parts[leaf] for leaf in members if leaf in parts]
+        season = seasons[nearest(segment, seasons, nested)]
+        level = above.get(segment, (last, None))[0]
+        rows += _rows(run, segment, level, ours, season)
+    return rows
+
+
+def _rows(
+    run: Run, segment: str, level: str, parts: list[SegmentForecast], season: Season
+) -> list[SparkRow]:
+    months = run.config.forecast.months
+    numbers = (
+        forecast_rows(parts, season, run.date)
+        if parts
+        else [{"month": month, "days": days} for month, days in month_days(run.date, months)]
+    )
+    same = {
+        "as_of_date": run.date,
+        "relationship": "purchases",
+        "segment": segment,
+        "segment_level": level,
+        "currency": run.config.currency,
+    }
+    names = REVENUE_FORECAST.column_names
+    return [SparkRow(*((same | row).get(name) for name in names)) for row in numbers]
+
+
+def _seasons(run: Run, parameters: Mapping[str, SegmentParameters]) -> dict[str, Season]:
+    keys = run.config.segments
+    keeps_refunds = run.config.refunds == "ignore"
+    days = run.lake.read(CUSTOMER_DAYS)
+    months = monthly_revenue(days, keys, run.date, keeps_refunds=keeps_refunds).collect()
+    return seasons_by_segment(
+        [row.asDict() for row in months],
+        level_columns(keys),
+        parameters,
+        run.date,
+        run.config.forecast.min_season_months,
+    )
+
+
+def _arrivals(run: Run, features: DataFrame) -> dict[str, Arrivals]:
+    """New customers of every leaf segment, as counted or as configured."""
+    settings = run.config.forecast
+    days = (run.date - _months_before(run.date, settings.recent_months)).days
+    found = newcomers(features, run.config.segments, days).collect()
+    # Without so much history it is all there is.
+    days = min(days, 1 + max(row["oldest"] for row in found))
+    counted = {row["segment"]: row["arrived"] for row in found}
+    given = settings.new_customers_per_month
+    if isinstance(given, Mapping):
+        strays = sorted(set(given) - set(counted))
+        if strays:
+            raise ConfigError(
+                f"forecast.new_customers_per_month names {strays}, which no customer is in; give "
+                "the names of leaf segments as in segment_summary"
+            )
+        rates = dict(given)
+    elif given is None:
+        rates = {}
+    else:
+        # Shared as the counted ones are; equally where there are none.
+        weights = counted if sum(counted.values()) else dict.fromkeys(counted, 1)
+        total = sum(weights.values())
+        rates = {name: given * weight / total for name, weight in weights.items()}
+    return {name: Arrivals(days, number, rates.get(name)) for name, number in counted.items()}
+
+
+def _months_before(day: dt.date, months: int) -> dt.date:
+    """The same day so many months earlier; for the last day of a month the last."""
+    after = day + dt.timedelta(days=1)
+    number = 12 * after.year + after.month - 1 - months
+    start = dt.date(number // 12, number % 12 + 1, 1)
+    return start + dt.timedelta(days=after.day - 2)
+
+
+def _forecast_group(
+    config: Config,
+    as_of: dt.date,
+    parameters: Mapping[str, SegmentParameters],
+    arrivals: Mapping[str, Arrivals],
+    index: Mapping[str, list[float]],
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    months, keeps_refunds = config.forecast.months, config.refunds == "ignore"
+
+    def forecast_one(rows: pd.DataFrame) -> pd.DataFrame:
+        name = str(rows["segment"].iloc[0])
+        part = forecast_segment(
+            rows,
+            # A segment that appeared after the fit keeps its own name with another's parameters.
+            replace(parameters[name], segment=name),
+            arrivals[name],
+            index[name],
+            as_of=as_of,
+            months=months,
+            keeps_refunds=keeps_refunds,
+        )
+        return as_frame(asdict(part))
+
+    return forecast_one
