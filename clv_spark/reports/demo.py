@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.lake import Lake
 from clv_spark.models import PURCHASE_MODELS
+from clv_spark.reports.marketing import marketing_report
+from clv_spark.reports.text import heading, table
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -30,13 +31,14 @@ def demo_report(spark: SparkSession, config: Config, as_of: dt.date) -> str:
     """The result of a run: lines, countries, best customers, where the tables are, how to read."""
     lake = Lake(spark, config)
     parts = [
-        _heading(f"Online Retail II as of {as_of}"),
+        heading(f"Online Retail II as of {as_of}"),
         _lines(lake),
-        _heading("Countries"),
+        heading("Countries"),
         _countries(lake, as_of),
-        _heading("The ten most valuable customers of the next 365 days"),
+        heading("The ten most valuable customers of the next 365 days"),
         _best(lake, 10),
-        _heading("Where the tables are, and three ways to read them"),
+        marketing_report(lake, as_of),
+        heading("Where the tables are, and three ways to read them"),
         _how_to_read(lake),
     ]
     return "\n".join(parts) + "\n"
@@ -47,14 +49,14 @@ def _lines(lake: Lake) -> str:
     row = runs.where("rows_read IS NOT NULL").orderBy(F.desc("finished_at")).first()
     if row is None:
         return "no run on record"
-    table = [
+    rows = [
         ("lines read", row["rows_read"], row["amount_read"]),
         ("lines used", row["rows_used"], row["amount_used"]),
         ("lines rejected", row["rows_rejected"], row["amount_rejected"]),
     ]
     reasons = sorted(row["rejected_by_reason"].items(), key=lambda item: -item[1])
-    table += [(f"  {reason}", lines, "") for reason, lines in reasons]
-    return _table(("", "lines", "GBP"), table)
+    rows += [(f"  {reason}", lines, "") for reason, lines in reasons]
+    return table(("", "lines", "GBP"), rows)
 
 
 def _countries(lake: Lake, as_of: dt.date) -> str:
@@ -75,18 +77,18 @@ def _countries(lake: Lake, as_of: dt.date) -> str:
     chosen = chosen.where(F.col("model").isin(list(PURCHASE_MODELS)))
     fits = {row["segment"]: row for row in chosen.collect()}
     sums = {row["segment"]: row for row in lake.read(SEGMENT_SUMMARY, as_of).collect()}
-    table = []
+    found = []
     for row in rows:
         fit, total = fits[row["segment"]], sums[row["segment"]]
         bounds = (row["clv"], total["clv_sum_low"], total["clv_sum_high"])
         how = (fit["model"], _how_fitted(fit["own_weight"]))
-        table.append((row["segment"], row["customers"], *how, row["revenue"], *bounds))
+        found.append((row["segment"], row["customers"], *how, row["revenue"], *bounds))
     customers, revenue = (sum(row[name] for row in rows) for name in ("customers", "revenue"))
     root = sums["global"]
     whole = (root["clv_sum"], root["clv_sum_low"], root["clv_sum_high"])
-    table.append((f"{len(rows)} countries", customers, "", "", revenue, *whole))
+    found.append((f"{len(rows)} countries", customers, "", "", revenue, *whole))
     names = ("country", "customers", "model", "fit", "net revenue GBP", "clv GBP", "low", "high")
-    return f"{_table(names, table)}\nglobal fit: {fits['global']['message']}"
+    return f"{table(names, found)}\nglobal fit: {fits['global']['message']}"
 
 
 def _how_fitted(own_weight: float) -> str:
@@ -109,7 +111,7 @@ def _best(lake: Lake, count: int) -> str:
         "clv_high",
     )
     rows = lake.read(CLV_SCORES_LATEST).orderBy(F.desc("clv"), "customer_id").limit(count)
-    return _table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
+    return table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
 
 
 def _how_to_read(lake: Lake) -> str:
@@ -143,19 +145,19 @@ def source_report(found: dict[str, Any]) -> str:
     sample = found["sample"]
     names = tuple(sample[0]) if sample else ()
     parts = [
-        _heading(f"How each column of {found['source']} is mapped"),
-        _table(
+        heading(f"How each column of {found['source']} is mapped"),
+        table(
             ("column", "expression", "type"),
             [(m["column"], m["expression"], m["type"]) for m in found["mapping"]],
         ),
-        _heading(f"{len(sample)} lines as the pipeline sees them (amounts in cents)"),
-        _table(names, [tuple(row.values()) for row in sample]) if sample else "none",
-        _heading("Lines and money by reason"),
-        _table(("reason", "lines", "amount"), reasons),
-        _heading("Dates and currencies of the lines"),
+        heading(f"{len(sample)} lines as the pipeline sees them (amounts in cents)"),
+        table(names, [tuple(row.values()) for row in sample]) if sample else "none",
+        heading("Lines and money by reason"),
+        table(("reason", "lines", "amount"), reasons),
+        heading("Dates and currencies of the lines"),
         f"lines run from {found['first_date']} to {found['last_date']}",
         f"currencies seen: {found['currencies'] or 'no currency column is mapped'}",
-        _heading("What to change"),
+        heading("What to change"),
         "\n".join(f"- {line}" for line in found["advice"]) or "nothing",
     ]
     return "\n".join(parts) + "\n\n" + more
@@ -165,11 +167,11 @@ def contracts_report(spark: SparkSession, config: Config, as_of: dt.date) -> str
     """The result of a run on contracts: by plan, month ahead, and the best customers."""
     lake = Lake(spark, config)
     parts = [
-        _heading("Telco: contracts by type"),
+        heading("Telco: contracts by type"),
         _plans(lake, as_of),
-        _heading("What the next months leave of the contracts that run"),
+        heading("What the next months leave of the contracts that run"),
         _months_ahead(lake, as_of),
-        _heading("The five most valuable customers with a contract"),
+        heading("The five most valuable customers with a contract"),
         _best(lake, 5),
     ]
     return "\n".join(parts) + "\n\n"
@@ -181,12 +183,12 @@ def _plans(lake: Lake, as_of: dt.date) -> str:
     metrics = lake.read(SUBSCRIPTION_METRICS, as_of)
     last = {row["segment"]: row for row in metrics.orderBy("month").collect()}
     totals = {row["segment"]: row for row in sums.collect()}
-    table = []
+    found = []
     for fit in fits.orderBy("segment").collect():
         row, total = last[fit["segment"]], totals[fit["segment"]]
         counts = (row["running_end"], row["lost_contracts"])
         values = (row["formula_clv_discounted"], row["model_clv"], total["clv_sum"])
-        table.append(
+        found.append(
             (fit["segment"], *counts, row["churn_rate"], fit["model"], fit["status"], *values)
         )
     names = ("segment", "running", "lost", "churn", "model", "status", "formula", "model's", "clv")
@@ -195,39 +197,11 @@ def _plans(lake: Lake, as_of: dt.date) -> str:
         "one churn for all;\nthose who stay are ever more those who mean to stay. A segment whose "
         "status is not ok has its parent's parameters."
     )
-    return f"{_table(names, table)}\n{note}"
+    return f"{table(names, found)}\n{note}"
 
 
 def _months_ahead(lake: Lake, as_of: dt.date) -> str:
     rows = lake.read(SUBSCRIPTION_FORECAST, as_of).where("segment = 'global'")
     names = ("months_ahead", "running_contracts", "running_low", "running_high", "mrr")
     chosen = rows.where("months_ahead IN (1, 3, 6, 12, 24)").orderBy("months_ahead").collect()
-    return _table(names, [tuple(row[name] for name in names) for row in chosen])
-
-
-def _heading(text: str) -> str:
-    return f"\n{text}\n{'-' * len(text)}"
-
-
-def _table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
-    texts = [tuple(_text(value) for value in row) for row in rows]
-    widths = [max(len(t[i]) for t in [tuple(names), *texts]) for i in range(len(names))]
-    numeric = [any(not isinstance(r[i], str | None) for r in rows) for i in range(len(names))]
-    lines = []
-    for text in [tuple(names), *texts]:
-        cells = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(text, widths, numeric, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int):
-        return str(value) if abs(value) < 100_000 else f"{value:,}"
-    if isinstance(value, str | dt.date):
-        return str(value)
-    return f"{float(value):,.2f}"
+    return table(names, [tuple(row[name] for name in names) for row in chosen])
