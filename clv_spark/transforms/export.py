@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as st
 
 from clv_spark.config import ExportConfig
 from clv_spark.errors import ConfigError
+from clv_spark.transforms.rules import condition
 
 
 def export_rows(latest: DataFrame, config: ExportConfig, key: tuple[str, ...]) -> DataFrame:
@@ -32,7 +31,10 @@ def export_rows(latest: DataFrame, config: ExportConfig, key: tuple[str, ...]) -
     _require_columns("export.columns", chosen, names)
     _require_columns("export.order_by", (name for name, _ in config.order), names)
     order = [*config.order, *((name, False) for name in key)]
-    spread = _filtered(latest, config.where).repartition(config.files, key[0])
+    wanted = latest
+    if config.where is not None:
+        wanted = latest.where(condition(latest, "export.where", config.where))
+    spread = wanted.repartition(config.files, key[0])
     return spread.sortWithinPartitions(*(_ordered(*one) for one in order)).select(*chosen)
 
 
@@ -47,24 +49,3 @@ def _require_columns(where: str, wanted: Iterable[str], names: list[str]) -> Non
             f"{where} names {unknown}, which clv_scores_latest does not have; it has "
             f"{', '.join(names)}"
         )
-
-
-def _filtered(latest: DataFrame, sql: str | None) -> DataFrame:
-    """The rows that meet the operator's condition, analysed first so that a mistake is named."""
-    if sql is None:
-        return latest
-    try:
-        condition = F.expr(sql)
-        kind = latest.select(condition.alias("condition")).schema["condition"].dataType
-        if not isinstance(kind, st.BooleanType):
-            raise ConfigError(
-                f"export.where: {sql!r} gives {kind.simpleString()}, expected a condition such as "
-                "clv > 100"
-            )
-        # What may be selected need not be a condition: an aggregate is none.
-        return latest.where(condition)
-    except AnalysisException as error:
-        raise ConfigError(
-            f"export.where: {sql!r} does not fit clv_scores_latest ({error.getCondition()}). It "
-            f"has the columns {', '.join(latest.columns)}"
-        ) from error

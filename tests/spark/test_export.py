@@ -215,10 +215,13 @@ def test_a_folder_counts_by_its_manifest(
     [
         ({"columns": ["clv", "value"]}, r"export.columns names \['value'\].*customer_id, relat"),
         ({"order_by": ["value desc"]}, r"export.order_by names \['value'\]"),
-        ({"where": "value > 1"}, r"export.where: 'value > 1' does not fit.*UNRESOLVED_COLUMN"),
+        (
+            {"where": "value > 1"},
+            r"export.where: 'value > 1' is no condition.*UNRESOLVED_COLUMN",
+        ),
         ({"where": "clv >"}, "export.where: .*PARSE_SYNTAX_ERROR"),
-        ({"where": "clv"}, "gives double, expected a condition"),
-        ({"where": "sum(clv) > 1"}, "export.where: .* does not fit"),
+        ({"where": "clv"}, r"export.where: 'clv' is no condition here \(.*FILTER_NOT_BOOLEAN"),
+        ({"where": "sum(clv) > 1"}, "export.where: .* is no condition here.*customer_id, relat"),
     ],
 )
 def test_a_mistake_is_named(odd: DataFrame, given: dict[str, Any], said: str) -> None:

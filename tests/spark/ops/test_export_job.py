@@ -108,7 +108,7 @@ def test_an_empty_export_replaces_nothing_unless_it_may(
     [
         ({"path": None}, "export.path is not set"),
         ({"columns": ["customer"]}, r"export.columns names \['customer'\]"),
-        ({"where": "clv > one"}, "export.where: 'clv > one' does not fit"),
+        ({"where": "clv > one"}, "export.where: 'clv > one' is no condition here"),
     ],
 )
 def test_a_mistake_in_the_settings_stops_before_anything_is_recorded(
