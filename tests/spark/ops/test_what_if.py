@@ -1,0 +1,138 @@
+"""Table what_if: the base is what segment_summary says, and each scenario follows from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark import pipelines
+from clv_spark.config import Config
+from tests.contract_world import contract_sections, contracts, write_contracts
+from tests.operations import AS_OF, Finished, copied, read_table, sections
+
+SCENARIOS = {
+    "two points of margin": {"margin_rate": 0.02},
+    "orders 5% larger": {"order_value": 1.05},
+    "prices 3% higher": {"price": 1.03},
+    "a tenth less churn": {"churn": 0.9},
+    "calls cost more": {"service_cost_per_purchase": 0.5},
+    "cheaper to win": {"cac": 0.8},
+    "nothing": {},
+}
+BOTH = ("clv_sum", "new_customer_value", "cac", "clv_to_cac", "payback_days")
+Rows = dict[tuple[str, str, str], dict[str, Any]]
+
+
+def configured(finished: Finished, lake: Path, source: Path, scenarios: dict[str, Any]) -> Config:
+    values, held = sections(finished.source), contract_sections(source)
+    service = {"per_purchase": 1.5, "per_year": 6.0, "per_year_early": 12.0}
+    more = {
+        "lake": {"path": str(lake)},
+        "source": {**values["source"], **held["source"]},
+        "contract_segments": ["plan"],
+        "value": {"definition": "net"},
+        "costs": {"service": service, "acquisition": {"per_customer": 8.0}},
+        "what_if": scenarios,
+    }
+    return Config.model_validate({**values, **more})
+
+
+@pytest.fixture(scope="module")
+def compared(
+    spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    """The finished run, once more beside contracts, with costs and scenarios."""
+    folder = tmp_path_factory.mktemp("what_if")
+    source = write_contracts(contracts(900, as_of=AS_OF), folder / "source")
+    lake = copied(finished.lake, folder / "lake")
+    pipelines.run(spark, configured(finished, lake, source, SCENARIOS), AS_OF)
+    return Finished(source, lake)
+
+
+@pytest.fixture(scope="module")
+def rows(compared: Finished) -> Rows:
+    found = read_table(compared.lake / "what_if").to_pylist()
+    return {(row["relationship"], row["segment"], row["scenario"]): row for row in found}
+
+
+@pytest.fixture(scope="module")
+def summary(compared: Finished) -> dict[tuple[str, str], dict[str, Any]]:
+    found = read_table(compared.lake / "segment_summary").to_pylist()
+    return {(row["relationship"], row["segment"]): row for row in found}
+
+
+def test_the_base_is_what_the_summary_says(
+    rows: Rows, summary: dict[tuple[str, str], dict[str, Any]]
+) -> None:
+    assert {key[:2] for key in rows} == summary.keys()
+    assert {key[2] for key in rows} == {"base", *SCENARIOS}
+    assert len(rows) == len(summary) * (1 + len(SCENARIOS))
+    for key, known in summary.items():
+        base = rows[*key, "base"]
+        for name in BOTH:
+            # To the cent: the sums were rounded one by one.
+            assert base[name] == pytest.approx(known[name], rel=1e-9, abs=0.005), (key, name)
+        assert base["currency"] == "EUR"
+        nothing = rows[*key, "nothing"]
+        assert {**nothing, "scenario": "base"} == base
+        for name in ("clv_change", "clv_to_cac_change", "payback_days_change"):
+            assert base[name] == 0
+
+
+def test_scenarios_follow_from_the_sums_of_the_summary(
+    compared: Finished, rows: Rows, summary: dict[tuple[str, str], dict[str, Any]]
+) -> None:
+    expected: dict[tuple[str, str], float] = defaultdict(float)
+    for row in read_table(compared.lake / "clv_scores_latest").to_pylist():
+        for segment in ("global", row["segment"]):
+            expected[row["relationship"], segment] += row["expected_purchases_365d"] or 0.0
+    for key, known in summary.items():
+
+        def change(scenario: str, key: tuple[str, str] = key) -> float:
+            return float(rows[*key, scenario]["clv_change"])
+
+        revenue, margin = known["clv_revenue"], known["clv_margin"]
+        assert change("two points of margin") == pytest.approx(0.02 * revenue, rel=1e-6)
+        assert change("orders 5% larger") == pytest.approx(0.05 * margin, rel=1e-6)
+        assert change("prices 3% higher") == pytest.approx(0.03 * revenue, rel=1e-6)
+        assert change("cheaper to win") == 0
+        assert 0 < change("a tenth less churn") < 0.1 * margin
+        # Half for each purchase, discounted from its day. A customer with contracts in several
+        # segments counts in one, with a part of its purchases as large as that of its value.
+        purchases = -change("calls cost more") / 0.5
+        if key[0] == "purchases" or key[1] == "global":
+            assert 0.94 * expected[key] < purchases < expected[key], key
+        assert purchases > 0
+        ratio = rows[*key, "cheaper to win"]["clv_to_cac"] / known["clv_to_cac"]
+        assert ratio == pytest.approx(1 / 0.8)
+        assert rows[*key, "a tenth less churn"]["clv_to_cac_change"] > 0
+
+
+def test_changes_of_segments_add_up_to_those_of_all(rows: Rows) -> None:
+    for relationship in ("purchases", "contract"):
+        for scenario in SCENARIOS:
+            every = {
+                segment: row["clv_change"]
+                for (kind, segment, name), row in rows.items()
+                if (kind, name) == (relationship, scenario)
+            }
+            total = every.pop("global")
+            assert len(every) >= 2
+            assert sum(every.values()) == pytest.approx(total, rel=1e-9, abs=1e-9)
+
+
+def test_another_scenario_is_another_result(
+    spark: SparkSession, compared: Finished, finished: Finished
+) -> None:
+    same = configured(finished, compared.lake, compared.source, SCENARIOS)
+    assert pipelines.run(spark, same, AS_OF)["status"] == "already_done"
+    other = configured(finished, compared.lake, compared.source, {"only": {"price": 0.9}})
+    done = pipelines.run(spark, other, AS_OF)
+    assert "clv_scores" in {s["stage"] for s in done["stages"] if s["status"] == "done"}
+    found = read_table(compared.lake / "what_if").to_pylist()
+    assert {row["scenario"] for row in found} == {"base", "only"}
+    assert all(row["clv_change"] < 0 for row in found if row["scenario"] == "only")
