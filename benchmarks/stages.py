@@ -53,19 +53,24 @@ def main() -> None:
 def costs(events: Path, stages: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """The sums of each stage of the pipeline, in their order."""
     titles: dict[int, str] = {}
-    sums: dict[str, dict[str, float]] = {name: defaultdict(float) for name in (*stages, BETWEEN)}
+    sums = {name: new_sums() for name in (*stages, BETWEEN)}
     for event in read(events):
         if event["Event"] == "SparkListenerJobStart":
             # Delta puts words of its own around ours.
             words = event.get("Properties", {}).get("spark.job.description", "").split()
-            title = next(
-                (word.rstrip(":") for word in words if word.rstrip(":") in stages), BETWEEN
-            )
+            # A part of a stage is named after it: clv_scores.ranks.
+            names = (word.rstrip(":") for word in words)
+            title = next((name for name in names if name.split(".")[0] in stages), BETWEEN)
             titles |= dict.fromkeys(event["Stage IDs"], title)
         elif event["Event"] == "SparkListenerTaskEnd" and "Task Metrics" in event:
             for name, amount in measures(event["Task Metrics"]).items():
-                sums[titles[event["Stage ID"]]][name] += amount
+                sums.setdefault(titles[event["Stage ID"]], new_sums())[name] += amount
     return sums
+
+
+def new_sums() -> dict[str, float]:
+    """Nothing yet, of every column."""
+    return defaultdict(float)
 
 
 def measures(task: dict[str, Any]) -> dict[str, float]:

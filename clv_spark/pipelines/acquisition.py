@@ -71,8 +71,10 @@ def _with_spend(
     if keys:
         of_purchases = set(keys) <= set(run.config.customer_keys)
         ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
-    rates = spend_per_customer(rows, ours, tuple(keys))
-    lost = rates.where(F.col("customers").isNull()).count()
+    # A handful of rows, so that the customers are counted once and not for each use.
+    per_month = spend_per_customer(rows, ours, tuple(keys))
+    found = per_month.collect()
+    lost = sum(row["customers"] is None for row in found)
     if lost:
         log.warning(
             "%d months and segments of %s have no new customer; their spend counts for nobody",
@@ -80,8 +82,8 @@ def _with_spend(
             config.key,
         )
     names = ["month", *keys]
-    joined = placed.join(F.broadcast(rates.drop("customers")), names, "left")
-    return joined.drop(*names)
+    rates = run.spark.createDataFrame(found, per_month.schema).drop("customers")
+    return placed.join(F.broadcast(rates), names, "left").drop(*names)
 
 
 def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:

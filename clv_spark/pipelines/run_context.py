@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -146,11 +146,15 @@ class Run:
             self._finish(StageResult(spec.name, "already_done", time.monotonic() - begin, done))
             return done
         log.info("%s ...", _title(spec, slice_date))
-        with _described(self.spark, _title(spec, slice_date)):
+        with described(self.spark, _title(spec, slice_date)):
             commit = work(planned)
         reached(f"{spec.name}:committed")
         self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
         return commit
+
+    def part(self, name: str) -> AbstractContextManager[None]:
+        """A part of the stage at work, which Spark's own pages name."""
+        return described(self.spark, f"{self.current_stage}.{name} {self.date}")
 
     def reuse(self, spec: TableSpec, commit: Commit, message: str) -> Commit:
         """Pass a stage whose earlier result is good enough, and say why."""
@@ -365,14 +369,15 @@ def shape_of(rows: DataFrame, keys: tuple[str, ...]) -> Shape:
 
 
 @contextmanager
-def _described(spark: SparkSession, title: str) -> Iterator[None]:
-    """Spark's own pages and its event log name the stage that a job belongs to."""
+def described(spark: SparkSession, title: str) -> Iterator[None]:
+    """Spark's own pages and its event log name the stage, or the part of it, of each job."""
     java: Any = spark.sparkContext._jsc
+    before = java.getLocalProperty("spark.job.description")
     java.setLocalProperty("spark.job.description", title)
     try:
         yield
     finally:
-        java.setLocalProperty("spark.job.description", None)
+        java.setLocalProperty("spark.job.description", before)
 
 
 def _title(spec: TableSpec, slice_date: dt.date | None) -> str:

@@ -32,7 +32,7 @@ from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_segments import frame_of, summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
-from clv_spark.pipelines.value_customers import value_customers
+from clv_spark.pipelines.value_customers import Valued, value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -148,14 +148,14 @@ def _write(
         # A join with costs is not done again for ranks, scores and sums.
         costed = has_costs(run.config)
         values = kept.enter_context(cached(valued.rows)) if costed else valued.rows
-        ranked = rank_customers(run, values, rules)
+        with run.part("ranks"):
+            ranked = rank_customers(run, values, rules)
         products, offered = offer_products(run, ranked, kept)
         rows = judge_customers(run, ranked, before, offered)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
-        spec, summary = CLV_SCORES.of(shape), SEGMENT_SUMMARY.of(shape)
         # Whatever a table refuses shows before the first is replaced.
-        for table in (TIER_MIGRATION, summary, WHAT_IF):
-            run.lake.ensure(table)
+        for spec in (TIER_MIGRATION, SEGMENT_SUMMARY.of(shape), WHAT_IF):
+            run.lake.ensure(spec)
         if run.config.has_purchases:
             run.lake.ensure(REVENUE_FORECAST)
         for part in parts.values():
@@ -166,22 +166,32 @@ def _write(
             run.lake.replace(SEGMENT_PRODUCTS, products, commit, run.date)
             reached("clv_scores:products_written")
         figures = {"message": "; ".join(part.message for part in parts.values())}
-        published = run.lake.replace(spec, rows, replace(commit, figures=figures), run.date)
+        scored = replace(commit, figures=figures)
+        published = run.lake.replace(CLV_SCORES.of(shape), rows, scored, run.date)
         reached("clv_scores:scores_written")
-        write_migration(run, before, commit)
+        with run.part("moves"):
+            write_migration(run, before, commit)
         reached("clv_scores:migration_written")
-        outlooks = {
-            name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
-        }
-        sums, scenarios = summarise_segments(run, ranked, outlooks, report)
-        run.lake.replace(summary, sums, commit, run.date)
-        reached("clv_scores:summary_written")
-        run.lake.replace(WHAT_IF, scenarios, commit, run.date)
+        with run.part("summary"):
+            _write_summary(run, ranked, parts, valued, commit)
         if run.config.has_purchases:
             reached("clv_scores:scenarios_written")
-            months = frame_of(run, REVENUE_FORECAST, parts["purchases"].forecast)
-            run.lake.replace(REVENUE_FORECAST, months, commit, run.date)
+            with run.part("forecast"):
+                months = frame_of(run, REVENUE_FORECAST, parts["purchases"].forecast())
+                run.lake.replace(REVENUE_FORECAST, months, commit, run.date)
         return published
+
+
+def _write_summary(
+    run: Run, ranked: DataFrame, parts: Mapping[str, Scored], valued: Valued, commit: Commit
+) -> None:
+    shape = replace(shape_of(ranked, ()), definition=run.config.value.definition)
+    report = {key: values for part in parts.values() for key, values in part.report.items()}
+    outlooks = {name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()}
+    sums, scenarios = summarise_segments(run, ranked, outlooks, report)
+    run.lake.replace(SEGMENT_SUMMARY.of(shape), sums, commit, run.date)
+    reached("clv_scores:summary_written")
+    run.lake.replace(WHAT_IF, scenarios, commit, run.date)
 
 
 def _scored(

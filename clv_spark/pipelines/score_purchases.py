@@ -78,7 +78,7 @@ def score_purchases(
     for row in found:
         customers[row["segment"]] += row["customers"]
     outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
-    forecast = forecast_revenue(run, rows, features, customers, parameters, fitted)
+    forecast = partial(forecast_revenue, run, rows, features, customers, parameters, fitted)
     return Scored(rows, outlooks, message, report=report, forecast=forecast)
 
 

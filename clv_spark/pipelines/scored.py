@@ -27,7 +27,7 @@ class Scored:
         message: How many customers or contracts have which status.
         detail: Rows of contract_scores; None for purchases.
         report: The values of each further key of the summary, by report_code.
-        forecast: Rows of revenue_forecast; none for contracts.
+        forecast: Makes the rows of revenue_forecast; none for contracts.
     """
 
     rows: DataFrame
@@ -35,7 +35,7 @@ class Scored:
     message: str
     detail: DataFrame | None = None
     report: Mapping[str, list[str]] = field(default_factory=dict)
-    forecast: list[Row] = field(default_factory=list)
+    forecast: Callable[[], list[Row]] = list
 
 
 def statuses_in_words(found: list[Row], expected: int, features: TableSpec) -> str:

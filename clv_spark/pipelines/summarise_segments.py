@@ -171,6 +171,8 @@ def levels_of(config: Config, relationship: str, leaf: str) -> list[tuple[str, s
         return [(ROOT, ROOT)]
     parts = leaf.split("/") if len(keys) > 1 else [leaf]
     names = ["/".join(parts[: depth + 1]) for depth in range(len(keys))]
+    # The root has this name alone, see segment_name.
+    names[0] = f"{keys[0]}={ROOT}" if names[0] == ROOT else names[0]
     return [(ROOT, ROOT), *zip(keys, names, strict=True)]
 
 

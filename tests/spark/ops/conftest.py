@@ -10,12 +10,19 @@ import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
+from tests.costed import costed_once
 from tests.operations import Finished, copied, finished_once, sections
 
 
 @pytest.fixture(scope="session")
 def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return finished_once(spark, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def costed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """That run once more, with contracts, costs and scenarios; its source holds their files."""
+    return costed_once(spark, tmp_path_factory)
 
 
 @pytest.fixture

@@ -10,59 +10,31 @@ import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
-from clv_spark.config import Config
-from tests.contract_world import contract_sections, contracts, write_contracts
-from tests.operations import AS_OF, Finished, copied, read_table, sections
+from tests.costed import SCENARIOS, costed_config
+from tests.operations import AS_OF, Finished, copied, read_table
 
-SCENARIOS = {
-    "two points of margin": {"margin_rate": 0.02},
-    "orders 5% larger": {"order_value": 1.05},
-    "prices 3% higher": {"price": 1.03},
-    "a tenth less churn": {"churn": 0.9},
-    "calls cost more": {"service_cost_per_purchase": 0.5},
-    "cheaper to win": {"cac": 0.8},
-    "nothing": {},
-}
+MONTH = "acquisition_month"
+
 BOTH = ("clv_sum", "new_customer_value", "cac", "clv_to_cac", "payback_days")
 Rows = dict[tuple[str, str, str], dict[str, Any]]
 
 
-def configured(finished: Finished, lake: Path, source: Path, scenarios: dict[str, Any]) -> Config:
-    values, held = sections(finished.source), contract_sections(source)
-    service = {"per_purchase": 1.5, "per_year": 6.0, "per_year_early": 12.0}
-    more = {
-        "lake": {"path": str(lake)},
-        "source": {**values["source"], **held["source"]},
-        "contract_segments": ["plan"],
-        "value": {"definition": "net"},
-        "costs": {"service": service, "acquisition": {"per_customer": 8.0}},
-        "what_if": scenarios,
+@pytest.fixture(scope="module")
+def rows(costed: Finished) -> Rows:
+    found = read_table(costed.lake / "what_if").to_pylist()
+    return {
+        (row["relationship"], row["segment"], row["scenario"]): row
+        for row in found
+        if row["segment_level"] != MONTH
     }
-    return Config.model_validate({**values, **more})
 
 
 @pytest.fixture(scope="module")
-def compared(
-    spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory
-) -> Finished:
-    """The finished run, once more beside contracts, with costs and scenarios."""
-    folder = tmp_path_factory.mktemp("what_if")
-    source = write_contracts(contracts(900, as_of=AS_OF), folder / "source")
-    lake = copied(finished.lake, folder / "lake")
-    pipelines.run(spark, configured(finished, lake, source, SCENARIOS), AS_OF)
-    return Finished(source, lake)
-
-
-@pytest.fixture(scope="module")
-def rows(compared: Finished) -> Rows:
-    found = read_table(compared.lake / "what_if").to_pylist()
-    return {(row["relationship"], row["segment"], row["scenario"]): row for row in found}
-
-
-@pytest.fixture(scope="module")
-def summary(compared: Finished) -> dict[tuple[str, str], dict[str, Any]]:
-    found = read_table(compared.lake / "segment_summary").to_pylist()
-    return {(row["relationship"], row["segment"]): row for row in found}
+def summary(costed: Finished) -> dict[tuple[str, str], dict[str, Any]]:
+    found = read_table(costed.lake / "segment_summary").to_pylist()
+    return {
+        (row["relationship"], row["segment"]): row for row in found if row["segment_level"] != MONTH
+    }
 
 
 def test_the_base_is_what_the_summary_says(
@@ -84,10 +56,10 @@ def test_the_base_is_what_the_summary_says(
 
 
 def test_scenarios_follow_from_the_sums_of_the_summary(
-    compared: Finished, rows: Rows, summary: dict[tuple[str, str], dict[str, Any]]
+    costed: Finished, rows: Rows, summary: dict[tuple[str, str], dict[str, Any]]
 ) -> None:
     expected: dict[tuple[str, str], float] = defaultdict(float)
-    for row in read_table(compared.lake / "clv_scores_latest").to_pylist():
+    for row in read_table(costed.lake / "clv_scores_latest").to_pylist():
         for segment in ("global", row["segment"]):
             expected[row["relationship"], segment] += row["expected_purchases_365d"] or 0.0
     for key, known in summary.items():
@@ -126,13 +98,13 @@ def test_changes_of_segments_add_up_to_those_of_all(rows: Rows) -> None:
 
 
 def test_another_scenario_is_another_result(
-    spark: SparkSession, compared: Finished, finished: Finished
+    spark: SparkSession, costed: Finished, finished: Finished, tmp_path: Path
 ) -> None:
-    same = configured(finished, compared.lake, compared.source, SCENARIOS)
-    assert pipelines.run(spark, same, AS_OF)["status"] == "already_done"
-    other = configured(finished, compared.lake, compared.source, {"only": {"price": 0.9}})
+    ours = Finished(costed.source, copied(costed.lake, tmp_path / "lake"))
+    assert pipelines.run(spark, costed_config(finished, ours), AS_OF)["status"] == "already_done"
+    other = costed_config(finished, ours, {"only": {"price": 0.9}})
     done = pipelines.run(spark, other, AS_OF)
     assert "clv_scores" in {s["stage"] for s in done["stages"] if s["status"] == "done"}
-    found = read_table(compared.lake / "what_if").to_pylist()
+    found = read_table(ours.lake / "what_if").to_pylist()
     assert {row["scenario"] for row in found} == {"base", "only"}
     assert all(row["clv_change"] < 0 for row in found if row["scenario"] == "only")
