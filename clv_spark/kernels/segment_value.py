@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -84,13 +85,20 @@ def summary_values(
     }
 
 
-def added(parts: Iterable[Sums]) -> dict[str, float]:
-    """Sums of the sums; what is missing counts as nothing."""
-    total: dict[str, float] = {}
+def added(parts: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Sums of the sums, exact where they are decimals; what is missing counts as nothing."""
+    total: dict[str, Any] = {}
     for part in parts:
         for name, value in part.items():
-            total[name] = total.get(name, 0.0) if value is None else total.get(name, 0) + value
-    return total
+            so_far = total.get(name)
+            total[name] = so_far if value is None else value if so_far is None else so_far + value
+    return {name: _plain(value) for name, value in total.items()}
+
+
+def _plain(value: Any) -> float:
+    if value is None:
+        return 0.0
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _amounts(total: Sums) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _of_tiers(parts: Iterable[SparkRow]) -> dict[str, dict[str, float]]:
 def _shape(found: Mapping[str, Any] | None, parts: Iterable[SparkRow]) -> dict[str, float | None]:
     if found is None:
         return {}
-    total = sum(row["clv"] or 0.0 for row in parts)
+    total = float(sum(row["clv"] or 0 for row in parts))
     share = found["top_tenth"] / total if total > 0 else None
     return {"clv_median": found["clv_median"], "top_tenth_share": share}
 

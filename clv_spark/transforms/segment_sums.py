@@ -140,10 +140,8 @@ def _segment_above(keys: tuple[str, ...], depth: int) -> Column:
 def tier_sums(levels: DataFrame) -> DataFrame:
     """Sums of each segment by leaf segment and tier: as few rows as there are of these."""
     keys = ("relationship", "segment_level", "name", "segment", "clv_tier")
-    summed = levels.groupBy(*keys).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
-    return summed.select(
-        *keys, *COUNTS, *(F.col(name).cast("double").alias(name) for name in MONEY)
-    )
+    # Still decimals: a sum over tiers must not depend on where they begin.
+    return levels.groupBy(*keys).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
 
 
 def distributions(levels: DataFrame) -> DataFrame:

@@ -43,6 +43,7 @@ POINTS = (
     "model_parameters:fitted",
     "clv_scores:scored",
     "clv_scores:scores_written",
+    "clv_scores:migration_written",
     "clv_scores:summary_written",
     "pipeline_runs:start",
     "pipeline_runs:committed",

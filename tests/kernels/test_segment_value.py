@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -161,3 +163,11 @@ def test_sums_of_the_unknown_stay_out():
         "a": 6,
         "b": 0.5,
     }
+
+
+def test_sums_of_decimals_do_not_depend_on_how_they_are_split():
+    tenth = Decimal("0.1")
+    # As doubles 0.1 + 0.2 and 0.3 differ.
+    assert added([{"a": tenth}, {"a": 2 * tenth}]) == added([{"a": 3 * tenth}]) == {"a": 0.3}
+    assert added([{"a": None}, {"a": tenth}, {"a": None}]) == {"a": 0.1}
+    assert added([{"a": None}]) == {"a": 0.0}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as hs
 from pyspark.sql import DataFrame, SparkSession
 
@@ -128,7 +128,11 @@ POOL: list[tuple[str, Callable[[Values], bool | None]]] = [
 
 
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6,
+    deadline=None,
+    # To shrink an example takes a Spark job for each try.
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     order=hs.permutations(range(len(POOL))),

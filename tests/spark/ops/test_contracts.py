@@ -18,7 +18,8 @@ from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.pipelines.score_customers import together
 from clv_spark.pipelines.scored import Scored
-from clv_spark.schemas import CLV_SCORES, TABLES, Shape
+from clv_spark.schemas import TABLES, Shape
+from clv_spark.transforms.scores import SCORED
 from tests.contract_world import PLANS, contract_sections, contracts, write_contracts
 from tests.operations import (
     AS_OF,
@@ -93,7 +94,7 @@ def test_the_contracts_of_a_customer_are_one_row(held: Finished) -> None:
     details: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in read_table(held.lake / "contract_scores").to_pylist():
         details[row["customer_id"]].append(row)
-    names = ("clv", "historical_clv", "residual_clv", "expected_revenue_365d")
+    names = ("clv", "historical_margin", "residual_clv", "expected_revenue_365d")
     for (customer,), row in scores.items():
         parts = details[customer]
         for name in names:
@@ -199,7 +200,8 @@ def test_purchases_are_as_without_contracts(
         ours = table.filter(pc.field("relationship") == "purchases")
         alone = read_table(finished.lake / name)
         # A tier is a place among all customers, and what to do depends on it.
-        among_all = ("clv_tier", "recommended_action", "action_reason")
+        tiers = [column for column in table.column_names if column.endswith("_tier")]
+        among_all = (*tiers, "recommended_action", "action_reason")
         found, expected = (rows_of(rows, KEYS[name], among_all) for rows in (ours, alone))
         assert found == expected, name
     kinds: dict[int, set[str]] = defaultdict(set)
@@ -290,11 +292,9 @@ def test_refused_rows_are_kept_with_their_reason(
 
 
 def test_ids_of_two_types_are_no_customer(spark: SparkSession) -> None:
-    columns = ", ".join(
-        f"'' AS {name}" for name in CLV_SCORES.column_names if name != "customer_id"
-    )
+    columns = ", ".join(f"'' AS {name}" for name in SCORED if name != "customer_id")
     parts = [
-        Scored(spark.sql(f"SELECT {value} AS customer_id, {columns}"), [], "")
+        Scored(spark.sql(f"SELECT {value} AS customer_id, {columns}"), lambda rates: {}, "")
         for value in ("CAST(1 AS BIGINT)", "'1'")
     ]
     with pytest.raises(InputError, match="same type in both"):
