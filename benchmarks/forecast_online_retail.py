@@ -4,7 +4,7 @@
 
 The shop is one segment, without its countries. Beside it stands what a planner would do without any
 model: the same month a year before. The lake is made in a temporary folder; the result goes to
-standard output as one JSON object.
+standard output, a line of JSON each.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = [forecast(Path(folder), least) for least in options.least]
-    sys.stdout.write(json.dumps(results, indent=1, default=str) + "\n")
+        for least in options.least:
+            sys.stdout.write(json.dumps(forecast(Path(folder), least)) + "\n")
+            sys.stdout.flush()
 
 
 def forecast(folder: Path, least: int) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def forecast(folder: Path, least: int) -> dict[str, Any]:
         "source.transactions.path": lines,
         "forecast.min_season_months": least,
         "segments": [],
+        "reports.cohorts": False,
         "spark.conf": {
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
             "spark.sql.shuffle.partitions": "4",

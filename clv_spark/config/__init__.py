@@ -25,6 +25,7 @@ from clv_spark.config.model import (
     ValueConfig,
 )
 from clv_spark.config.products import ProductsConfig
+from clv_spark.config.reports import ReportsConfig
 from clv_spark.config.section import SourceSection, of_segment
 from clv_spark.config.transactions import TransactionsSource
 from clv_spark.config.what_if import Scenario
@@ -49,6 +50,7 @@ __all__ = [
     "ModelsConfig",
     "ProductsConfig",
     "RanksConfig",
+    "ReportsConfig",
     "RetentionConfig",
     "RfmSegment",
     "Scenario",

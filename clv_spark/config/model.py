@@ -18,6 +18,7 @@ from clv_spark.config.judgement import (
     RanksConfig,
 )
 from clv_spark.config.products import ProductsConfig
+from clv_spark.config.reports import ReportsConfig
 from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
 from clv_spark.config.transactions import (
     OPTIONAL_COLUMNS,
@@ -187,6 +188,7 @@ class Config(Section):
     actions: Actions = DEFAULT_ACTIONS
     what_if: Scenarios = Field(default_factory=dict)
     forecast: ForecastConfig = ForecastConfig()
+    reports: ReportsConfig = ReportsConfig()
     gates: GatesConfig = GatesConfig()
     retention: RetentionConfig = RetentionConfig()
     products: ProductsConfig = ProductsConfig()

@@ -21,6 +21,7 @@ from clv_spark.pipelines.score_customers import publish_stage, score_stage
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.schemas import (
     CLV_SCORES,
+    COHORT_SUMMARY,
     CONTRACT_FEATURES,
     CONTRACT_SCORES,
     CUSTOMER_COSTS,
@@ -114,6 +115,7 @@ DATED = (
     SEGMENT_SUMMARY,
     SEGMENT_PRODUCTS,
     REVENUE_FORECAST,
+    COHORT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,

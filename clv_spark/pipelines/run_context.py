@@ -48,7 +48,7 @@ SECTIONS = {
     "contract_features": _CONTRACT_SECTIONS,
     "customer_costs": (*_FEATURE_SECTIONS, *_CONTRACT_SECTIONS, "costs"),
     "model_parameters": _FIT_SECTIONS,
-    "clv_scores": (*_FIT_SECTIONS, "refunds", *_VALUE_SECTIONS, "forecast"),
+    "clv_scores": (*_FIT_SECTIONS, "refunds", *_VALUE_SECTIONS, "forecast", "reports"),
 }
 _MONEY = ("amount_read", "amount_used", "amount_rejected")
 

@@ -36,6 +36,7 @@ from clv_spark.pipelines.value_customers import Valued, value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
+    COHORT_SUMMARY,
     CONTRACT_FEATURES,
     CONTRACT_SCORES,
     CUSTOMER_COSTS,
@@ -101,6 +102,7 @@ def score_stage(run: Run) -> Commit:
             SEGMENT_SUMMARY,
             WHAT_IF,
             *((REVENUE_FORECAST,) if config.has_purchases else ()),
+            *((COHORT_SUMMARY,) if _has_cohorts(config) else ()),
             *((CONTRACT_SCORES,) if config.has_contracts else ()),
             *((SEGMENT_PRODUCTS,) if config.products.enabled else ()),
         ),
@@ -158,6 +160,8 @@ def _write(
             run.lake.ensure(spec)
         if run.config.has_purchases:
             run.lake.ensure(REVENUE_FORECAST)
+        if _has_cohorts(run.config):
+            run.lake.ensure(COHORT_SUMMARY)
         for part in parts.values():
             if part.detail is not None:
                 run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
@@ -179,7 +183,16 @@ def _write(
             with run.part("forecast"):
                 months = frame_of(run, REVENUE_FORECAST, parts["purchases"].forecast())
                 run.lake.replace(REVENUE_FORECAST, months, commit, run.date)
+            cohorts = parts["purchases"].cohorts
+            if cohorts is not None:
+                reached("clv_scores:forecast_written")
+                with run.part("cohorts"):
+                    run.lake.replace(COHORT_SUMMARY, cohorts, commit, run.date)
         return published
+
+
+def _has_cohorts(config: Config) -> bool:
+    return config.has_purchases and config.reports.cohorts
 
 
 def _write_summary(

@@ -31,6 +31,7 @@ from clv_spark.pipelines.forecast_revenue import forecast_revenue
 from clv_spark.pipelines.outlooks import purchase_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
+from clv_spark.pipelines.summarise_cohorts import summarise_cohorts
 from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, TableSpec
 from clv_spark.transforms.scores import (
     PLACE_TYPES,
@@ -79,7 +80,8 @@ def score_purchases(
         customers[row["segment"]] += row["customers"]
     outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
     forecast = partial(forecast_revenue, run, rows, features, customers, parameters, fitted)
-    return Scored(rows, outlooks, message, report=report, forecast=forecast)
+    cohorts = summarise_cohorts(run, features, parameters) if run.config.reports.cohorts else None
+    return Scored(rows, outlooks, message, report=report, forecast=forecast, cohorts=cohorts)
 
 
 def _report(run: Run, features: DataFrame) -> dict[str, list[str]]:

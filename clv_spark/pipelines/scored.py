@@ -28,6 +28,7 @@ class Scored:
         detail: Rows of contract_scores; None for purchases.
         report: The values of each further key of the summary, by report_code.
         forecast: Makes the rows of revenue_forecast; none for contracts.
+        cohorts: Rows of cohort_summary; None for contracts, and where it is left out.
     """
 
     rows: DataFrame
@@ -36,6 +37,7 @@ class Scored:
     detail: DataFrame | None = None
     report: Mapping[str, list[str]] = field(default_factory=dict)
     forecast: Callable[[], list[Row]] = list
+    cohorts: DataFrame | None = None
 
 
 def statuses_in_words(found: list[Row], expected: int, features: TableSpec) -> str:

@@ -1,5 +1,6 @@
 """One TableSpec per table of the lake; docs/tables.md is generated from them."""
 
+from clv_spark.schemas.cohorts import COHORT_SUMMARY
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
@@ -43,6 +44,7 @@ TABLES: tuple[TableSpec, ...] = (
     SEGMENT_SUMMARY,
     SEGMENT_PRODUCTS,
     REVENUE_FORECAST,
+    COHORT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,
@@ -54,6 +56,7 @@ __all__ = [
     "ACTION_COLUMNS",
     "CLV_SCORES",
     "CLV_SCORES_LATEST",
+    "COHORT_SUMMARY",
     "CONTRACTS",
     "CONTRACT_FEATURES",
     "CONTRACT_SCORES",
