@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
-from clv_spark.config import Config
+from clv_spark.config import Config, ForecastConfig
 from clv_spark.economics.season import Season
 from clv_spark.errors import ConfigError
 from clv_spark.kernels.fit_segment import as_frame
@@ -66,9 +66,6 @@ def forecast_revenue(
 
     Returns:
         Rows of revenue_forecast.
-
-    Raises:
-        ConfigError: ``forecast.new_customers_per_month`` names a segment that nobody is in.
     """
     keys, nested = run.config.segments, len(run.config.segments) > 1
     arrivals = _arrivals(run, features)
@@ -90,6 +87,21 @@ def forecast_revenue(
         level = above.get(segment, (last, None))[0]
         rows += _rows(run, segment, level, ours, season)
     return rows
+
+
+def check_names(config: ForecastConfig, segments: Iterable[str]) -> None:
+    """Hold configured rates against the segments there are, before anything is written.
+
+    Raises:
+        ConfigError: ``forecast.new_customers_per_month`` names a segment that nobody is in.
+    """
+    given = config.new_customers_per_month
+    strays = sorted(set(given) - set(segments)) if isinstance(given, Mapping) else []
+    if strays:
+        raise ConfigError(
+            f"forecast.new_customers_per_month names {strays}, which no customer is in; give "
+            "the names of leaf segments as in segment_summary"
+        )
 
 
 def _rows(
@@ -136,12 +148,6 @@ def _arrivals(run: Run, features: DataFrame) -> dict[str, Arrivals]:
     counted = {row["segment"]: row["arrived"] for row in found}
     given = settings.new_customers_per_month
     if isinstance(given, Mapping):
-        strays = sorted(set(given) - set(counted))
-        if strays:
-            raise ConfigError(
-                f"forecast.new_customers_per_month names {strays}, which no customer is in; give "
-                "the names of leaf segments as in segment_summary"
-            )
         rates = dict(given)
     elif given is None:
         rates = {}

@@ -27,7 +27,7 @@ from clv_spark.kernels.segment_parameters import (
     parameters_by_segment,
     spend_basis_of,
 )
-from clv_spark.pipelines.forecast_revenue import forecast_revenue
+from clv_spark.pipelines.forecast_revenue import check_names, forecast_revenue
 from clv_spark.pipelines.outlooks import purchase_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
@@ -78,6 +78,7 @@ def score_purchases(
     customers = Counter[str]()
     for row in found:
         customers[row["segment"]] += row["customers"]
+    check_names(run.config.forecast, customers)
     outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
     forecast = partial(forecast_revenue, run, rows, features, customers, parameters, fitted)
     cohorts = summarise_cohorts(run, features, parameters) if run.config.reports.cohorts else None
