@@ -67,9 +67,14 @@ def _report_code(report: Mapping[str, Sequence[str]]) -> Column:
     if not report:
         return F.lit(None).cast("int")
     groups = [list(values) for values in zip(*report.values(), strict=True)]
-    numbers = {json.dumps(group, separators=(",", ":")): n for n, group in enumerate(groups)}
+    # As Spark writes an array of texts.
+    numbers = {_as_json(group): place for place, group in enumerate(groups)}
     table = F.from_json(F.lit(json.dumps(numbers)), "map<string,int>")
     return F.try_element_at(table, F.to_json(F.array(*(_group_value(key) for key in report))))
+
+
+def _as_json(texts: Sequence[str]) -> str:
+    return json.dumps(texts, separators=(",", ":"), ensure_ascii=False)
 
 
 def _group_value(key: str) -> Column:
