@@ -48,11 +48,12 @@ test-faults: setup ## Kill real runs at every named point, also the long cases
 test-long: setup ## Sources that change night by night at random, against rebuilds
 	$(RUN) $(call LIMIT,14400) $(PY) -m pytest -q -n 2 --dist loadgroup -m "long and not faults"
 
-bench: setup ## Time fits and scoring, and the whole job beside DuckDB with lifetimes
+bench: setup ## Time fits and scoring, the whole job beside DuckDB with lifetimes, and its stages
 	$(RUN) $(call LIMIT,3600) $(PY) benchmarks/fits.py --customers $(FITS) --large $(FITS_LARGE)
 	$(RUN) $(call LIMIT,1800) $(PY) benchmarks/scoring.py --customers $(SCORES)
 	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/contracts.py --customers $(HOLDERS)
 	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/bench.py --lines $(LINES) --customers $(CUSTOMERS)
+	$(RUN) $(call LIMIT,14400) $(PY) benchmarks/stages.py --lines $(LINES) --customers $(CUSTOMERS)
 
 docs: setup ## Write docs/tables.md anew from the table specifications
 	$(PY) -m clv_spark.schemas.docs > docs/tables.md.new

@@ -86,6 +86,7 @@ def costed_config(
         "source": {**values["source"], **held["source"]},
         "contract_segments": ["plan"],
         "report_by": ["acquisition_month"],
+        "reports": {"cohorts": True, "forecast": True},
         "value": {"definition": "net"},
         "costs": costs,
         "what_if": dict(scenarios),

@@ -91,6 +91,8 @@ def sections(source: Path | str, **more: Any) -> dict[str, Any]:
         "currency": "EUR",
         "segments": ["country"],
         "fit": {"min_customers": 100, "min_repeaters": 20},
+        # They have tests of their own, and cost each run of the others seconds.
+        "reports": {"cohorts": False, "forecast": False},
     }
     for name, section in more.items():
         both = isinstance(section, Mapping) and isinstance(values.get(name), Mapping)

@@ -9,3 +9,4 @@ class ReportsConfig(Section):
     """Which of these tables are written."""
 
     cohorts: bool = True
+    forecast: bool = True

@@ -53,6 +53,8 @@ class Lake:
         self._log = CommitLog(spark)
         # First and last value of a date column, by table, column and version.
         self._ranges: dict[tuple[str, str, int], Range | None] = {}
+        # Tables that were found to be as their specification says, by name.
+        self._ensured: dict[str, TableSpec] = {}
 
     def identifier(self, spec: TableSpec) -> str:
         """The table in SQL, quoted."""
@@ -281,9 +283,15 @@ class Lake:
 
     def ensure(self, spec: TableSpec) -> None:
         """Make the table if it is missing; bring settings and segment columns up to date."""
-        if not self.exists(spec):
-            self._create(spec)
+        if self._ensured.get(spec.name) == spec:
             return
+        if self.exists(spec):
+            self._bring_up_to_date(spec)
+        else:
+            self._create(spec)
+        self._ensured[spec.name] = spec
+
+    def _bring_up_to_date(self, spec: TableSpec) -> None:
         properties = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(spec)}").collect()
         have = {row["key"]: row["value"] for row in properties}
         self._check_version(spec, have)

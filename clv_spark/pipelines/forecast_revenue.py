@@ -26,7 +26,7 @@ from clv_spark.kernels.segment_seasons import seasons_by_segment
 from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.pipelines.outlooks import MANY_CUSTOMERS
 from clv_spark.pipelines.run_context import Run
-from clv_spark.pipelines.summarise_segments import members_of, places_of
+from clv_spark.pipelines.summarise_segments import frame_of, members_of, places_of
 from clv_spark.schemas import CUSTOMER_DAYS, REVENUE_FORECAST
 from clv_spark.transforms.forecast import monthly_revenue, newcomers
 from clv_spark.transforms.segments import GLOBAL, level_columns
@@ -53,7 +53,7 @@ def forecast_revenue(
     counts: Mapping[str, int],
     parameters: Mapping[str, SegmentParameters],
     fitted: list[SparkRow],
-) -> list[SparkRow]:
+) -> DataFrame:
     """Forecast every segment month by month.
 
     Args:
@@ -86,7 +86,7 @@ def forecast_revenue(
         season = seasons[nearest(segment, seasons, nested)]
         level = above.get(segment, (last, None))[0]
         rows += _rows(run, segment, level, ours, season)
-    return rows
+    return frame_of(run, REVENUE_FORECAST, rows)
 
 
 def check_names(config: ForecastConfig, segments: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial, reduce
@@ -30,7 +30,7 @@ from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shap
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
-from clv_spark.pipelines.summarise_segments import frame_of, summarise_segments
+from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.pipelines.value_customers import Valued, value_customers
 from clv_spark.schemas import (
@@ -48,6 +48,7 @@ from clv_spark.schemas import (
     SEGMENT_SUMMARY,
     TIER_MIGRATION,
     WHAT_IF,
+    TableSpec,
 )
 from clv_spark.transforms.scores import SCORED
 
@@ -97,16 +98,22 @@ def score_stage(run: Run) -> Commit:
         lambda commit: _write(run, (fit_date, before), features, spend, commit),
         source_version=joint_version(features),
         slice_date=run.date,
-        beside=(
-            TIER_MIGRATION,
-            SEGMENT_SUMMARY,
-            WHAT_IF,
-            *((REVENUE_FORECAST,) if config.has_purchases else ()),
-            *((COHORT_SUMMARY,) if _has_cohorts(config) else ()),
-            *((CONTRACT_SCORES,) if config.has_contracts else ()),
-            *((SEGMENT_PRODUCTS,) if config.products.enabled else ()),
-        ),
+        beside=_tables_beside(config),
     )
+
+
+def _tables_beside(config: Config) -> tuple[TableSpec, ...]:
+    """What is written with the scores, in the same stage."""
+    wanted = (
+        (TIER_MIGRATION, True),
+        (SEGMENT_SUMMARY, True),
+        (WHAT_IF, True),
+        (REVENUE_FORECAST, config.has_purchases and config.reports.forecast),
+        (COHORT_SUMMARY, config.has_purchases and config.reports.cohorts),
+        (CONTRACT_SCORES, config.has_contracts),
+        (SEGMENT_PRODUCTS, config.products.enabled),
+    )
+    return tuple(spec for spec, is_wanted in wanted if is_wanted)
 
 
 def publish_stage(run: Run) -> Commit:
@@ -156,12 +163,8 @@ def _write(
         rows = judge_customers(run, ranked, before, offered)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
         # Whatever a table refuses shows before the first is replaced.
-        for spec in (TIER_MIGRATION, SEGMENT_SUMMARY.of(shape), WHAT_IF):
-            run.lake.ensure(spec)
-        if run.config.has_purchases:
-            run.lake.ensure(REVENUE_FORECAST)
-        if _has_cohorts(run.config):
-            run.lake.ensure(COHORT_SUMMARY)
+        for spec in _tables_beside(run.config):
+            run.lake.ensure(spec.of(shape))
         for part in parts.values():
             if part.detail is not None:
                 run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
@@ -178,21 +181,20 @@ def _write(
         reached("clv_scores:migration_written")
         with run.part("summary"):
             _write_summary(run, ranked, parts, valued, commit)
-        if run.config.has_purchases:
-            reached("clv_scores:scenarios_written")
-            with run.part("forecast"):
-                months = frame_of(run, REVENUE_FORECAST, parts["purchases"].forecast())
-                run.lake.replace(REVENUE_FORECAST, months, commit, run.date)
-            cohorts = parts["purchases"].cohorts
-            if cohorts is not None:
-                reached("clv_scores:forecast_written")
-                with run.part("cohorts"):
-                    run.lake.replace(COHORT_SUMMARY, cohorts, commit, run.date)
+        reports = parts["purchases"].reports if "purchases" in parts else {}
+        _write_reports(run, reports, commit)
         return published
 
 
-def _has_cohorts(config: Config) -> bool:
-    return config.has_purchases and config.reports.cohorts
+def _write_reports(
+    run: Run, reports: Mapping[str, Callable[[], DataFrame]], commit: Commit
+) -> None:
+    """What is told of customers who buy, where it is wanted."""
+    for spec in _tables_beside(run.config):
+        if spec.name in reports:
+            reached(f"clv_scores:{spec.name}")
+            with run.part(spec.name):
+                run.lake.replace(spec, reports[spec.name](), commit, run.date)
 
 
 def _write_summary(

@@ -32,7 +32,13 @@ from clv_spark.pipelines.outlooks import purchase_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
 from clv_spark.pipelines.summarise_cohorts import summarise_cohorts
-from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, TableSpec
+from clv_spark.schemas import (
+    CLV_SCORES,
+    COHORT_SUMMARY,
+    CUSTOMER_FEATURES,
+    REVENUE_FORECAST,
+    TableSpec,
+)
 from clv_spark.transforms.scores import (
     PLACE_TYPES,
     SUMMARY_TYPES,
@@ -80,9 +86,13 @@ def score_purchases(
         customers[row["segment"]] += row["customers"]
     check_names(run.config.forecast, customers)
     outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
-    forecast = partial(forecast_revenue, run, rows, features, customers, parameters, fitted)
-    cohorts = summarise_cohorts(run, features, parameters) if run.config.reports.cohorts else None
-    return Scored(rows, outlooks, message, report=report, forecast=forecast, cohorts=cohorts)
+    reports = {
+        REVENUE_FORECAST.name: partial(
+            forecast_revenue, run, rows, features, customers, parameters, fitted
+        ),
+        COHORT_SUMMARY.name: partial(summarise_cohorts, run, features, parameters),
+    }
+    return Scored(rows, outlooks, message, report=report, reports=reports)
 
 
 def _report(run: Run, features: DataFrame) -> dict[str, list[str]]:

@@ -27,8 +27,7 @@ class Scored:
         message: How many customers or contracts have which status.
         detail: Rows of contract_scores; None for purchases.
         report: The values of each further key of the summary, by report_code.
-        forecast: Makes the rows of revenue_forecast; none for contracts.
-        cohorts: Rows of cohort_summary; None for contracts, and where it is left out.
+        reports: Makes the rows of further tables, by name.
     """
 
     rows: DataFrame
@@ -36,8 +35,7 @@ class Scored:
     message: str
     detail: DataFrame | None = None
     report: Mapping[str, list[str]] = field(default_factory=dict)
-    forecast: Callable[[], list[Row]] = list
-    cohorts: DataFrame | None = None
+    reports: Mapping[str, Callable[[], DataFrame]] = field(default_factory=dict)
 
 
 def statuses_in_words(found: list[Row], expected: int, features: TableSpec) -> str:

@@ -20,17 +20,17 @@ def months_between(first: dt.date, last: dt.date) -> int:
 
 
 @pytest.fixture(scope="module")
-def cohorts(finished: Finished) -> dict[Cell, dict[str, Any]]:
-    rows = read_table(finished.lake / "cohort_summary").to_pylist()
+def cohorts(costed: Finished) -> dict[Cell, dict[str, Any]]:
+    rows = read_table(costed.lake / "cohort_summary").to_pylist()
     found = {(row["segment"], row["cohort_month"], row["age_months"]): row for row in rows}
     assert len(found) == len(rows)
     return found
 
 
 @pytest.fixture(scope="module")
-def segments(finished: Finished) -> dict[str, tuple[str, dt.date]]:
+def segments(costed: Finished) -> dict[str, tuple[str, dt.date]]:
     """Segment and first day of each customer."""
-    rows = read_table(finished.lake / "customer_features").to_pylist()
+    rows = read_table(costed.lake / "customer_features").to_pylist()
     return {row["customer_id"]: (row["country"], row["first_purchase_date"]) for row in rows}
 
 
@@ -51,7 +51,7 @@ def test_every_cohort_has_every_age(
 
 
 def test_months_are_those_of_plain_python(
-    finished: Finished,
+    costed: Finished,
     cohorts: dict[Cell, dict[str, Any]],
     segments: dict[str, tuple[str, dt.date]],
 ) -> None:
@@ -59,7 +59,7 @@ def test_months_are_those_of_plain_python(
     bought: dict[Cell, int] = defaultdict(int)
     revenue: dict[Cell, Decimal] = defaultdict(Decimal)
     refunded = 0
-    for day in read_table(finished.lake / "customer_days").to_pylist():
+    for day in read_table(costed.lake / "customer_days").to_pylist():
         if day["event_date"] > AS_OF or day["customer_id"] not in segments:
             continue
         country, first = segments[day["customer_id"]]
