@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -110,10 +111,46 @@ def new_customer_curve(
     """
     if parameters.purchases is None:
         raise InputError(f"The segment {parameters.segment!r} has no parameters of purchases.")
-    model, unit = PURCHASE_MODELS[parameters.model], parameters.unit_days
-    named = dict(zip(model.MODEL.parameters, parameters.purchases, strict=True))
     if not (parameters.purchases_covariance or parameters.spend_covariance):
         draws = 0
+    # Of the purchases alone, so that segments with their parent's parameters have its course.
+    alone = replace(
+        parameters,
+        segment="",
+        spend=None,
+        spend_covariance=(),
+        spend_segment=None,
+        return_rate=0.0,
+        return_prior_amount=0.0,
+        margin_rate=0.0,
+    )
+    days, plain, discounted = _courses(
+        alone, horizon_days, annual_discount_rate, early_days, draws, churn
+    )
+    return NewCustomerCurve(
+        days=days,
+        plain=plain,
+        discounted=discounted,
+        order_value=_order_value(parameters, draws),
+        kept=1 - parameters.return_rate if refunds == "rate" else 1.0,
+        margin_rate=parameters.margin_rate,
+        horizon_days=horizon_days,
+        early_days=early_days,
+    )
+
+
+@lru_cache(maxsize=256)
+def _courses(
+    parameters: SegmentParameters,
+    horizon_days: int,
+    annual_discount_rate: float,
+    early_days: int,
+    draws: int,
+    churn: float,
+) -> tuple[Floats, Course, Course]:
+    """The days of the curve, and the plain and the discounted course; nobody changes them."""
+    model, unit = PURCHASE_MODELS[parameters.model], parameters.unit_days
+    named = dict(zip(model.MODEL.parameters, parameters.purchases or (), strict=True))
     params = fit_and_draws(
         named, parameters.purchases_covariance, draws, parameters.purchases_stream
     )
@@ -134,16 +171,7 @@ def new_customer_curve(
             (living.discounted, weight),
         )
     )
-    return NewCustomerCurve(
-        days=days,
-        plain=plain,
-        discounted=discounted,
-        order_value=_order_value(parameters, draws),
-        kept=1 - parameters.return_rate if refunds == "rate" else 1.0,
-        margin_rate=parameters.margin_rate,
-        horizon_days=horizon_days,
-        early_days=early_days,
-    )
+    return days, plain, discounted
 
 
 def days_of_curve(horizon_days: int, early_days: int) -> Floats:

@@ -56,9 +56,16 @@ def _no_customers(run: Run) -> DataFrame:
 
 
 def previous_date(run: Run) -> dt.date | None:
-    """The date of the slice that a customer is compared with; None for the first."""
+    """The date of the slice that a customer is compared with; None for the first.
+
+    A slice that retention is about to remove does not count: repeated, the run would find none.
+    """
     latest = run.date - dt.timedelta(days=run.config.lifecycle.compare_days)
-    return run.lake.newest_slice(CLV_SCORES, up_to=latest)
+    before = run.lake.newest_slice(CLV_SCORES, up_to=latest)
+    keep, newest = run.config.retention.slice_days, run.lake.newest_slice(CLV_SCORES)
+    if before is None or newest is None or keep is None:
+        return before
+    return before if before >= max(newest, run.date) - dt.timedelta(days=keep) else None
 
 
 def previous_fingerprint(run: Run, date: dt.date | None) -> str:

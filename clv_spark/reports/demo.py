@@ -39,7 +39,7 @@ def demo_report(spark: SparkSession, config: Config, as_of: dt.date) -> str:
         _best(lake, 10),
         marketing_report(lake, as_of),
         heading("Where the tables are, and three ways to read them"),
-        _how_to_read(lake),
+        how_to_read(lake),
     ]
     return "\n".join(parts) + "\n"
 
@@ -114,7 +114,8 @@ def _best(lake: Lake, count: int) -> str:
     return table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
 
 
-def _how_to_read(lake: Lake) -> str:
+def how_to_read(lake: Lake) -> str:
+    """Where the tables are, and three ways to read them."""
     there = [spec for spec in TABLES if lake.exists(spec)]
     if lake.config.lake.path is None:
         tables = "\n".join(f"  {lake.identifier(spec)}" for spec in there)

@@ -102,6 +102,7 @@ def test_show_config_has_every_layer_and_no_secret(tmp_path: Path) -> None:
         "definition": "margin",
         "horizon_days": 11,
         "margin_rate": 0.22,
+        "margins": None,
         "annual_discount_rate": 0.33,
         "new_customer_days": 44,
     }

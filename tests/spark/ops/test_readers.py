@@ -15,11 +15,11 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.lake import Lake
-from clv_spark.reports import _how_to_read
+from clv_spark.reports.demo import how_to_read
 from tests.operations import Finished, read_table, versions
 
 # In a shop that sends nothing late and takes nothing back from those who never bought.
-MAY_BE_EMPTY = ("late_changes", "refund_only_customers")
+MAY_BE_EMPTY = ("late_changes", "refund_only_customers", "tier_migration")
 SUMS = ("clv", "total_clv", "historical_clv", "p_active_365d", "frequency", "T")
 
 
@@ -64,7 +64,7 @@ def test_every_table_is_read_alike_and_needs_reader_version_1(
 def ways(spark: SparkSession, lake: Path) -> dict[str, str]:
     """The copy-paste examples at the end of the demo, by tool."""
     config = Config.model_validate({"lake": {"path": str(lake)}})
-    text = _how_to_read(Lake(spark, config))
+    text = how_to_read(Lake(spark, config))
     found = re.findall(r"^(Spark SQL|DuckDB|Polars) .*\n((?:  .*\n)+)", text, re.MULTILINE)
     return {tool: re.sub(r"^  ", "", code, flags=re.MULTILINE) for tool, code in found}
 
