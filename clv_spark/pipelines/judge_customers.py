@@ -114,9 +114,10 @@ def judge_customers(
 
 def write_migration(run: Run, before: dt.date | None, commit: Commit) -> Commit:
     """Count who moved between tiers, from the slice that was just written; none for the first."""
+    if before is None and run.lake.is_empty(TIER_MIGRATION, run.date):
+        return run.lake.record(TIER_MIGRATION, commit)
     if before is None:
-        schema = ", ".join(TIER_MIGRATION.ddl(column) for column in TIER_MIGRATION.columns)
-        rows = run.spark.createDataFrame([], schema)
+        rows = run.lake.read(TIER_MIGRATION).limit(0)
     else:
         now, previous = (run.lake.read(CLV_SCORES, date) for date in (run.date, before))
         moves = tier_migration(now, previous, run.config.value.definition, (run.date, before))

@@ -107,7 +107,7 @@ def _tables_beside(config: Config) -> tuple[TableSpec, ...]:
     wanted = (
         (TIER_MIGRATION, True),
         (SEGMENT_SUMMARY, True),
-        (WHAT_IF, True),
+        (WHAT_IF, bool(config.what_if)),
         (REVENUE_FORECAST, config.has_purchases and config.reports.forecast),
         (COHORT_SUMMARY, config.has_purchases and config.reports.cohorts),
         (CONTRACT_SCORES, config.has_contracts),
@@ -206,7 +206,8 @@ def _write_summary(
     sums, scenarios = summarise_segments(run, ranked, outlooks, report)
     run.lake.replace(SEGMENT_SUMMARY.of(shape), sums, commit, run.date)
     reached("clv_scores:summary_written")
-    run.lake.replace(WHAT_IF, scenarios, commit, run.date)
+    if run.config.what_if:
+        run.lake.replace(WHAT_IF, scenarios, commit, run.date)
 
 
 def _scored(
