@@ -86,7 +86,7 @@ def costed_config(
         "source": {**values["source"], **held["source"]},
         "contract_segments": ["plan"],
         "report_by": ["acquisition_month"],
-        "reports": {"cohorts": True, "forecast": True},
+        "reports": {"cohorts": "daily", "forecast": True},
         "value": {"definition": "net"},
         "costs": costs,
         "what_if": dict(scenarios),

@@ -92,7 +92,7 @@ def sections(source: Path | str, **more: Any) -> dict[str, Any]:
         "segments": ["country"],
         "fit": {"min_customers": 100, "min_repeaters": 20},
         # They have tests of their own, and cost each run of the others seconds.
-        "reports": {"cohorts": False, "forecast": False},
+        "reports": {"cohorts": "never", "forecast": False},
     }
     for name, section in more.items():
         both = isinstance(section, Mapping) and isinstance(values.get(name), Mapping)

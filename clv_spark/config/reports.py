@@ -1,12 +1,14 @@
-"""The section ``reports``: tables that cost a scan of all days and can be left out."""
+"""The section ``reports``: tables that cost a pass over the days and can be left out."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from clv_spark.config.section import Section
 
 
 class ReportsConfig(Section):
-    """Which of these tables are written."""
+    """Which of these tables are written, and when."""
 
-    cohorts: bool = True
+    cohorts: Literal["daily", "monthly", "never"] = "monthly"
     forecast: bool = True

@@ -35,7 +35,8 @@ class LeafOutlook:
 
     Attributes:
         sums: Their total under draws; one per period for contracts.
-        futures: What they will do as they are, and at other rates of leaving; as many.
+        futures: What they will do as they are, and at other rates of leaving; as many, or none
+            where nobody asks for scenarios.
         new: What a new customer brings in the base and in each scenario; empty where unknown.
     """
 

@@ -71,10 +71,14 @@ def purchase_outlooks(
             )
             for churn in (1.0, *churn_factors(config.what_if))
         }
-        future = future_of_customers(rows, used, churn_factors(config.what_if), **horizon)
+        futures = []
+        if config.what_if:
+            # Only scenarios ask for it, and it costs more than the sum.
+            factors = churn_factors(config.what_if)
+            futures.append(future_of_customers(rows, used, factors, **horizon))
         summed = sum_segment(rows, used, **horizon)
         new = _new_values(config, curves, costs[segment])
-        return _pickled(segment, LeafOutlook((summed,), (future,), new))
+        return _pickled(segment, LeafOutlook((summed,), futures, new))
 
     found = sums.groupBy("segment").applyInPandas(look, _PICKLED).collect()
     return {row["segment"]: pickle.loads(row["outlook"]) for row in found}

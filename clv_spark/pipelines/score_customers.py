@@ -98,22 +98,36 @@ def score_stage(run: Run) -> Commit:
         lambda commit: _write(run, (fit_date, before), features, spend, commit),
         source_version=joint_version(features),
         slice_date=run.date,
-        beside=_tables_beside(config),
+        beside=_tables_beside(run),
     )
 
 
-def _tables_beside(config: Config) -> tuple[TableSpec, ...]:
+def _tables_beside(run: Run) -> tuple[TableSpec, ...]:
     """What is written with the scores, in the same stage."""
+    config = run.config
     wanted = (
         (TIER_MIGRATION, True),
         (SEGMENT_SUMMARY, True),
         (WHAT_IF, bool(config.what_if)),
         (REVENUE_FORECAST, config.has_purchases and config.reports.forecast),
-        (COHORT_SUMMARY, config.has_purchases and config.reports.cohorts),
+        (COHORT_SUMMARY, config.has_purchases and cohorts_are_due(run)),
         (CONTRACT_SCORES, config.has_contracts),
         (SEGMENT_PRODUCTS, config.products.enabled),
     )
     return tuple(spec for spec, is_wanted in wanted if is_wanted)
+
+
+def cohorts_are_due(run: Run) -> bool:
+    """Whether cohort_summary is written for the date; monthly for the first and for ends of months.
+
+    It goes over all days there are, which a night should not.
+    """
+    when = run.config.reports.cohorts
+    if when != "monthly":
+        return when == "daily"
+    newest = run.lake.newest_slice(COHORT_SUMMARY)
+    ends_month = (run.date + dt.timedelta(days=1)).day == 1
+    return ends_month or newest in (None, run.date)
 
 
 def publish_stage(run: Run) -> Commit:
@@ -163,7 +177,7 @@ def _write(
         rows = judge_customers(run, ranked, before, offered)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
         # Whatever a table refuses shows before the first is replaced.
-        for spec in _tables_beside(run.config):
+        for spec in _tables_beside(run):
             run.lake.ensure(spec.of(shape))
         for part in parts.values():
             if part.detail is not None:
@@ -190,7 +204,7 @@ def _write_reports(
     run: Run, reports: Mapping[str, Callable[[], DataFrame]], commit: Commit
 ) -> None:
     """What is told of customers who buy, where it is wanted."""
-    for spec in _tables_beside(run.config):
+    for spec in _tables_beside(run):
         if spec.name in reports:
             reached(f"clv_scores:{spec.name}")
             with run.part(spec.name):

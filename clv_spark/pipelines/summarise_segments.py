@@ -85,8 +85,9 @@ def summarise_segments(
             "service_cost_by_kind": kinds.get(place),
         }
         rows.append(_row(run, SEGMENT_SUMMARY, place, found))
-        for values in scenario_values(place[2], leaves, known, config.what_if, settings):
-            scenarios.append(_row(run, WHAT_IF, place, values))
+        if config.what_if:
+            for values in scenario_values(place[2], leaves, known, config.what_if, settings):
+                scenarios.append(_row(run, WHAT_IF, place, values))
     return frame_of(run, SEGMENT_SUMMARY, rows), frame_of(run, WHAT_IF, scenarios)
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
+from clv_spark.config import Config
+from clv_spark.lake import Commit, Lake
+from clv_spark.pipelines.run_context import Run
+from clv_spark.pipelines.score_customers import cohorts_are_due
+from clv_spark.schemas import COHORT_SUMMARY
 from tests.operations import AS_OF, Finished, read_table
 
 Cell = tuple[str, dt.date, int]
@@ -107,3 +115,34 @@ def test_what_is_expected_grows_and_comes_true_in_sum(
                 if country != "global" and rest == [month, age]
             ]
             assert row["expected_cumulative_revenue"] == pytest.approx(sum(parts), rel=1e-9)
+
+
+def test_monthly_means_the_first_date_and_then_the_last_days_of_months(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    config = Config.model_validate({"lake": {"path": str(tmp_path)}})
+    assert config.reports.cohorts == "monthly"
+
+    def is_due(day: dt.date) -> bool:
+        return cohorts_are_due(Run(spark, config, "run", day))
+
+    assert is_due(dt.date(2024, 2, 11))
+    lake = Lake(spark, config)
+    lake.ensure(COHORT_SUMMARY)
+    values = {name: None for name in COHORT_SUMMARY.column_names}
+    values |= {"as_of_date": dt.date(2024, 2, 11), "segment": "global", "relationship": "purchases"}
+    values |= {"cohort_month": dt.date(2024, 2, 1), "age_months": 0}
+    types = {column.name: column.type for column in COHORT_SUMMARY.columns}
+    row = spark.range(1).select(
+        *(
+            F.lit(values[name] if values[name] is not None else 0 if "DATE" not in kind else None)
+            .cast(kind)
+            .alias(name)
+            for name, kind in types.items()
+        )
+    )
+    commit = Commit("run", "2024-02-11", "f", "s", "c", "v")
+    lake.replace(COHORT_SUMMARY, row, commit, dt.date(2024, 2, 11))
+    # The slice that is there may be repeated; the next comes with the end of the month.
+    days = [dt.date(2024, 2, day) for day in (10, 11, 12, 28, 29)]
+    assert [is_due(day) for day in days] == [False, True, False, False, True]
