@@ -102,6 +102,7 @@ def test_changes_of_segments_add_up_to_those_of_all(rows: Rows) -> None:
             assert sum(every.values()) == pytest.approx(total, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.long
 def test_another_scenario_is_another_result(
     spark: SparkSession, costed: Finished, finished: Finished, tmp_path: Path
 ) -> None:
