@@ -20,7 +20,7 @@ from clv_spark.transforms.mapping import (
     require_type,
     widen_integers,
 )
-from clv_spark.transforms.money import money
+from clv_spark.transforms.money import cents_of_double, money
 from clv_spark.transforms.segments import BLANKS
 
 _DATES = (st.DateType, st.TimestampType, st.TimestampNTZType, st.StringType)
@@ -45,9 +45,11 @@ def conform_events(source: DataFrame, config: ServiceEvents, service: ServiceCon
     date, kind = day_of(mapped, config, "event_date"), _text("kind")
     units = {name: one.unit_cost for name, one in service.kinds.items()}
     unit = _by_name({name: cost for name, cost in units.items() if cost is not None}, kind)
-    amount = F.round(unit * 100).cast("bigint")
+    amount = cents_of_double(unit)
     if "amount" in config.columns:
-        amount = F.coalesce(cents_of(mapped, config, "amount"), amount)
+        # One that can't be read is refused; it must not pass for one that is missing.
+        given = cents_of(mapped, config, "amount")
+        amount = F.when(_text("amount").isNull(), amount).otherwise(given)
     customer = id_of(mapped, config, "customer_id")
     reason = (
         F.when(customer.isNull(), "missing_customer_id")

@@ -1,0 +1,132 @@
+"""Rows of sources of costs: what each means, why one is refused, and what customers come to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from clv_spark.config import AcquisitionCosts, AcquisitionSpend, ServiceConfig
+from clv_spark.errors import InputError
+from clv_spark.transforms.acquisition import conform_spend
+from clv_spark.transforms.conform_costs import conform_acquisition, conform_events, rejected_costs
+from clv_spark.transforms.customer_costs import customer_costs, customer_starts
+
+AS_OF = dt.date(2024, 6, 30)
+KINDS = {"call": {"unit_cost": 1.005, "grows_with": "time"}, "O'Brien's van": {}}
+EVENTS: list[tuple[Any, ...]] = [
+    # id, day, kind, amount, and the reason or the cents
+    ("a", "2024-01-02", "call", None, 101),
+    ("a", "2024-01-02 23:59:00", " call ", "2.345", 235),
+    ("a", "1969-12-31", "call", " ", 101),
+    ("b", "2024-07-01", "call", None, 101),
+    ("b", "2024-06-30", "O'Brien's van", "0", 0),
+    ("b", "2024-06-30", "O'Brien's van", None, "no_amount"),
+    ("b", "2024-06-30", "O'Brien's van", "-1", "no_amount"),
+    ("b", "2024-06-30", "call", "NaN", "no_amount"),
+    ("b", "2024-06-30", "call", "much", "no_amount"),
+    ("b", "2024-06-29", "call", None, 101),
+    (" ", "2024-06-30", "call", None, "missing_customer_id"),
+    (None, None, None, None, "missing_customer_id"),
+    ("b", "30.06.2024", "call", None, "invalid_date"),
+    ("b", "2024-06-30", None, "1", "missing_kind"),
+    ("b", "2024-06-30", "Call", "1", "unknown_kind"),
+    ("test", "2024-06-30", "call", None, "not a customer"),
+]
+COLUMNS = {"customer_id": "id", "event_date": "day", "kind": "kind", "amount": "amount"}
+
+
+def service(**changes: Any) -> ServiceConfig:
+    events = {"path": "x", "columns": COLUMNS, "reject": {"not a customer": "id = 'test'"}}
+    return ServiceConfig.model_validate({"events": events, "kinds": KINDS, **changes})
+
+
+def frame(spark: SparkSession, rows: list[tuple[Any, ...]], names: str) -> DataFrame:
+    return spark.createDataFrame(rows, ", ".join(f"{name} STRING" for name in names.split()))
+
+
+@pytest.fixture(scope="module")
+def events(spark: SparkSession) -> DataFrame:
+    config = service()
+    assert config.events is not None
+    source = frame(spark, [row[:4] for row in EVENTS], "id day kind amount")
+    return conform_events(source, config.events, config)
+
+
+def test_every_event_has_an_amount_or_a_reason(events: DataFrame) -> None:
+    found = Counter[Any](
+        row["amount_cents"] if row["reason"] is None else row["reason"] for row in events.collect()
+    )
+    assert found == Counter(row[4] for row in EVENTS)
+    config = service().events
+    assert config is not None
+    refused = rejected_costs(events, config).collect()
+    assert len(refused) == sum(isinstance(row[4], str) for row in EVENTS)
+    assert {row["source"] for row in refused} == {"costs.service.events"}
+    assert all(row["line"].startswith('{"id":') for row in refused)
+
+
+def test_what_customers_cost(spark: SparkSession, events: DataFrame) -> None:
+    won = frame(
+        spark,
+        [("a", "30"), ("a", "4.5"), ("c", "0"), (None, "1"), ("b", "much"), ("b", "-2")],
+        "id amount",
+    )
+    section = AcquisitionCosts.model_validate(
+        {"path": "x", "columns": {"customer_id": "id", "amount": "amount"}}
+    )
+    acquisition = conform_acquisition(won, section)
+    reasons = Counter(row["reason"] for row in acquisition.collect())
+    assert reasons == {None: 3, "missing_customer_id": 1, "no_amount": 2}
+    first = "customer_id STRING, first_purchase_date DATE"
+    bought = spark.createDataFrame([("a", dt.date(2023, 1, 1)), ("b", AS_OF)], first)
+    start = "customer_id STRING, start_date DATE"
+    held = spark.createDataFrame([("b", dt.date(2024, 6, 1)), ("b", dt.date(2024, 2, 1))], start)
+    starts = customer_starts(bought, held)
+    both = customer_costs(events, acquisition, starts, service(early_days=90), AS_OF)
+    found = {row["customer_id"]: row for row in both.collect()}
+    assert {name: row["relationship"] for name, row in found.items()} == {
+        "a": "purchases",
+        "b": "contract",
+        "c": "none",
+    }
+    parts = ("service_of_early_time", "service_of_later_time", "acquisition_cost")
+    money = {name: tuple(row[part] for part in parts) for name, row in found.items()}
+    # What was served before the first purchase is early; b's contract began 150 days ago.
+    assert money == {
+        "a": (Decimal("1.01"), Decimal("3.36"), Decimal("34.50")),
+        "b": (0, Decimal("1.01"), None),
+        "c": (0, 0, Decimal("0.00")),
+    }
+    assert found["a"]["cost_by_kind"] == {"call": Decimal("4.37")}
+    assert found["c"]["cost_by_kind"] is None
+    alone = customer_costs(None, acquisition, starts, service(), AS_OF).collect()
+    assert {row["customer_id"]: row["acquisition_cost"] for row in alone} == {
+        "a": Decimal("34.50"),
+        "c": Decimal("0.00"),
+    }
+    assert {row["service_events"] for row in alone} == {0}
+
+
+def test_a_column_that_is_not_there_is_named(spark: SparkSession) -> None:
+    config = service()
+    assert config.events is not None
+    source = frame(spark, [("a", "2024-01-02", "call")], "id day what")
+    with pytest.raises(InputError, match=r"costs\.service\.events\.columns\.kind.*columns id, day"):
+        conform_events(source, config.events, config)
+
+
+def test_spend_has_a_month_and_keys_of_any_name(spark: SparkSession) -> None:
+    columns = {"month": "m", "amount": "a", "country": "c"}
+    config = AcquisitionSpend.model_validate({"path": "x", "columns": columns})
+    rows = [("2024-02-29", "1.5", " O'Brien "), ("1968-05-06", "2", None), ("soon", "x", "y")]
+    found = conform_spend(frame(spark, rows, "m a c"), config).collect()
+    assert [tuple(row) for row in found] == [
+        (dt.date(2024, 2, 1), "O'Brien", 150),
+        (dt.date(1968, 5, 1), "(unknown)", 200),
+        (None, "y", None),
+    ]
