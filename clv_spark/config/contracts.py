@@ -63,6 +63,7 @@ class ContractsSource(SourceSection):
     """Where contracts come from, in which shape, and which rows are refused."""
 
     key: ClassVar[str] = "source.contracts"
+    is_shown: ClassVar[bool] = True
 
     shape: Literal["rows", "snapshot"] = "rows"
     snapshot_window: int | None = Field(default=None, ge=1)

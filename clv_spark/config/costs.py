@@ -56,6 +56,12 @@ class ServiceKind(Section):
     grows_with: Literal["purchases", "time"] = "time"
 
 
+def _or(
+    rate: float | dict[str, float] | None, other: float | dict[str, float]
+) -> float | dict[str, float]:
+    return other if rate is None else rate
+
+
 class ServiceConfig(Section):
     """What it costs to serve a customer: rates, events that were counted, or both."""
 
@@ -86,17 +92,19 @@ class ServiceConfig(Section):
         return self
 
     @property
+    def early(self) -> dict[str, float | dict[str, float]]:
+        """The rates of the early phase by the name of the later one, which holds where none is."""
+        return {
+            "per_purchase": _or(self.per_purchase_early, self.per_purchase),
+            "per_year": _or(self.per_year_early, self.per_year),
+        }
+
+    @property
     def counts_time(self) -> bool:
         """Whether any cost grows with the time as a customer."""
         rates = (self.per_year, self.per_year_early)
         by_time = any(kind.grows_with == "time" for kind in self.kinds.values())
         return by_time or any(rate not in (None, 0) for rate in rates)
-
-    @property
-    def is_free(self) -> bool:
-        """Whether serving costs nothing at all."""
-        rates = (self.per_purchase, self.per_purchase_early)
-        return not (self.counts_time or self.kinds or any(rate not in (None, 0) for rate in rates))
 
 
 class AcquisitionSpend(SourceSection):

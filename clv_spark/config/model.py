@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -267,6 +268,24 @@ class Config(Section):
         """Keys that customers who buy have a value of: segment keys, and those to report by."""
         report = (key for key in self.report_by if key != ACQUISITION_MONTH)
         return tuple(dict.fromkeys((*self.segments, *report)))
+
+    def strays(self, segments: Collection[str]) -> list[str]:
+        """Segments that a rate is given for, but that are none of these."""
+        service = self.costs.service
+        rates = (
+            self.value.margin_rate,
+            service.per_purchase,
+            service.per_year,
+            *service.early.values(),
+            self.costs.acquisition.per_customer,
+        )
+        named = {name for rate in rates if isinstance(rate, dict) for name in rate}
+        return sorted(named - {"default", *segments})
+
+    @property
+    def segment_depth(self) -> int:
+        """The largest number of segment keys that a name is made of, of either relationship."""
+        return max(len(self.segments), len(self.contract_segments))
 
     def assignment(self, key: str) -> Assignment:
         """Which value of a segment key a customer with several gets: the latest or the first."""

@@ -59,6 +59,8 @@ class SourceSection(Section):
 
     #: The section's name in messages.
     key: ClassVar[str] = "source"
+    #: Whether check-source shows how it is read.
+    is_shown: ClassVar[bool] = False
 
     format: Literal["parquet", "csv", "json", "delta", "table"] = "parquet"
     path: str | None = None

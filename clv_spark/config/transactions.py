@@ -92,6 +92,7 @@ class TransactionsSource(SourceSection):
     """Where transaction lines come from, what each column means, and which lines are refused."""
 
     key: ClassVar[str] = "source.transactions"
+    is_shown: ClassVar[bool] = True
 
     timezone: TimeZone = "UTC"
     deduplicate: Literal["none", "all_columns", "line_id"] = "none"

@@ -26,22 +26,12 @@ def service_rates(
         segment: Name of the segment.
         found: A row of :func:`event_rates` by name, None without events.
     """
-    late = {
-        "per_purchase": of_segment(service.per_purchase, segment),
-        "per_year": of_segment(service.per_year, segment),
-    }
-    early = {
-        name: late[name] if rate is None else of_segment(rate, segment)
-        for name, rate in (
-            ("per_purchase", service.per_purchase_early),
-            ("per_year", service.per_year_early),
-        )
-    }
+    early = {name: of_segment(rate, segment) for name, rate in service.early.items()}
     events = found or dict.fromkeys(_PARTS, 0.0)
     return ServiceRates(
-        per_purchase=late["per_purchase"] + events["per_purchase"],
+        per_purchase=of_segment(service.per_purchase, segment) + events["per_purchase"],
         per_purchase_early=early["per_purchase"] + events["per_purchase"],
-        per_year=late["per_year"] + events["per_later_day"] * DAYS_PER_YEAR,
+        per_year=of_segment(service.per_year, segment) + events["per_later_day"] * DAYS_PER_YEAR,
         per_year_early=early["per_year"] + events["per_early_day"] * DAYS_PER_YEAR,
         early_days=service.early_days,
     )

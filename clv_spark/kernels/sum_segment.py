@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clv_spark.economics import rate_per_unit
-from clv_spark.economics.total import TotalDraws, total_draws, total_interval
+from clv_spark.economics.total import total_draws
 from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.models.uncertainty import fit_and_draws
@@ -92,23 +91,6 @@ def sum_segment(
         mean=(draws.mean[1:] * scale).tolist(),
         variance=(draws.variance[1:] * scale**2).tolist(),
     )
-
-
-def summary_row(parts: Sequence[SegmentSum]) -> dict[str, Any]:
-    """The numbers of a segment that is made of these parts.
-
-    Customers whose segments share parameters share their draws; other draws are independent.
-    """
-    draws = [TotalDraws(np.array(p.mean), np.array(p.variance)) for p in parts]
-    interval = total_interval(draws)
-    customers, clv = sum(p.customers for p in parts), sum(p.clv for p in parts)
-    return {
-        "active_customers": sum(p.active for p in parts),
-        "clv_sum": clv,
-        "clv_sum_low": interval.low,
-        "clv_sum_high": interval.high,
-        "clv_mean": clv / customers,
-    }
 
 
 def parameter_sets(

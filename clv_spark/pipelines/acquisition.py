@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import AcquisitionSpend, Config
 from clv_spark.errors import InputError
-from clv_spark.lake import SPARK_ERRORS, Source, condition, open_source
+from clv_spark.lake import Source, open_source
+from clv_spark.pipelines.line_totals import reading
 from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.acquisition import (
     acquisition_month,
@@ -48,8 +49,7 @@ def with_acquisition_cost(
     if costs.customers is not None:
         return scored
     if costs.per_customer is not None:
-        keys = max(len(run.config.segments), len(run.config.contract_segments))
-        rate = of_segment_column(costs.per_customer, keys)
+        rate = of_segment_column(costs.per_customer, run.config.segment_depth)
         return scored.withColumn("acquisition_cost", rate)
     if costs.spend is None or spend is None:
         return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))
@@ -103,13 +103,8 @@ def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:
         InputError: there is none, one lacks its month or has no amount of at least 0.
     """
     bad = F.col("month").isNull() | F.col("amount_cents").isNull() | (F.col("amount_cents") < 0)
-    try:
+    with reading(config, "rows"):
         (found,) = rows.agg(F.count(F.lit(1)), F.count(F.when(bad, 1))).collect()
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"{config.key}: reading the rows failed ({condition(error)}); mend the file or the "
-            "mapped expression it names"
-        ) from error
     if not found[0] or found[1]:
         raise InputError(
             f"{config.key}: {found[1]} of {found[0]} rows have no month or no amount of at least "

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from clv_spark.config import AcquisitionCosts, Config, ServiceEvents, SourceSection
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import Commit, Source, open_source
+from clv_spark.pipelines.features_of_date import features_commits
 from clv_spark.pipelines.line_totals import (
     Totals,
     check_rejected,
@@ -28,7 +29,6 @@ from clv_spark.schemas import (
     CUSTOMER_COSTS,
     CUSTOMER_FEATURES,
     REJECTED_COSTS,
-    TableSpec,
 )
 from clv_spark.transforms.conform_costs import conform_acquisition, conform_events, rejected_costs
 from clv_spark.transforms.customer_costs import (
@@ -70,62 +70,50 @@ def has_costs(config: Config) -> bool:
 
 def costs_stage(run: Run) -> Commit:
     """Read all rows -> conform -> sum per customer -> check -> publish the slice."""
-    sources = {one.key: open_source(run.spark, one) for one in _sections(run.config)}
+    sections = _sections(run.config)
+    sources = {key: open_source(run.spark, section) for key, section in sections.items()}
     versions = [source.version for source in sources.values()]
-    features = [run.upstream(spec, "build-features", run.date) for spec in _features(run.config)]
+    features = features_commits(run)
     return run.stage(
         CUSTOMER_COSTS,
-        [*(commit.fingerprint for commit in features), *versions],
+        [*(commit.fingerprint for commit in features.values()), *versions],
         lambda commit: _write(run, sources, commit),
         source_version="; ".join(versions),
         slice_date=run.date,
     )
 
 
-def _sections(config: Config) -> list[SourceSection]:
+def _sections(config: Config) -> dict[str, SourceSection]:
+    """The configured sources of costs by key."""
     costs = config.costs
     sections = (costs.service.events, costs.acquisition.customers)
-    return [section for section in sections if section is not None]
-
-
-def _features(config: Config) -> list[TableSpec]:
-    both = {
-        CUSTOMER_FEATURES.name: config.has_purchases,
-        CONTRACT_FEATURES.name: config.has_contracts,
-    }
-    return [spec for spec in (CUSTOMER_FEATURES, CONTRACT_FEATURES) if both[spec.name]]
+    return {section.key: section for section in sections if section is not None}
 
 
 def _write(run: Run, sources: Mapping[str, Source], commit: Commit) -> Commit:
-    lines = _conformed(run.config, sources)
-    read = {key: _read(run, section, lines[key]) for key, section in _by_key(run.config).items()}
+    config, sections = run.config, _sections(run.config)
+    lines = _conformed(config, sources)
+    read = [_read(run, section, lines[key]) for key, section in sections.items()]
     run.input_accepted = True
     reached("customer_costs:read")
-    commit = replace(commit, figures=figures_of(_together(read.values())))
+    commit = replace(commit, figures=figures_of(_together(read)))
     starts = customer_starts(
-        *(
-            run.lake.read(spec, run.date) if spec in _features(run.config) else None
-            for spec in (CUSTOMER_FEATURES, CONTRACT_FEATURES)
-        )
+        run.lake.read(CUSTOMER_FEATURES, run.date) if config.has_purchases else None,
+        run.lake.read(CONTRACT_FEATURES, run.date) if config.has_contracts else None,
     )
     _require_same_ids(starts, lines)
-    service = run.config.costs.service
+    service = config.costs.service
     rows = customer_costs(lines.get(EVENTS), lines.get(WON), starts, service, run.date)
     with cached(rows) as costs:
         spec = CUSTOMER_COSTS.of(shape_of(costs, ()))
         _check_sums(run, lines, costs)
         # Whatever the table refuses shows before the first of the two is replaced.
         run.lake.ensure(spec)
-        sections = _by_key(run.config)
         refused = [rejected_costs(lines[key], section) for key, section in sections.items()]
         found = run.lake.replace(REJECTED_COSTS, reduce(DataFrame.unionByName, refused), commit)
         check_rejected(commit.figures["rows_rejected"], found)
         reached("customer_costs:rejected_written")
         return run.lake.replace(spec, costs, commit, run.date)
-
-
-def _by_key(config: Config) -> dict[str, SourceSection]:
-    return {section.key: section for section in _sections(config)}
 
 
 def _conformed(config: Config, sources: Mapping[str, Source]) -> dict[str, DataFrame]:

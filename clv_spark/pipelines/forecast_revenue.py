@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 
 import pandas as pd
@@ -24,13 +24,11 @@ from clv_spark.kernels.forecast_revenue import (
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_seasons import seasons_by_segment
 from clv_spark.kernels.segment_table import SegmentParameters
-from clv_spark.pipelines.outlooks import MANY_CUSTOMERS
 from clv_spark.pipelines.run_context import Run
 from clv_spark.pipelines.summarise_segments import frame_of, members_of, places_of
 from clv_spark.schemas import CUSTOMER_DAYS, REVENUE_FORECAST
 from clv_spark.transforms.forecast import monthly_revenue, newcomers
 from clv_spark.transforms.segments import GLOBAL, level_columns
-from clv_spark.transforms.summary import value_sums
 
 _NUMBERS = (
     "existing_purchases",
@@ -48,9 +46,9 @@ _FORECAST = ", ".join(
 
 def forecast_revenue(
     run: Run,
-    scored: DataFrame,
+    patterns: DataFrame,
     features: DataFrame,
-    counts: Mapping[str, int],
+    leaves: Collection[str],
     parameters: Mapping[str, SegmentParameters],
     fitted: list[SparkRow],
 ) -> DataFrame:
@@ -58,9 +56,9 @@ def forecast_revenue(
 
     Args:
         run: The run.
-        scored: The scored customers.
+        patterns: Sums of the scored customers by pattern, those of a segment together.
         features: The slice of customer_features they come from.
-        counts: How many there are, by leaf segment.
+        leaves: Names of the leaf segments.
         parameters: What was used to score them, by segment.
         fitted: The rows of model_parameters behind it: they say which segment lies below which.
 
@@ -70,18 +68,14 @@ def forecast_revenue(
     keys, nested = run.config.segments, len(run.config.segments) > 1
     arrivals = _arrivals(run, features)
     seasons = _seasons(run, parameters)
-    index = {leaf: seasons[nearest(leaf, seasons, nested)].index.tolist() for leaf in counts}
-    large = frozenset(name for name, customers in counts.items() if customers > MANY_CUSTOMERS)
-    # A number of partitions of its own: adaptive execution would put all groups into one task.
-    partitions = max(1, min(len(counts), 4 * run.spark.sparkContext.defaultParallelism))
-    sums = value_sums(scored, large).repartition(partitions, "segment")
+    index = {leaf: seasons[nearest(leaf, seasons, nested)].index.tolist() for leaf in leaves}
     work = _forecast_group(run.config, run.date, parameters, arrivals, index)
-    found = sums.groupBy("segment").applyInPandas(work, _FORECAST).collect()
+    found = patterns.groupBy("segment").applyInPandas(work, _FORECAST).collect()
     parts = {row["segment"]: SegmentForecast(**row.asDict()) for row in found}
     above = places_of(fitted)
     last = keys[-1] if keys else GLOBAL
     rows = []
-    for segment, members in members_of(counts, above, nested).items():
+    for segment, members in members_of(leaves, above, nested).items():
         ours = [parts[leaf] for leaf in members if leaf in parts]
         season = seasons[nearest(segment, seasons, nested)]
         level = above.get(segment, (last, None))[0]

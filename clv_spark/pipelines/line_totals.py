@@ -49,7 +49,7 @@ def first_look(lines: DataFrame, segments: tuple[str, ...], source: SourceSectio
         InputError: Spark failed while it read the source, or a segment key has so many values
             that it can't be a segment.
     """
-    with _reading(source):
+    with reading(source, "lines"):
         rows = totals_by_text(lines, segments).limit(MOST_SEGMENTS + 1).collect()
     if len(rows) > MOST_SEGMENTS:
         raise InputError(
@@ -73,19 +73,29 @@ def read_totals(by_reason: DataFrame, source: SourceSection) -> Totals:
     Raises:
         InputError: Spark failed while it read the source.
     """
-    with _reading(source):
+    with reading(source, "lines"):
         rows = by_reason.collect()
     return {row["reason"]: row.asDict() for row in rows}
 
 
 @contextmanager
-def _reading(source: SourceSection) -> Iterator[None]:
+def reading(source: SourceSection, what: str) -> Iterator[None]:
+    """Turn what Spark says of a source into what to do.
+
+    Args:
+        source: named in errors.
+        what: is read of it.
+
+    Raises:
+        InputError: Spark failed.
+    """
     try:
         yield
     except SPARK_ERRORS as error:
+        mend = "Run check-source, and mend" if source.is_shown else "Mend"
         raise InputError(
-            f"{source.key}: reading the lines failed ({condition(error)}). "
-            "Run check-source, and mend the file or the mapped expression it names"
+            f"{source.key}: reading the {what} failed ({condition(error)}). "
+            f"{mend} the file or the mapped expression it names"
         ) from error
 
 
@@ -104,7 +114,7 @@ def check_usable(read: Totals, source: SourceSection) -> None:
         refused = {str(reason): totals["line_count"] for reason, totals in sorted(read.items())}
         raise InputError(
             f"{source.key}: none of the lines can be used; refused by reason: {refused}. "
-            "Run check-source to see how the columns are mapped"
+            f"{_how_to_look(source).capitalize()} to see how the columns are mapped"
         )
 
 
@@ -157,8 +167,13 @@ def gate_rejected(figures: dict[str, Any], limit: float, source: SourceSection) 
     if share > limit:
         raise GateError(
             f"{source.key}: {share:.1%} of the lines are refused, gates.max_rejected_share allows "
-            f"{limit:.1%}: {figures['rejected_by_reason']}. Nothing was published; run check-source"
+            f"{limit:.1%}: {figures['rejected_by_reason']}. Nothing was published; "
+            f"{_how_to_look(source)}"
         )
+
+
+def _how_to_look(source: SourceSection) -> str:
+    return "run check-source" if source.is_shown else "compare the source with the configuration"
 
 
 def check_rejected(counted: int, written: Commit) -> None:

@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import of_segment
 from clv_spark.errors import InputError
-from clv_spark.lake import SPARK_ERRORS, condition, open_source
+from clv_spark.lake import open_source
+from clv_spark.pipelines.line_totals import reading
 from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.conform import MarginTable, margin_rates
 
@@ -38,16 +39,11 @@ def open_margins(run: Run) -> Margins:
         return Margins()
     source = open_source(run.spark, config)
     rows = margin_rates(source.rows, config).distinct()
-    try:
-        counts = rows.agg(
-            F.count(F.lit(1)), F.count(F.when(F.col("rate").isNull(), 1)), F.countDistinct("name")
-        )
+    counts = rows.agg(
+        F.count(F.lit(1)), F.count(F.when(F.col("rate").isNull(), 1)), F.countDistinct("name")
+    )
+    with reading(config, "rows"):
         ((found, unusable, names),) = counts.collect()
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"{config.key}: reading the rows failed ({condition(error)}); mend the file or the "
-            "mapped expression it names"
-        ) from error
     if not found or unusable or names < found:
         raise InputError(
             f"{config.key}: of {found} rows {unusable} have no rate from 0 to 1, and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -25,18 +25,15 @@ from clv_spark.kernels.what_if import churn_factors, new_values
 from clv_spark.pipelines.run_context import Run
 from clv_spark.pipelines.scored import Rates
 from clv_spark.transforms.contract_sums import contract_value_sums, new_contract_sums
-from clv_spark.transforms.summary import value_sums
 
-# Beyond this many customers the patterns of a segment are rounded; its exact sum is known anyway.
-MANY_CUSTOMERS = 20_000
 # What a group comes to travels as it is: an object of ours, made by our own workers.
 _PICKLED = "segment STRING, outlook BINARY"
 
 
 def purchase_outlooks(
     run: Run,
-    scored: DataFrame,
-    counts: Mapping[str, int],
+    patterns: DataFrame,
+    segments: Iterable[str],
     parameters: Mapping[str, SegmentParameters],
     rates: Rates,
 ) -> dict[str, LeafOutlook]:
@@ -44,16 +41,12 @@ def purchase_outlooks(
 
     Args:
         run: The run.
-        scored: The scored customers.
-        counts: How many there are, by leaf segment.
+        patterns: Sums of the scored customers by pattern, those of a segment together.
+        segments: Names of the leaf segments.
         parameters: What was used to score them, by segment.
         rates: What serving costs, by leaf segment.
     """
-    large = frozenset(name for name, customers in counts.items() if customers > MANY_CUSTOMERS)
-    # A number of partitions of its own: adaptive execution would put all groups into one task.
-    partitions = max(1, min(len(counts), 4 * run.spark.sparkContext.defaultParallelism))
-    sums = value_sums(scored, large).repartition(partitions, "segment")
-    costs = {segment: rates(segment) for segment in counts}
+    costs = {segment: rates(segment) for segment in segments}
     config = run.config
     horizon = _horizon(config)
 
@@ -80,7 +73,7 @@ def purchase_outlooks(
         new = _new_values(config, curves, costs[segment])
         return _pickled(segment, LeafOutlook((summed,), futures, new))
 
-    found = sums.groupBy("segment").applyInPandas(look, _PICKLED).collect()
+    found = patterns.groupBy("segment").applyInPandas(look, _PICKLED).collect()
     return {row["segment"]: pickle.loads(row["outlook"]) for row in found}
 
 

@@ -26,13 +26,13 @@ from clv_spark.pipelines.judge_customers import (
     write_migration,
 )
 from clv_spark.pipelines.offer_products import offer_products
-from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
+from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
-from clv_spark.pipelines.value_customers import Valued, value_customers
+from clv_spark.pipelines.value_customers import value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -167,12 +167,9 @@ def _write(
     with ExitStack() as kept:
         parts = _scored(run, fit_date, upstream, kept)
         report = {key: values for part in parts.values() for key, values in part.report.items()}
-        valued = value_customers(run, together(list(parts.values())), spend, report)
-        # A join with costs is not done again for ranks, scores and sums.
-        costed = has_costs(run.config)
-        values = kept.enter_context(cached(valued.rows)) if costed else valued.rows
+        valued = value_customers(run, together(list(parts.values())), spend, report, kept)
         with run.part("ranks"):
-            ranked = rank_customers(run, values, rules)
+            ranked = rank_customers(run, valued.rows, rules)
         products, offered = offer_products(run, ranked, kept)
         rows = judge_customers(run, ranked, before, offered)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
@@ -194,7 +191,14 @@ def _write(
             write_migration(run, before, commit)
         reached("clv_scores:migration_written")
         with run.part("summary"):
-            _write_summary(run, ranked, parts, valued, commit)
+            outlooks = {
+                name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
+            }
+            sums, scenarios = summarise_segments(run, ranked, outlooks, report)
+            run.lake.replace(SEGMENT_SUMMARY.of(shape), sums, commit, run.date)
+            reached("clv_scores:summary_written")
+            if run.config.what_if:
+                run.lake.replace(WHAT_IF, scenarios, commit, run.date)
         reports = parts["purchases"].reports if "purchases" in parts else {}
         _write_reports(run, reports, commit)
         return published
@@ -209,19 +213,6 @@ def _write_reports(
             reached(f"clv_scores:{spec.name}")
             with run.part(spec.name):
                 run.lake.replace(spec, reports[spec.name](), commit, run.date)
-
-
-def _write_summary(
-    run: Run, ranked: DataFrame, parts: Mapping[str, Scored], valued: Valued, commit: Commit
-) -> None:
-    shape = replace(shape_of(ranked, ()), definition=run.config.value.definition)
-    report = {key: values for part in parts.values() for key, values in part.report.items()}
-    outlooks = {name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()}
-    sums, scenarios = summarise_segments(run, ranked, outlooks, report)
-    run.lake.replace(SEGMENT_SUMMARY.of(shape), sums, commit, run.date)
-    reached("clv_scores:summary_written")
-    if run.config.what_if:
-        run.lake.replace(WHAT_IF, scenarios, commit, run.date)
 
 
 def _scored(

@@ -48,6 +48,10 @@ from clv_spark.transforms.scores import (
     spread_segments,
 )
 from clv_spark.transforms.segments import GLOBAL
+from clv_spark.transforms.summary import value_sums
+
+# Beyond this many customers the patterns of a segment are rounded; its exact sum is known anyway.
+MANY_CUSTOMERS = 20_000
 
 
 def score_purchases(
@@ -85,14 +89,23 @@ def score_purchases(
     for row in found:
         customers[row["segment"]] += row["customers"]
     check_names(run.config.forecast, customers)
-    outlooks = partial(purchase_outlooks, run, rows, customers, parameters)
+    patterns = kept.enter_context(cached(_patterns(run, rows, customers)))
+    outlooks = partial(purchase_outlooks, run, patterns, customers, parameters)
     reports = {
         REVENUE_FORECAST.name: partial(
-            forecast_revenue, run, rows, features, customers, parameters, fitted
+            forecast_revenue, run, patterns, features, customers, parameters, fitted
         ),
         COHORT_SUMMARY.name: partial(summarise_cohorts, run, features, parameters),
     }
     return Scored(rows, outlooks, message, report=report, reports=reports)
+
+
+def _patterns(run: Run, scored: DataFrame, customers: Mapping[str, int]) -> DataFrame:
+    """What sums and forecasts need of the customers, those of a segment in one partition."""
+    large = frozenset(name for name, count in customers.items() if count > MANY_CUSTOMERS)
+    # A number of partitions of its own: adaptive execution would put all groups into one task.
+    partitions = max(1, min(len(customers), 4 * run.spark.sparkContext.defaultParallelism))
+    return value_sums(scored, large).repartition(partitions, "segment")
 
 
 def _report(run: Run, features: DataFrame) -> dict[str, list[str]]:

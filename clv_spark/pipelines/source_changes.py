@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 from clv_spark import __version__
 from clv_spark.config import TransactionsSource
 from clv_spark.errors import InputError
-from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Source, condition
+from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Source
 from clv_spark.pipelines.known_files import Days, FileDays, KnownFiles, file_days
+from clv_spark.pipelines.line_totals import reading
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_DAYS, LATE_CHANGES, SOURCE_FILES
 from clv_spark.transforms.survey import dates_of_lines, days_of_files, file_hash
@@ -211,13 +212,8 @@ def _survey(
     rows = source.of_files(paths)
     names = rows.sparkSession.createDataFrame([(path,) for path in sorted(paths)], "path STRING")
     names = names.withColumn("file", file_hash(F.col("path")))
-    try:
+    with reading(config, "dates"):
         found = file_days(days_of_files(rows, config).join(names, on="file", how="left"))
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"source.transactions: reading the dates failed ({condition(error)}). "
-            "Run check-source, and mend the file or the mapped expression it names"
-        ) from error
     strange = found.keys() - paths
     if strange:
         raise InputError(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
-from clv_spark.config import ACQUISITION_MONTH, Config
-from clv_spark.kernels.segment_parameters import ROOT, nearest
+from clv_spark.config import ACQUISITION_MONTH
+from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_value import (
     LeafOutlook,
     SummarySettings,
@@ -30,6 +31,8 @@ from clv_spark.transforms.segment_sums import (
     tier_sums,
     with_levels,
 )
+
+log = logging.getLogger(__name__)
 
 # Relationship, level and name of a segment or group.
 Place = tuple[str, str, str]
@@ -68,15 +71,19 @@ def summarise_segments(
         levels = with_levels(summed, keys, report)
         by_tier = tier_sums(levels).collect()
         shapes = {_place(row): row.asDict() for row in distributions(levels).collect()}
-    kinds = _kinds(run, valued)
+    kinds = _kinds(run, valued, keys)
     settings = SummarySettings(
         config.value.definition,
         costs.recent_months,
         costs.target_clv_to_cac,
         costs.target_payback_days,
     )
+    places = _by_place(by_tier)
+    strays = config.strays({name for _, _, name in places})
+    if strays:
+        log.warning("value.margin_rate or costs give a rate for %s, which nobody is in", strays)
     rows, scenarios = [], []
-    for place, parts in _by_place(by_tier).items():
+    for place, parts in places.items():
         leaves, known = _by_leaf(parts), outlooks.get(place[0], {})
         found = {
             **summary_values(leaves, known, settings),
@@ -152,29 +159,16 @@ def _shape(found: Mapping[str, Any] | None, parts: Iterable[SparkRow]) -> dict[s
     return {"clv_median": found["clv_median"], "top_tenth_share": share}
 
 
-def _kinds(run: Run, valued: DataFrame) -> dict[Place, dict[str, float]]:
+def _kinds(
+    run: Run, valued: DataFrame, keys: Mapping[str, tuple[str, ...]]
+) -> dict[Place, dict[str, float]]:
     """Cost of events by kind, of the segments of each level."""
-    if not has_costs(run.config):
-        return {}
-    costs = run.lake.read(CUSTOMER_COSTS, run.date)
     found: dict[Place, dict[str, float]] = {}
-    for row in sorted(kind_sums(valued, costs).collect()):
-        for level, name in levels_of(run.config, row["relationship"], row["segment"]):
-            sums = found.setdefault((row["relationship"], level, name), {})
-            sums[row["kind"]] = sums.get(row["kind"], 0.0) + row["cost"]
+    if has_costs(run.config):
+        costs = run.lake.read(CUSTOMER_COSTS, run.date)
+        for row in sorted(kind_sums(valued, costs, keys).collect()):
+            found.setdefault(_place(row), {})[row["kind"]] = float(row["cost"])
     return found
-
-
-def levels_of(config: Config, relationship: str, leaf: str) -> list[tuple[str, str]]:
-    """The segments that a leaf segment belongs to, with their levels."""
-    keys = config.segments if relationship == "purchases" else config.contract_segments
-    if not keys:
-        return [(ROOT, ROOT)]
-    parts = leaf.split("/") if len(keys) > 1 else [leaf]
-    names = ["/".join(parts[: depth + 1]) for depth in range(len(keys))]
-    # The root has this name alone, see segment_name.
-    names[0] = f"{keys[0]}={ROOT}" if names[0] == ROOT else names[0]
-    return [(ROOT, ROOT), *zip(keys, names, strict=True)]
 
 
 def places_of(fitted: list[SparkRow]) -> dict[str, tuple[str, str | None]]:

@@ -36,6 +36,7 @@ from clv_spark.schemas import (
     SUBSCRIPTION_METRICS,
 )
 from clv_spark.transforms.contract_scores import contract_score_input
+from clv_spark.transforms.money import summand
 from clv_spark.transforms.segments import GLOBAL
 from clv_spark.transforms.subscriptions import (
     running_patterns,
@@ -99,7 +100,7 @@ def _metrics(run: Run, fitted: list[Row]) -> DataFrame:
 def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
     """Mean residual_clv of the running contracts, as decimals: sums of doubles have an order."""
     scores = run.lake.read(CONTRACT_SCORES, run.date).where("p_alive = 1")
-    value = F.col("residual_clv").cast("decimal(28,6)")
+    value = summand(F.col("residual_clv"))
     last = F.lit(run.date.replace(day=1)).alias("month")
     leaf = scores.groupBy("segment").agg(F.sum(value).alias("sum"), F.count("*").alias("n"))
     parents = places_of(fitted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from clv_spark.kernels.event_rates import event_rates, service_rates
 from clv_spark.lake import Source
 from clv_spark.pipelines.acquisition import with_acquisition_cost
 from clv_spark.pipelines.build_costs import has_costs
-from clv_spark.pipelines.run_context import Run
+from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CUSTOMER_COSTS
 from clv_spark.transforms.service import (
     EVENT_COSTS,
@@ -48,7 +49,11 @@ class Valued:
 
 
 def value_customers(
-    run: Run, scored: DataFrame, spend: Source | None, report: Mapping[str, list[str]]
+    run: Run,
+    scored: DataFrame,
+    spend: Source | None,
+    report: Mapping[str, list[str]],
+    kept: ExitStack,
 ) -> Valued:
     """Take what serving costs into account, and say what winning cost.
 
@@ -57,15 +62,17 @@ def value_customers(
         scored: What the kernels say of the customers of both relationships.
         spend: The source of acquisition spend, where there is one.
         report: The values of each further key of the summary, by report_code.
+        kept: Holds what is kept on disks until everything is written.
     """
     config, service = run.config, run.config.costs.service
-    keys = max(len(config.segments), len(config.contract_segments))
     if has_costs(config):
-        scored = scored.join(_costs(run), ["customer_id", "relationship"], "left")
+        joined = scored.join(_costs(run), ["customer_id", "relationship"], "left")
+        # For rates, ranks, scores and sums the join is done once.
+        scored = kept.enter_context(cached(joined))
     exposed = with_exposure(scored, service.early_days)
     found = _event_rates(run, exposed)
     rates = run.spark.createDataFrame(found, RATE_TYPES) if found else None
-    costed = with_service_costs(exposed, service, rates, keys)
+    costed = with_service_costs(exposed, service, rates, config.segment_depth)
     rows = with_acquisition_cost(run, with_value(costed, config.value), spend, report)
     events = {row[:2]: dict(zip(EVENT_RATES, row[2:], strict=True)) for row in found}
     return Valued(rows, service, events)

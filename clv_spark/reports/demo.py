@@ -13,7 +13,7 @@ from clv_spark.config import Config
 from clv_spark.lake import Lake
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.reports.marketing import marketing_report
-from clv_spark.reports.text import heading, table
+from clv_spark.reports.text import heading, table, table_of
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -111,7 +111,7 @@ def _best(lake: Lake, count: int) -> str:
         "clv_high",
     )
     rows = lake.read(CLV_SCORES_LATEST).orderBy(F.desc("clv"), "customer_id").limit(count)
-    return table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
+    return table_of(columns, rows.collect())
 
 
 def how_to_read(lake: Lake) -> str:
@@ -205,4 +205,4 @@ def _months_ahead(lake: Lake, as_of: dt.date) -> str:
     rows = lake.read(SUBSCRIPTION_FORECAST, as_of).where("segment = 'global'")
     names = ("months_ahead", "running_contracts", "running_low", "running_high", "mrr")
     chosen = rows.where("months_ahead IN (1, 3, 6, 12, 24)").orderBy("months_ahead").collect()
-    return table(names, [tuple(row[name] for name in names) for row in chosen])
+    return table_of(names, chosen)

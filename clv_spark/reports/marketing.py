@@ -7,7 +7,7 @@ import datetime as dt
 from pyspark.sql import functions as F
 
 from clv_spark.lake import Lake
-from clv_spark.reports.text import heading, table
+from clv_spark.reports.text import heading, table, table_of
 from clv_spark.schemas import CLV_SCORES, REVENUE_FORECAST, SEGMENT_SUMMARY, WHAT_IF
 
 # Countries that are shown: those with the most new customers.
@@ -87,7 +87,7 @@ def _new_customers(lake: Lake, as_of: dt.date) -> str:
     rows = rows.orderBy(F.desc("new_customers"), "segment").limit(_SHOWN)
     value, cac = ("value", "low", "high"), ("cac", "clv : cac", "reached", "payback", "max cac")
     names = ("segment", "new", *value, *cac)
-    return table(names, [tuple(row[c] for c in columns) for row in rows.collect()])
+    return table_of(columns, rows.collect(), names)
 
 
 def _months(lake: Lake, as_of: dt.date) -> str:
@@ -101,10 +101,10 @@ def _months(lake: Lake, as_of: dt.date) -> str:
         "seasonal_index",
     )
     rows = lake.read(REVENUE_FORECAST, as_of).where("segment = 'global'").orderBy("month")
-    return table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
+    return table_of(columns, rows.collect())
 
 
 def _scenarios(lake: Lake, as_of: dt.date) -> str:
     columns = ("scenario", "clv_sum", "clv_change", "clv_to_cac", "payback_days")
     rows = lake.read(WHAT_IF, as_of).where("segment = 'global'").orderBy(F.desc("clv_change"))
-    return table(columns, [tuple(row[c] for c in columns) for row in rows.collect()])
+    return table_of(columns, rows.collect())

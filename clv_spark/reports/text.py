@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -32,6 +32,13 @@ def table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def table_of(
+    columns: Sequence[str], rows: Iterable[Any], names: Sequence[str] | None = None
+) -> str:
+    """The same of some columns of rows, under names of their own if they are given."""
+    return table(names or columns, [tuple(row[column] for column in columns) for row in rows])
 
 
 def _text(value: Any) -> str:

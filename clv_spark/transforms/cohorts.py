@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import cents, money
+from clv_spark.transforms.money import cents, money, summand
 from clv_spark.transforms.segments import GLOBAL, segment_name
 
 _CELL = ("segment", "cohort_month", "age_months")
@@ -107,7 +107,7 @@ def cohort_summary(
         *_CELL,
         "customers",
         *(F.coalesce(name, F.lit(0)).alias(name) for name in _SUMS[1:5]),
-        F.col("expected").cast("decimal(28,6)").alias("expected"),
+        summand(F.col("expected")).alias("expected"),
     )
     rows = leaves.where(F.col("segment") != GLOBAL).unionByName(
         leaves.groupBy(F.lit(GLOBAL).alias("segment"), *_CELL[1:]).agg(

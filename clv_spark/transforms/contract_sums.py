@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from clv_spark.transforms.money import summand
+
 _KEYS = ("segment", "period", "tenure", "days_to_renewal", "period_days")
-# Sums of doubles depend on their order, sums of decimals do not. Beyond this a square is no money.
-_LARGEST = 1e21
 
 
 def contract_value_sums(scored: DataFrame) -> DataFrame:
@@ -29,10 +29,7 @@ def contract_value_sums(scored: DataFrame) -> DataFrame:
     }
     valued = scored.where(F.col("is_active") & F.col("clv").isNotNull()).select(
         *_KEYS,
-        *(
-            F.least(part, F.lit(_LARGEST)).cast("decimal(28,6)").alias(name)
-            for name, part in parts.items()
-        ),
+        *(summand(part).alias(name) for name, part in parts.items()),
     )
     summed = valued.groupBy(*_KEYS).agg(
         F.count(F.lit(1)).alias("contracts"), *(F.sum(name).alias(name) for name in parts)
@@ -61,7 +58,7 @@ def new_contract_sums(scored: DataFrame, recent_days: int) -> DataFrame:
         "segment",
         "period",
         is_new.alias("is_new"),
-        *(part.cast("decimal(28,6)").alias(name) for name, part in parts.items()),
+        *(summand(part).alias(name) for name, part in parts.items()),
     )
     counted = running.groupBy("segment", "period").agg(
         F.coalesce(F.max("is_new"), F.lit(False)).alias("any_new"),

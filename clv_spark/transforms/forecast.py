@@ -7,11 +7,10 @@ import datetime as dt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import cents
+from clv_spark.transforms.money import cents, summand
 from clv_spark.transforms.segments import level_columns, segment_name, with_segments
 
 # Beyond this a square is no money; sums of decimals do not depend on their order.
-_LARGEST = 1e21
 
 
 def monthly_revenue(
@@ -34,7 +33,7 @@ def monthly_revenue(
         net = net - cents(F.col("refund_amount"))
     names = level_columns(keys)
     money = net.cast("double") / 100
-    square = F.least(money * money, F.lit(_LARGEST)).cast("decimal(28,6)")
+    square = summand(money * money)
     wanted = with_segments(days.where(F.col("event_date") <= F.lit(as_of)), keys)
     rows = wanted.select(
         *names, "event_month", "event_date", net.alias("cents"), square.alias("square")

@@ -9,10 +9,9 @@ from pyspark.sql import functions as F
 
 from clv_spark.schemas.migration import GONE, NEW
 from clv_spark.transforms.lifecycle import earlier_values
+from clv_spark.transforms.money import summand
 from clv_spark.transforms.segments import UNKNOWN
 
-# Sums of doubles depend on their order, sums of decimals do not; beyond this nothing is money.
-_LARGEST = 1e21
 _EXACT, _SUM = "decimal(28,6)", "decimal(38,6)"
 _SUMS = ("customers", "clv_before", "clv_after")
 
@@ -91,6 +90,4 @@ def _summed(rows: DataFrame) -> DataFrame:
 
 def _exact(name: str) -> Column:
     """Money that adds up in any order; nothing where there is none."""
-    amount = F.coalesce(F.col(name), F.lit(0.0))
-    within = F.greatest(F.least(amount, F.lit(_LARGEST)), F.lit(-_LARGEST))
-    return within.cast(_EXACT)
+    return summand(F.coalesce(F.col(name), F.lit(0.0)))

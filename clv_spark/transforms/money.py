@@ -8,6 +8,8 @@ from pyspark.sql import functions as F
 # Beyond this a DECIMAL(18,2) is full, and a DOUBLE no longer holds whole cents.
 LARGEST_AMOUNT = 1e15
 _SAFE_FOR_DOUBLE = 1e9
+# Beyond this nothing that is added up is money, nor its square, and a decimal is full.
+_LARGEST_SUMMAND = 1e21
 
 
 def cents_of_double(amount: Column) -> Column:
@@ -28,6 +30,14 @@ def cents_of_decimal(amount: Column) -> Column:
     """A decimal amount rounded half up to whole cents; NULL for NULL and for too large ones."""
     fits = F.abs(amount) < F.lit(int(LARGEST_AMOUNT))
     return F.when(fits, (F.round(amount, 2) * 100).cast("bigint"))
+
+
+def summand(amount: Column) -> Column:
+    """A DOUBLE as a decimal: sums of doubles depend on their order, sums of decimals do not."""
+    bound = F.lit(_LARGEST_SUMMAND)
+    within = F.greatest(F.least(amount, bound), -bound).cast("decimal(28,6)")
+    # The smaller of NULL and a bound is the bound.
+    return F.when(amount.isNotNull(), within)
 
 
 def cents(amount: Column) -> Column:

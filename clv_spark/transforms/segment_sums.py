@@ -10,6 +10,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.config import ACQUISITION_MONTH
 from clv_spark.transforms.acquisition import acquisition_month
+from clv_spark.transforms.money import summand
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import GLOBAL
 
@@ -80,8 +81,8 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
         "clv_tier",
         clv_step(F.col("clv")).alias("step"),
         *(count.cast("bigint").alias(name) for name, count in counts.items()),
-        *(F.col(name).cast("decimal(28,6)").alias(name) for name in MONEY[:-1]),
-        F.when(is_new, F.col("acquisition_cost")).cast("decimal(28,6)").alias(MONEY[-1]),
+        *(summand(F.col(name)).alias(name) for name in MONEY[:-1]),
+        summand(F.when(is_new, F.col("acquisition_cost"))).alias(MONEY[-1]),
     )
     return placed.groupBy(*LEAF).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
 
@@ -168,19 +169,22 @@ def distributions(levels: DataFrame) -> DataFrame:
     taken = F.least(F.greatest(tenth - F.col("above"), F.lit(0)), F.col("n"))
     half = F.col("total") / 2
     is_middle = (F.col("above") < half) & (half <= F.col("above") + F.col("n"))
-    part = (taken * F.col("mean")).cast("decimal(28,6)")
+    part = summand(taken * F.col("mean"))
     return placed.groupBy(*of).agg(
         F.max(F.when(is_middle, F.col("mean"))).alias("clv_median"),
         F.sum(part).cast("double").alias("top_tenth"),
     )
 
 
-def kind_sums(valued: DataFrame, costs: DataFrame) -> DataFrame:
-    """Cost of service events so far, by leaf segment and kind.
+def kind_sums(
+    valued: DataFrame, costs: DataFrame, keys: Mapping[str, tuple[str, ...]]
+) -> DataFrame:
+    """Cost of service events so far, by segment of each level and kind; not by keys to report by.
 
     Args:
         valued: rows of clv_scores.
         costs: a slice of ``customer_costs``.
+        keys: names of the segment keys, by relationship.
     """
     kinds = costs.where(F.col("cost_by_kind").isNotNull()).select(
         "customer_id", "relationship", F.explode("cost_by_kind").alias("kind", "cost")
@@ -188,4 +192,7 @@ def kind_sums(valued: DataFrame, costs: DataFrame) -> DataFrame:
     placed = valued.select("customer_id", "relationship", "segment")
     joined = placed.join(kinds, ["customer_id", "relationship"])
     summed = joined.groupBy("relationship", "segment", "kind").agg(F.sum("cost").alias("cost"))
-    return summed.withColumn("cost", F.col("cost").cast("double"))
+    no_month = F.lit(None).cast("string").alias(ACQUISITION_MONTH)
+    levels = with_levels(summed.select("*", no_month), keys, {})
+    totals = levels.groupBy("relationship", "segment_level", "name", "kind").agg(F.sum("cost"))
+    return totals.withColumnRenamed("sum(cost)", "cost")

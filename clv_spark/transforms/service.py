@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import ServiceConfig
 from clv_spark.kernels.living_forecasts import PERIODS
+from clv_spark.transforms.money import summand
 from clv_spark.transforms.segments import of_segment_column
 
 # What events cost so far, as columns of customer_costs.
@@ -62,7 +63,7 @@ def event_sums(exposed: DataFrame) -> DataFrame:
     parts = (*EVENT_COSTS, *_SO_FAR)
     return exposed.groupBy("relationship", "segment").agg(
         F.count(F.lit(1)).alias("customers"),
-        *(F.sum(F.col(name).cast("decimal(28,6)")).cast("double").alias(name) for name in parts),
+        *(F.sum(summand(F.col(name))).cast("double").alias(name) for name in parts),
     )
 
 
@@ -99,11 +100,7 @@ def _configured(service: ServiceConfig, keys: int) -> tuple[Column, Column, Colu
     purchase = of_segment_column(service.per_purchase, keys)
     year = of_segment_column(service.per_year, keys)
     early_purchase, early_year = (
-        late if early is None else of_segment_column(early, keys)
-        for early, late in (
-            (service.per_purchase_early, purchase),
-            (service.per_year_early, year),
-        )
+        of_segment_column(service.early[name], keys) for name in ("per_purchase", "per_year")
     )
     early_ahead, days_ahead = F.col("early_purchases"), F.col("days_ahead")
     of_purchase = purchase * (F.col("purchases_ahead") - early_ahead) + early_purchase * early_ahead

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from clv_spark.transforms.money import summand
+
 # In segments of many customers recency and T are counted in steps of four weeks: their total
 # moves by less than its interval, and its exact value is known from the customers.
 COARSE_DAYS = 28
-# Sums of doubles depend on their order, sums of decimals do not. Beyond this a square is no money.
-_LARGEST = 1e21
 
 KEYS = ("segment", "frequency", "recency", "T", "spend_x")
 SUMS = (
@@ -57,10 +57,7 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
         stepped("recency"),
         stepped("T"),
         "spend_x",
-        *(
-            F.least(part, F.lit(_LARGEST)).cast("decimal(28,6)").alias(name)
-            for name, part in parts.items()
-        ),
+        *(summand(part).alias(name) for name, part in parts.items()),
     )
     summed = valued.groupBy(*KEYS).agg(
         F.count(F.lit(1)).alias("customers"), *(F.sum(name).alias(name) for name in parts)

@@ -11,7 +11,9 @@ import pytest
 
 from clv_spark.kernels import sum_segment as kernel
 from clv_spark.kernels.score_batch import LivingForecasts, ScoreSettings, score_batch
-from clv_spark.kernels.sum_segment import sum_segment, summary_row
+from clv_spark.kernels.segment_value import LeafOutlook, SummarySettings, summary_values
+from clv_spark.kernels.sum_segment import sum_segment
+from tests.kernels.test_segment_value import sums
 from tests.kernels.worlds import MODELS, covariance, random_batch, segment
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -55,6 +57,17 @@ def many(rows, copies):
 
 def summed(entry, rows):
     return sum_segment(rows, entry, horizon_days=HORIZON, annual_discount_rate=RATE)
+
+
+def summary_row(parts):
+    """The summary of segments without costs and past."""
+    leaves, outlooks = {}, {}
+    for number, part in enumerate(parts):
+        known = {"customers": part.customers, "valued": part.customers, "purchases": 1}
+        money = {"p_active_365d": part.active, "clv": part.clv, "clv_margin": part.clv}
+        leaves[number] = dict.fromkeys(sums(), 0) | known | money
+        outlooks[number] = LeafOutlook([part], [], {})
+    return summary_values(leaves, outlooks, SummarySettings("margin", 12, 3.0, 365))
 
 
 def width(*parts):

@@ -352,3 +352,17 @@ def test_a_rule_cannot_take_the_name_of_a_built_in_reason() -> None:
             ],
             environ={},
         )
+
+
+def test_a_rate_for_a_segment_that_nobody_is_in_is_found() -> None:
+    config = Config.model_validate(
+        {
+            "value": {"margin_rate": {"default": 0.3, "Frnace": 0.2}},
+            "costs": {
+                "service": {"per_year_early": {"default": 1, "Europe": 2, "O'Brien": 3}},
+                "acquisition": {"per_customer": {"default": 9, "Peru": 8}},
+            },
+        }
+    )
+    assert config.strays({"global", "Europe", "Europe/France"}) == ["Frnace", "O'Brien", "Peru"]
+    assert Config().strays(set()) == []
