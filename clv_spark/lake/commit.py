@@ -3,8 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+# What Delta may do to a table without touching its rows.
+KEEPS_ROWS = (
+    "ADD COLUMNS",
+    "CHANGE COLUMN",
+    "CREATE TABLE",
+    "OPTIMIZE",
+    "SET TBLPROPERTIES",
+    "UPGRADE PROTOCOL",
+    "VACUUM END",
+    "VACUUM START",
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The slices that one version of a table holds.
+
+    Attributes:
+        version: of the table.
+        dates: the first and the last, ISO; empty without a slice.
+    """
+
+    version: int
+    dates: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -19,6 +45,7 @@ class Commit:
         config_hash: hash of the settings the rows depend on.
         package_version: version of clv_spark.
         figures: counts and sums of the stage, as they go to ``pipeline_runs``.
+        held: which slices the table held before, so that nobody need look; None where unknown.
         table_version: Delta version, known once committed.
         rows_written: rows of the commit, as Delta counted them, without those of other slices that
             stood in a file which was written anew.
@@ -31,6 +58,7 @@ class Commit:
     config_hash: str
     package_version: str
     figures: dict[str, Any] = field(default_factory=dict)
+    held: Held | None = None
     table_version: int | None = None
     rows_written: int | None = None
 
@@ -49,6 +77,42 @@ class Commit:
             written = metrics.get("numOutputRows")
             if written is not None:
                 written = int(written) - int(metrics.get("numCopiedRows", 0))
-            return Commit(**values, table_version=int(row["version"]), rows_written=written)
+            held = values.pop("held", None)
+            return Commit(
+                **values,
+                held=held and Held(int(held["version"]), tuple(held["dates"])),
+                table_version=int(row["version"]),
+                rows_written=written,
+            )
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def slices_held(log: Iterable[dict[str, Any]]) -> tuple[str, ...] | None:
+    """First and last slice of a table, from what its commits say; None when they do not tell.
+
+    Args:
+        log: the commits, newest first.
+    """
+    for row in log:
+        commit = Commit.from_history(row)
+        if commit is not None:
+            return _held_after(commit, wrote=row["operation"] not in KEEPS_ROWS)
+        if row["operation"] == "CREATE TABLE":
+            return ()
+        if row["operation"] not in KEEPS_ROWS:
+            return None
+    return None
+
+
+def _held_after(commit: Commit, *, wrote: bool) -> tuple[str, ...] | None:
+    before = commit.held
+    if before is None or commit.slice is None or commit.table_version != before.version + 1:
+        return None
+    if not wrote:
+        return before.dates
+    if commit.rows_written:
+        dates = (*before.dates, commit.slice)
+        return (min(dates), max(dates))
+    # Of an empty first or last slice only the table knows which one is next to it.
+    return None if commit.rows_written is None or commit.slice in before.dates else before.dates

@@ -11,7 +11,7 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-from clv_spark.lake.hadoop import path_and_files
+from clv_spark.lake.hadoop import java_class, path_and_files
 
 # A file takes a few milliseconds, Delta's own history a Spark job, however many commits it reads.
 _ONE_BY_ONE = 20
@@ -29,10 +29,12 @@ class CommitLog:
     def versions(self, folder: str) -> list[int]:
         """The versions whose commits the log of a table still holds, newest first."""
         log, files = path_and_files(self._spark, f"{folder}/_delta_log")
-        jvm: Any = self._spark.sparkContext._jvm
         # As one text, since a call to Java for each file would take longer than the listing.
-        paths = jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(files.listStatus(log))
-        names = jvm.org.apache.commons.lang3.ArrayUtils.toString(paths)
+        paths = java_class(self._spark, "org.apache.hadoop.fs.FileUtil").stat2Paths(
+            files.listStatus(log)
+        )
+        arrays = java_class(self._spark, "org.apache.commons.lang3.ArrayUtils")
+        names = arrays.toString(paths)
         found = re.findall(r"/_delta_log/(\d{20})\.json(?=[,}])", names)
         return sorted(map(int, found), reverse=True)
 
@@ -56,14 +58,16 @@ class CommitLog:
 
     def _read(self, folder: str, version: int) -> dict[str, Any]:
         path, files = path_and_files(self._spark, f"{folder}/_delta_log/{version:020d}.json")
-        jvm: Any = self._spark.sparkContext._jvm
-        lines = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(files.open(path), "UTF-8"))
+        stream = files.open(path)
         try:
+            lines = java_class(self._spark, "org.apache.commons.io.IOUtils").lineIterator(
+                stream, "UTF-8"
+            )
             # The first line with Spark, the last with others.
-            while (line := lines.readLine()) is not None:
-                info = json.loads(line).get("commitInfo")
+            while lines.hasNext():
+                info = json.loads(lines.next()).get("commitInfo")
                 if info is not None:
                     return {"version": version, **{name: info.get(name) for name in _FIELDS}}
         finally:
-            lines.close()
+            stream.close()
         return {"version": version, **dict.fromkeys(_FIELDS)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
-from clv_spark.lake.commit import Commit
+from clv_spark.lake.commit import KEEPS_ROWS, Commit, Held, slices_held
 from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.ddl import create_table, pairs, table_properties, text
 from clv_spark.lake.leftover import remove_leftover
@@ -25,15 +26,6 @@ _WRITE_ATTEMPTS = 3
 _HISTORY_ROWS = 1000
 _RECENT_ROWS = 50
 _CHANGES_ROWS = ("DELETE", "RESTORE", "UPDATE", "MERGE", "TRUNCATE")
-_KEEPS_ROWS = (
-    "ADD COLUMNS",
-    "CREATE TABLE",
-    "OPTIMIZE",
-    "SET TBLPROPERTIES",
-    "UPGRADE PROTOCOL",
-    "VACUUM END",
-    "VACUUM START",
-)
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _EXPIRED = "clv_spark: dated slices beyond retention"
 
@@ -53,6 +45,8 @@ class Lake:
         self._log = CommitLog(spark)
         # First and last value of a date column, by table, column and version.
         self._ranges: dict[tuple[str, str, int], Range | None] = {}
+        # Tables that were found to exist, by name.
+        self._existing: set[str] = set()
         # Tables that were found to be as their specification says, by name.
         self._ensured: dict[str, TableSpec] = {}
 
@@ -67,7 +61,12 @@ class Lake:
         return f"{lake_folder(self.config)}/{spec.name}"
 
     def exists(self, spec: TableSpec) -> bool:
-        """Whether the table has been made."""
+        """Whether the table has been made; once it has, it stays."""
+        if spec.name not in self._existing and self._is_table(spec):
+            self._existing.add(spec.name)
+        return spec.name in self._existing
+
+    def _is_table(self, spec: TableSpec) -> bool:
         if self.config.lake.path is not None:
             return DeltaTable.isDeltaTable(self.spark, self.path(spec))
         return self.spark.catalog.tableExists(self.identifier(spec))
@@ -106,20 +105,15 @@ class Lake:
 
     def _range(self, spec: TableSpec, column: str) -> Range | None:
         """First and last date of a column, asked once for each version of the table."""
+        if column == spec.slice_column:
+            known = slices_held(self._history(spec, _RECENT_ROWS))
+            if known is not None:
+                return _as_range(known)
         key = (spec.name, column, self._version(spec))
         if key not in self._ranges:
             row = self.read(spec).agg(F.min(column), F.max(column)).first()
             self._ranges[key] = None if row is None or row[0] is None else (row[0], row[1])
         return self._ranges[key]
-
-    def _widen_range(self, spec: TableSpec, before: int, written: Commit) -> None:
-        """What is known of a table's dates still holds after a slice was written, with its own."""
-        key = (spec.name, str(spec.slice_column), before)
-        if written.slice is None or not written.rows_written or key not in self._ranges:
-            return
-        if written.table_version == before + 1:
-            dates = [*(self._ranges[key] or ()), dt.date.fromisoformat(written.slice)]
-            self._ranges[spec.name, str(spec.slice_column), before + 1] = (min(dates), max(dates))
 
     def slices(self, spec: TableSpec) -> dict[dt.date, Commit]:
         """The newest commit of this package for each dated slice on record."""
@@ -141,7 +135,7 @@ class Lake:
             commit = Commit.from_history(row)
             if commit is not None:
                 found.append(commit)
-            elif row["operation"] not in _KEEPS_ROWS:
+            elif row["operation"] not in KEEPS_ROWS:
                 return None
         return None
 
@@ -193,6 +187,7 @@ class Lake:
         """
         self.ensure(spec)
         before = self._version(spec)
+        commit = self._with_slices(spec, commit, before)
         writer = (
             rows.select(*spec.column_names)
             .write.format("delta")
@@ -211,13 +206,19 @@ class Lake:
         if where is not None and self._version(spec) == before:
             # No row before and none after: Delta makes no commit, but the run must be on record.
             return self.record(spec, commit)
-        written = _committed(spec, commit, self._history(spec, _RECENT_ROWS))
-        self._widen_range(spec, before, written)
-        return written
+        return _committed(spec, commit, self._history(spec, _RECENT_ROWS))
+
+    def _with_slices(self, spec: TableSpec, commit: Commit, version: int) -> Commit:
+        """The commit, with the slices that a dated table holds before it."""
+        if commit.slice is None or spec.slice_column is None:
+            return commit
+        held = self._range(spec, spec.slice_column) or ()
+        return replace(commit, held=Held(version, tuple(day.isoformat() for day in held)))
 
     def record(self, spec: TableSpec, commit: Commit) -> Commit:
         """A commit without rows: what a run found out where there was nothing to replace."""
         self.may_write()
+        commit = self._with_slices(spec, commit, self._version(spec))
         self.spark.conf.set(_USER_METADATA, commit.to_json())
         try:
             pair = pairs({"clv_spark.lastRun": commit.run_id})
@@ -347,6 +348,11 @@ class Lake:
                     f"{spec.name}.{column.name} is {have[column.name]} in the lake, now it would "
                     f"be {column.type}. Map the column to the old type, or use another lake"
                 )
+
+
+def _as_range(dates: tuple[str, ...]) -> Range | None:
+    days = [dt.date.fromisoformat(date) for date in dates]
+    return (days[0], days[-1]) if days else None
 
 
 def _by_others(row: dict[str, Any]) -> bool:
