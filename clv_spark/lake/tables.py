@@ -86,6 +86,17 @@ class Lake:
             return table
         return table.where(F.col(spec.slice_column) == F.lit(slice_date))
 
+    def read_version(self, spec: TableSpec, version: int) -> DataFrame:
+        """The table as it was; its files may be gone, which shows when they are read."""
+        return self.spark.sql(f"SELECT * FROM {self.identifier(spec)} VERSION AS OF {version}")
+
+    def count(self, spec: TableSpec, slice_date: dt.date) -> int:
+        """The rows of a slice, as its commit says; counted where it does not."""
+        commit = self.last_commit(spec, slice_date)
+        if commit is None or commit.rows_written is None:
+            return self.read(spec, slice_date).count()
+        return commit.rows_written
+
     def newest_slice(self, spec: TableSpec, up_to: dt.date | None = None) -> dt.date | None:
         """The newest date the table holds, at most ``up_to``; read from the log, not the rows."""
         column = spec.slice_column

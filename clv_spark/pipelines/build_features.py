@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +17,10 @@ from clv_spark.pipelines.build_contract_features import contract_features_stage
 from clv_spark.pipelines.build_customer_days import require_data
 from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.features_of_date import check_drop
-from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
-from clv_spark.pipelines.snapshot import usable_snapshot
+from clv_spark.pipelines.fold_customers import fold_customers
+from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
-from clv_spark.transforms.features import (
-    customer_features,
-    fold,
-    pieces_of_days,
-    pieces_of_snapshot,
-    refund_only_customers,
-)
-from clv_spark.transforms.segments import Codes
+from clv_spark.transforms.features import customer_features, refund_only_customers
 
 
 def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
@@ -51,7 +45,7 @@ def build_features(spark: SparkSession, config: Config, as_of: dt.date) -> dict[
 
 
 def features_stage(run: Run) -> Commit:
-    """Read a snapshot and the days after it, or all days -> fold -> check -> publish the slice."""
+    """Read a slice and what has happened since, or all days -> fold -> check -> publish."""
     days = run.lake.read(CUSTOMER_DAYS)
     upstream = run.upstream(CUSTOMER_DAYS, "build-customer-days")
     return run.stage(
@@ -69,46 +63,26 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
     _check_dates(run)
     run.input_accepted = True
     shape = shape_of(days, run.config.customer_keys)
-    snapshot = usable_snapshot(run, commit, CUSTOMER_FEATURES, beside=REFUND_ONLY_CUSTOMERS)
-    pieces = _pieces(run, days, snapshot)
-    folded = fold(pieces, segment_codes(pieces, run.config.customer_keys), run.config)
-    with cached(folded) as kept:
-        buyers, everyone = _counts(kept)
+    with ExitStack() as kept:
+        folded = fold_customers(run, days, commit, kept)
+        buyers, everyone = _counts(folded.rows)
         _check_customers(run, buyers)
         reached("customer_features:read")
         figures = {
             "message": f"{everyone - buyers} customers without a purchase are left out; "
-            + ("all days folded" if snapshot is None else f"days after {snapshot} folded"),
+            + folded.how,
             "days_version": upstream.table_version,
         }
         commit = replace(commit, figures=figures)
         others = REFUND_ONLY_CUSTOMERS.of(shape)
         # Whatever the second table refuses shows before the first is replaced.
         run.lake.ensure(others)
-        features = customer_features(kept, shape, run.date)
+        features = customer_features(folded.rows, shape, run.date)
         written = run.lake.replace(CUSTOMER_FEATURES.of(shape), features, commit, run.date)
         reached("customer_features:features_written")
-        run.lake.replace(others, refund_only_customers(kept, run.date), commit, run.date)
+        without = refund_only_customers(folded.rows, run.date)
+        run.lake.replace(others, without, commit, run.date)
         return written
-
-
-def _pieces(run: Run, days: DataFrame, snapshot: dt.date | None) -> DataFrame:
-    keys = run.config.customer_keys
-    later = pieces_of_days(days, keys, run.date, after=snapshot)
-    if snapshot is None:
-        return later
-    features = run.lake.read(CUSTOMER_FEATURES, snapshot)
-    others = run.lake.read(REFUND_ONLY_CUSTOMERS, snapshot)
-    return pieces_of_snapshot(features, others, keys).unionByName(later)
-
-
-def segment_codes(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, Codes]:
-    """Numbers for the values of each segment key."""
-    distinct = {key: rows.select(key).where(F.col(key).isNotNull()).distinct() for key in keys}
-    return {
-        key: Codes.of_names(str(row[0]) for row in found.collect())
-        for key, found in distinct.items()
-    }
 
 
 def _counts(folded: DataFrame) -> tuple[int, int]:
@@ -141,5 +115,5 @@ def _check_customers(run: Run, customers: int) -> None:
     before = run.lake.newest_slice(CUSTOMER_FEATURES, run.date - dt.timedelta(days=1))
     previous = None
     if before is not None:
-        previous = (before, run.lake.read(CUSTOMER_FEATURES, before).count())
+        previous = (before, run.lake.count(CUSTOMER_FEATURES, before))
     check_drop(run, "customers", customers, previous)

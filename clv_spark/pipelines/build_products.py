@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from clv_spark.lake import Commit
 from clv_spark.pipelines.product_days import check_categories
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
-from clv_spark.pipelines.snapshot import usable_snapshot
+from clv_spark.pipelines.snapshot import unchanged_snapshot
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, CUSTOMER_PRODUCTS, PRODUCT_DAYS
 from clv_spark.transforms.products import (
     customer_products,
@@ -38,7 +38,7 @@ def _write(run: Run, days: DataFrame, read: Commit, commit: Commit) -> Commit:
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     segment = segment_name(run.config.segments).alias("segment")
     customers = features.select("customer_id", segment)
-    snapshot = usable_snapshot(run, commit, CUSTOMER_PRODUCTS)
+    snapshot = unchanged_snapshot(run, commit, CUSTOMER_PRODUCTS)
     pieces = pieces_of_product_days(days, run.date, after=snapshot)
     if snapshot is not None:
         earlier = run.lake.read(CUSTOMER_PRODUCTS, snapshot)

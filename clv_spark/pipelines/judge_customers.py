@@ -114,7 +114,7 @@ def judge_customers(
 
 def write_migration(run: Run, before: dt.date | None, commit: Commit) -> Commit:
     """Count who moved between tiers, from the slice that was just written; none for the first."""
-    if before is None and run.lake.is_empty(TIER_MIGRATION, run.date):
+    if before is None and run.lake.last_commit(TIER_MIGRATION, run.date) is None:
         return run.lake.record(TIER_MIGRATION, commit)
     if before is None:
         rows = run.lake.read(TIER_MIGRATION).limit(0)

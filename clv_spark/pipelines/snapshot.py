@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_DAYS, TableSpec
 
 
-def usable_snapshot(
-    run: Run,
-    planned: Commit,
-    spec: TableSpec,
-    beside: TableSpec | None = None,
-) -> dt.date | None:
-    """The newest slice up to the run's date whose days are still what they were.
+@dataclass(frozen=True)
+class Snapshot:
+    """An earlier slice that was made in the same way.
 
-    A late, corrected or deleted event can't be subtracted from a minimum, so a slice is of use
-    only if no day up to its date has been derived again since; an older one may be.
+    Attributes:
+        date: of the slice.
+        version: of customer_days, as the slice has seen it.
+        changed: the days up to its date that have been derived again since.
+    """
+
+    date: dt.date
+    version: int
+    changed: frozenset[dt.date]
+
+
+def newest_snapshot(
+    run: Run, planned: Commit, spec: TableSpec, beside: TableSpec | None = None
+) -> Snapshot | None:
+    """The newest slice up to the run's date, whatever has changed since.
 
     Args:
         run: the run; its date is the last that counts.
@@ -27,42 +38,62 @@ def usable_snapshot(
         spec: the table of the slices.
         beside: a table whose slices are written with them.
     """
-    for slice_date, commit in sorted(run.lake.slices(spec).items(), reverse=True):
-        comparable = (commit.config_hash, commit.package_version) == (
-            planned.config_hash,
-            planned.package_version,
-        )
-        if slice_date > run.date or not comparable or "days_version" not in commit.figures:
+    found = _comparable(run, planned, spec)
+    return next((one for one in found if _is_whole(run, spec, beside, one.date)), None)
+
+
+def unchanged_snapshot(
+    run: Run, planned: Commit, spec: TableSpec, beside: TableSpec | None = None
+) -> dt.date | None:
+    """The newest slice whose days are still what they were.
+
+    A late, corrected or deleted event can't be subtracted from a minimum, so only a slice that has
+    seen none of them is of use for the customers they hit.
+
+    Args:
+        run: as for :func:`newest_snapshot`.
+        planned: likewise.
+        spec: likewise.
+        beside: likewise.
+    """
+    found = (one.date for one in _comparable(run, planned, spec) if not one.changed)
+    return next((date for date in found if _is_whole(run, spec, beside, date)), None)
+
+
+def _comparable(run: Run, planned: Commit, spec: TableSpec) -> Iterator[Snapshot]:
+    """Slices up to the run's date that were made in the same way, newest first."""
+    made = (planned.config_hash, planned.package_version)
+    for date, commit in sorted(run.lake.slices(spec).items(), reverse=True):
+        version = commit.figures.get("days_version")
+        if date > run.date or version is None:
             continue
-        first = _first_day_since(run, commit.figures["days_version"])
-        if first is None:
+        if (commit.config_hash, commit.package_version) != made:
+            continue
+        changed = _days_since(run, version)
+        if changed is None:
             # Slices that are older still have seen no more of the days.
-            return None
-        if slice_date < first and _is_whole(run, spec, beside, slice_date, commit):
-            return slice_date
-    return None
+            return
+        yield Snapshot(date, version, frozenset(day for day in changed if day <= date))
 
 
-def _first_day_since(run: Run, version: int) -> dt.date | None:
-    """The first day derived again since a version of customer_days; None for all or unknown."""
+def _days_since(run: Run, version: int) -> set[dt.date] | None:
+    """The days derived again since a version of customer_days; None for all or unknown."""
     commits = run.lake.commits_after(CUSTOMER_DAYS, version)
     if commits is None:
         return None
-    first = dt.date.max
+    days: set[dt.date] = set()
     for commit in commits:
         dates = commit.figures.get("dates")
         if dates is None:
             return None
-        first = min([first, *map(dt.date.fromisoformat, dates)])
-    return first
+        days.update(map(dt.date.fromisoformat, dates))
+    return days
 
 
-def _is_whole(
-    run: Run, spec: TableSpec, beside: TableSpec | None, slice_date: dt.date, commit: Commit
-) -> bool:
+def _is_whole(run: Run, spec: TableSpec, beside: TableSpec | None, date: dt.date) -> bool:
     """Whether all tables of the slice are there, from the same run."""
-    if beside is not None:
-        other = run.lake.last_commit(beside, slice_date)
-        if other is None or other.fingerprint != commit.fingerprint:
-            return False
-    return not run.lake.is_empty(spec, slice_date)
+    commit = run.lake.last_commit(spec, date)
+    other = commit if beside is None else run.lake.last_commit(beside, date)
+    if commit is None or other is None or other.fingerprint != commit.fingerprint:
+        return False
+    return not run.lake.is_empty(spec, date)

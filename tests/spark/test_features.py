@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.lake import trusted_session
-from clv_spark.pipelines.build_features import segment_codes
+from clv_spark.pipelines.fold_customers import segment_codes
 from clv_spark.schemas import Shape
 from clv_spark.transforms.conform import conform
 from clv_spark.transforms.features import customer_features, fold, pieces_of_days

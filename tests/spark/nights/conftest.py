@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
@@ -123,6 +125,16 @@ class Follower:
         row = history.orderBy("version", ascending=False).first()
         assert row is not None
         return {"operation": row["operation"], **row["operationMetrics"]}
+
+    def remove_old_files(self, name: str) -> None:
+        """Files that no longer belong to a table go away, as VACUUM removes them in time."""
+        folder = self.folder / "lake" / name
+        held = {unquote(urlparse(uri).path) for uri in DeltaTable(str(folder)).file_uris()}
+        old = [file for file in folder.rglob("*.parquet") if unquote(str(file)) not in held]
+        assert old
+        for file in old:
+            if "_delta_log" not in file.parts:
+                file.unlink()
 
 
 @pytest.fixture

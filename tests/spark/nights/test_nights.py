@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from deltalake import DeltaTable
 
+from clv_spark.pipelines import fold_customers
 from clv_spark.pipelines.known_files import Days
 from clv_spark.pipelines.source_changes import _say
 from tests.nights import FIRST, Delta, Files
@@ -67,10 +68,45 @@ def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower])
     assert (commit["numRemovedFiles"], commit["numCopiedRows"]) == ("0", "0")
     assert f"days after {FIRST} folded" in _message(shop, features["run_id"])
 
-    # A line of the first day comes late: its day is derived again, and so are the features.
-    files.put("late", files.lines.of(FIRST, 1))
-    features = shop.build(shop.config(), day)
-    assert "all days folded" in _message(shop, features["run_id"])
+
+def test_only_customers_with_changed_days_are_folded_again(
+    follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = follow("parquet", seed=2)
+    files = shop.source
+    assert isinstance(files, Files)
+    days = [FIRST + dt.timedelta(days=number) for number in range(3)]
+    for day in days:
+        files.put(f"day {day}", files.lines.of(day, 20))
+        shop.build(shop.config(), day)
+
+    # One customer vanishes from the second day, another one comes to it late: the first slice has
+    # not seen that day.
+    second = files.held[f"day {days[1]}"]
+    there = {line["who"] for line in second if line["day"] == str(days[1])} - {None}
+    gone = min(there)
+    files.put(f"day {days[1]}", [line for line in second if line["who"] != gone])
+    files.put("late", [{**files.lines.of(days[1], 1)[0], "who": "late", "day": str(days[1])}])
+    hit = len(there | {"late"})
+    assert _how(shop, day) == f"days after {day} folded, {hit} customers from {days[0]}"
+    shop.check(day)
+
+    # Nobody's days: the slice is as it was.
+    files.put("tomorrow", files.lines.of(day + dt.timedelta(days=1), 3))
+    assert _how(shop, day) == f"days after {day} folded"
+    shop.check(day)
+
+    # Of the first day only all days tell; what it held before cannot be told once its files are
+    # gone, and too many customers would not fit into memory.
+    files.put("later still", files.lines.of(FIRST, 1))
+    assert _how(shop, day).endswith("customers from all their days")
+    files.put("latest", files.lines.of(FIRST, 1))
+    shop.days()
+    shop.remove_old_files("customer_days")
+    assert _how(shop, day) == "all days folded"
+    monkeypatch.setattr(fold_customers, "MOST_TOUCHED", 0)
+    files.put("the end", files.lines.of(days[1], 1))
+    assert _how(shop, day) == "all days folded"
     shop.check(day)
 
 
@@ -161,6 +197,12 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
     files.put("fourth", files.lines.of(day, 2))
     shop.days()
     shop.check_days()
+
+
+def _how(shop: Follower, day: dt.date) -> str:
+    """What the features of a date are folded from now."""
+    said = _message(shop, shop.build(shop.config(), day)["run_id"])
+    return said.partition("left out; ")[2]
 
 
 def _message(shop: Follower, run_id: str) -> str:

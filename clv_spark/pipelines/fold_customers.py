@@ -1,0 +1,112 @@
+"""Part of job build-features: an earlier slice and what has happened since -> every customer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from clv_spark.lake import SPARK_ERRORS, Commit
+from clv_spark.pipelines.run_context import Run, cached
+from clv_spark.pipelines.snapshot import Snapshot, newest_snapshot, unchanged_snapshot
+from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
+from clv_spark.transforms.features import fold, pieces_of_days, pieces_of_snapshot
+from clv_spark.transforms.segments import Codes
+
+# So many ids fit into the memory of every executor; beyond them all customers are shuffled.
+MOST_TOUCHED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Customers as :func:`clv_spark.transforms.features.fold` gives them, and how it was done."""
+
+    rows: DataFrame
+    how: str
+
+
+def fold_customers(run: Run, days: DataFrame, commit: Commit, kept: ExitStack) -> Folded:
+    """Fold whoever has days that are new or have changed; all others stand in the newest slice.
+
+    So a night moves the customers it hears of, and no others. Who was hit by a late, corrected or
+    deleted event is folded from a slice that has not seen its day, or from all days.
+
+    Args:
+        run: The run; its date is the last that counts.
+        days: Rows of customer_days.
+        commit: The commit to come.
+        kept: Holds what is kept on disks until everything is written.
+    """
+    newest = newest_snapshot(run, commit, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS)
+    if newest is None or newest.changed:
+        start = unchanged_snapshot(run, commit, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS)
+    else:
+        start = newest.date
+    pieces = _pieces(run, days, start)
+    found = None if newest is None else _touched(run, days, newest, kept)
+    if newest is None or found is None:
+        how = "all days folded" if start is None else f"days after {start} folded"
+        return Folded(_fold(run, pieces, kept), how)
+    touched, number = found
+    others = _of_slice(run, newest.date).join(F.broadcast(touched), "customer_id", "left_anti")
+    how = f"days after {newest.date} folded"
+    if newest.changed:
+        how += f", {number} customers from " + ("all their days" if start is None else f"{start}")
+    if not number:
+        return Folded(others, how)
+    ours = pieces.join(F.broadcast(touched), "customer_id", "left_semi")
+    return Folded(_fold(run, ours, kept).unionByName(others), how)
+
+
+def _touched(
+    run: Run, days: DataFrame, newest: Snapshot, kept: ExitStack
+) -> tuple[DataFrame, int] | None:
+    """Ids of the customers with days that are new or have changed; None where too many or unknown.
+
+    A customer who was on a day before it was derived again may be gone from it.
+    """
+    date = F.col("event_date")
+    parts = [days.where((date > F.lit(newest.date)) & (date <= F.lit(run.date)))]
+    if newest.changed:
+        before = run.lake.read_version(CUSTOMER_DAYS, newest.version)
+        parts += [rows.where(date.isin(*sorted(newest.changed))) for rows in (days, before)]
+    ids = reduce(DataFrame.union, [rows.select("customer_id") for rows in parts]).distinct()
+    touched = kept.enter_context(cached(ids))
+    try:
+        number = touched.count()
+    except SPARK_ERRORS:
+        if not newest.changed:
+            raise
+        # The files of that version have been removed since.
+        return None
+    return (touched, number) if number <= MOST_TOUCHED else None
+
+
+def _pieces(run: Run, days: DataFrame, start: dt.date | None) -> DataFrame:
+    """A slice and the days after it, or all days."""
+    later = pieces_of_days(days, run.config.customer_keys, run.date, after=start)
+    return later if start is None else _of_slice(run, start).unionByName(later)
+
+
+def _of_slice(run: Run, date: dt.date) -> DataFrame:
+    features = run.lake.read(CUSTOMER_FEATURES, date)
+    others = run.lake.read(REFUND_ONLY_CUSTOMERS, date)
+    return pieces_of_snapshot(features, others, run.config.customer_keys)
+
+
+def _fold(run: Run, pieces: DataFrame, kept: ExitStack) -> DataFrame:
+    codes = segment_codes(pieces, run.config.customer_keys)
+    return kept.enter_context(cached(fold(pieces, codes, run.config)))
+
+
+def segment_codes(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, Codes]:
+    """Numbers for the values of each segment key."""
+    distinct = {key: rows.select(key).where(F.col(key).isNotNull()).distinct() for key in keys}
+    return {
+        key: Codes.of_names(str(row[0]) for row in found.collect())
+        for key, found in distinct.items()
+    }
