@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ClvError
-from clv_spark.java_home import use_chosen_java
+from clv_spark.java_home import class_archive_options, use_chosen_java
 
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -27,6 +27,7 @@ SPARK_BRINGS = (
     "org.apache.parquet:parquet-hadoop",
     "com.github.luben:zstd-jni",
 )
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 _EVERYWHERE = {
     "spark.sql.session.timeZone": "UTC",
@@ -85,6 +86,8 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         settings = {**_ON_THIS_MACHINE, **settings}
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    java = (class_archive_options(), settings.get(_JAVA_OPTIONS))
+    settings[_JAVA_OPTIONS] = " ".join(options for options in java if options)
     builder = _builder(app_name, settings).master(master)
     # Spark's own lines may quote values of rows, so only this user may read them.
     handle, name = tempfile.mkstemp(prefix="clv_spark-", suffix="-spark.log")

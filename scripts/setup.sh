@@ -110,10 +110,10 @@ install_packages() {
 
 resolve_delta() {
     local status=0
-    rm -rf "$VENV/clv_delta_jar" "$VENV/tmp"
+    rm -rf "$VENV/clv_delta_jar" "$VENV/clv_classes.jsa" "$VENV/tmp"
     mkdir "$VENV/tmp"
     TMPDIR="$VENV/tmp" logged 600 \
-        "$VENV/bin/python" scripts/resolve_jars.py "$VENV/clv_delta_jar" || status=$?
+        "$VENV/bin/python" scripts/resolve_jars.py "$VENV/clv_delta_jar" "$VENV/clv_classes.jsa" || status=$?
     # Java's own words, with the download of the JARs, are in the session's log.
     cat "$VENV"/tmp/*-spark.log >>"$LOG" 2>/dev/null || true
     rm -rf "$VENV/tmp"
@@ -140,7 +140,7 @@ printf "export JAVA_HOME='%s'\n" "$JAVA_FOUND" >"$VENV/clv_env"
 say "[3/4] Python packages as pinned in constraints.txt (about 2 minutes the first time)"
 install_packages
 
-say "[4/4] Delta JARs, fetched once into the Ivy cache, then a Delta table written and read"
+say "[4/4] Delta JARs, fetched once into the Ivy cache, then a Delta table written and read, its Java classes kept"
 JAVA_HOME="$JAVA_FOUND" resolve_delta
 
 key >"$VENV/clv_setup.key"

@@ -1,11 +1,11 @@
-"""The Java that set-up chose is used, and a JAVA_HOME of the user's wins."""
+"""The Java that set-up chose and the classes it kept are used, and the user's JAVA_HOME wins."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from clv_spark.java_home import use_chosen_java
+from clv_spark.java_home import class_archive_options, use_chosen_java
 
 
 def test_the_java_of_set_up_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +30,13 @@ def test_without_set_up_nothing_changes(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("JAVA_HOME")
     use_chosen_java(tmp_path)
     assert "JAVA_HOME" not in os.environ
+
+
+def test_the_classes_of_set_up_are_used_where_there_are_any(tmp_path: Path) -> None:
+    assert class_archive_options(tmp_path) == ""
+    (tmp_path / "clv_classes.jsa").touch()
+    assert f"-XX:SharedArchiveFile={tmp_path}/clv_classes.jsa " in class_archive_options(tmp_path)
+    spaced = tmp_path / "a blank"
+    spaced.mkdir()
+    (spaced / "clv_classes.jsa").touch()
+    assert class_archive_options(spaced) == ""
