@@ -21,6 +21,8 @@ from clv_spark.models.model import Forecast
 
 # Customers in a block, so that its few columns stay in the cache.
 CUSTOMERS = 2048
+# Numbers of fractions that are worked out at once, those of all customers together.
+BLOCK = 8_192
 # Partial fractions until the rest is below 1e-13 of the whole, or as many as one can wait for.
 LARGEST_EXPONENT, MOST_FRACTIONS = 24.0, 40_000
 
@@ -163,10 +165,25 @@ def residual_opportunities(leave: Floats, stay: Floats, discount_rate: float) ->
     count = int(min(MOST_FRACTIONS, 4 + LARGEST_EXPONENT / (4 * np.sqrt(share))))
     # Far out all k are 1/4, and so the rest is known.
     rest = np.full(leave.size, (np.sqrt(1 + z) - 1) / 2)
-    for m in range(count, 0, -1):
-        even = m * (c - b + m - 1) / ((c + 2 * m - 2) * (c + 2 * m - 1))
-        # At m = 1 a factor (c - 1) / (c - 1) drops out.
-        odd = (b + m - 1) / (c + 2 * m - 2) * ((c + m - 2) / (c + 2 * m - 3) if m > 1 else 1.0)
-        rest = odd * z / (1 + even * z / (1 + rest))
+    for start in range(0, leave.size, BLOCK):
+        rows = slice(start, start + BLOCK)
+        rest[rows] = _fractions(b[rows], c[rows], z, count, rest[rows])
     opportunities: Floats = z * stay / (leave + stay) / (1 + rest)
     return opportunities
+
+
+def _fractions(b: Floats, c: Floats, z: float, count: int, rest: Floats) -> Floats:
+    """So many fractions of 2F1 around the rest, from the last one to the first."""
+    both = c - b
+    # The numbers of several fractions at once where customers are few.
+    at_once = BLOCK // c.size
+    for last in range(count, 0, -at_once):
+        m = np.arange(last, max(last - at_once, 0), -1.0)[:, np.newaxis]
+        twice = c + 2 * m
+        before = twice - 2
+        even = m * (both + m - 1) / (before * (twice - 1))
+        # At m = 1 a factor (c - 1) / (c - 1) drops out.
+        odd = (b + m - 1) / before * np.where(m > 1, (c + m - 2) / (twice - 3), 1.0)
+        for above, below in zip(odd * z, even * z, strict=True):
+            rest = above / (1 + below / (1 + rest))
+    return rest
