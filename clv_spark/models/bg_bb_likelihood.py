@@ -183,13 +183,13 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
         odds, means = _losses(patterns, point, logs, slopes)
         lost = shares * expit(odds)
         kept = shares - lost
-        value = np.sum(shares * (alive + np.logaddexp(0.0, odds)))
-        joint = np.sum(kept * slopes[2][n]) + np.sum(lost * means[0])
-        by_alpha = np.sum(shares * slopes[0][x]) - joint
-        by_beta = np.sum(kept * slopes[1][n - x]) + np.sum(lost * means[1]) - joint
-        leave = np.sum(kept * slopes[4][n]) + np.sum(lost * means[2])
-        by_gamma = np.sum(lost) / gamma - leave
-        by_delta = np.sum(kept * slopes[3][n]) + np.sum(lost * means[3]) - leave
+        value = (shares * (alive + np.logaddexp(0.0, odds))).sum()
+        joint = (kept * slopes[2][n]).sum() + (lost * means[0]).sum()
+        by_alpha = (shares * slopes[0][x]).sum() - joint
+        by_beta = (kept * slopes[1][n - x]).sum() + (lost * means[1]).sum() - joint
+        leave = (kept * slopes[4][n]).sum() + (lost * means[2]).sum()
+        by_gamma = lost.sum() / gamma - leave
+        by_delta = (kept * slopes[3][n]).sum() + (lost * means[3]).sum() - leave
         return float(value), np.array([by_alpha, by_beta, by_gamma, by_delta]) * point
 
     return evaluate

@@ -137,12 +137,12 @@ def _interpolated(k: float, a: float, b: float, reach: float) -> _Interpolation:
     terms = rule.log_weights - (k + 1) * steps
     largest = np.max(terms, axis=1)
     shares, growth = np.exp(terms - largest[:, np.newaxis]), np.exp(steps)
-    fade = np.sum(shares, axis=1)
-    again = np.sum(shares * rule.complement / growth, axis=1)
-    stay = np.sum(shares * growth, axis=1)
+    fade = shares.sum(axis=1)
+    again = (shares * rule.complement / growth).sum(axis=1)
+    stay = (shares * growth).sum(axis=1)
     values = np.stack([np.log(fade) + largest, again / fade, np.log(stay / fade)])
     # Not a matrix product: the last digits of a BLAS depend on the machine.
-    coefficients = np.sum(values[:, np.newaxis, :] * waves, axis=2)
+    coefficients = (values[:, np.newaxis, :] * waves).sum(axis=2)
     coefficients.flags.writeable = False
     return _Interpolation(coefficients, c, span)
 
