@@ -121,7 +121,8 @@ def estimate_season(
     fits = _Fits(place, years, np.stack(trend, axis=1), log, variance)
     order = _order(f"strengths {segment}", fits.weight)
     normal = standard_normal(f"season {segment}", (SEASON_DRAWS, MONTHS))
-    effects = np.stack([fits.draw(at, normal[row]) for row, at in enumerate(order)])
+    roots = {at: fits.root(at) for at in np.unique(order).tolist()}
+    effects = np.stack([fits.mean[at] + roots[at] @ normal[row] for row, at in enumerate(order)])
     return Season(segment, _even(above.draws * np.exp(effects)), fits.noise[order])
 
 
@@ -185,17 +186,16 @@ class _Fits:
         self.weight: Floats = weight / np.sum(weight)
         self.noise = noise
         self._season = season
-        self._mean = season[:, None] ** 2 * ((free @ log) @ places)
+        self.mean: Floats = season[:, None] ** 2 * ((free @ log) @ places)
         self._known = places.T @ free @ places
 
-    def draw(self, at: int, normal: Floats) -> Floats:
-        """Month effects under the strengths at this place of the grid."""
+    def root(self, at: int) -> Floats:
+        """A root of the covariance of month effects under the strengths at a place of the grid."""
         variance = self._season[at] ** 2
         covariance = variance * np.eye(MONTHS) - variance**2 * self._known[at]
         values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        effects: Floats = self._mean[at] + root @ normal
-        return effects
+        root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+        return root
 
 
 def _spline(years: Floats) -> Floats:

@@ -21,6 +21,8 @@ from clv_spark.models.model import Forecast
 
 # Customers in a block, so that its few columns stay in the cache.
 CUSTOMERS = 2048
+# Numbers of fractions that are worked out at once, those of all customers together.
+BLOCK = 8_192
 # Partial fractions until the rest is below 1e-13 of the whole, or as many as one can wait for.
 LARGEST_EXPONENT, MOST_FRACTIONS = 24.0, 40_000
 
@@ -81,28 +83,30 @@ class _Sums:
 
 def _survival_sums(leave: Floats, stay: Floats, ends: list[int], discount_rate: float) -> _Sums:
     sums = np.zeros((4, len(ends), leave.size))
-    plain, discounted, squares, pairs = totals = np.zeros((4, leave.size))
-    both, survival, term, factor = leave + stay, np.ones(leave.size), *np.empty((2, leave.size))
-    earlier = 0.0
-    for s, places in _steps(ends):
-        np.add(stay, s, out=term)
-        term /= np.add(both, s, out=factor)
-        survival *= term
-        weight = float(np.exp(-discount_rate * (s + 1)))
-        plain += survival
-        np.multiply(survival, weight, out=term)
-        discounted += term
-        squares += np.multiply(term, weight, out=factor)
-        # A pair is the purchase at s with each earlier one, whose weights add up to this.
-        pairs += np.multiply(term, earlier, out=term)
-        earlier += weight
-        for place in places:
-            sums[:, place] = totals
+    totals = np.zeros((4, leave.size))
+    both, survival = leave + stay, np.ones(leave.size)
+    weights = np.exp(-discount_rate * np.arange(1.0, max(ends, default=0) + 1))
+    # A pair is the purchase at s with each earlier one, whose weights add up to this.
+    earlier = np.concatenate([[0.0], np.cumsum(weights)[:-1]])
+    for first, places in _steps(ends, leave.size):
+        s = np.arange(first, first + len(places))[:, np.newaxis]
+        terms = np.empty((s.size, 4, leave.size))
+        np.divide(stay + s, both + s, out=terms[:, 0])
+        for row in terms[:, 0]:
+            survival = np.multiply(survival, row, out=row)
+        weight = weights[s]
+        term = np.multiply(terms[:, 0], weight, out=terms[:, 1])
+        np.multiply(term, weight, out=terms[:, 2])
+        np.multiply(term, earlier[s], out=terms[:, 3])
+        for row, ending in zip(terms, places, strict=True):
+            totals += row
+            for place in ending:
+                sums[:, place] = totals
     endless = None
     if discount_rate > 0:
         last = ends[-1] if ends else 0
         endless = residual_opportunities(leave, stay + last, discount_rate)
-        endless = discounted + survival * np.exp(-discount_rate * last) * endless
+        endless = totals[1] + survival * np.exp(-discount_rate * last) * endless
     return _Sums(sums[0], sums[1], sums[2], sums[3], endless)
 
 
@@ -115,27 +119,32 @@ def _probability_of_some(
         rows = slice(start, start + CUSTOMERS)
         p, q, on = buys[rows], stays[rows], stay[rows]
         chances, both = p + q, leave[rows] + on
-        silent, total, first, factor = np.ones(p.size), np.zeros(p.size), *np.empty((2, p.size))
-        for s, places in _steps(ends):
+        silent, total = np.ones(p.size), np.zeros(p.size)
+        for begin, places in _steps(ends, p.size):
+            s = np.arange(begin, begin + len(places))[:, np.newaxis]
             # Alive and silent so far, times the chance to stay alive, over those to buy or not.
-            np.add(on, s, out=first)
-            first /= np.add(both, s, out=factor)
-            first /= np.add(chances, s, out=factor)
-            first *= silent
-            total += first
-            np.multiply(first, np.add(q, s, out=factor), out=silent)
-            for place in places:
-                some[place, rows] = p * total
+            factors = (on + s) / (both + s)
+            factors /= chances + s
+            for factor, others, ending in zip(factors, q + s, places, strict=True):
+                first = np.multiply(factor, silent, out=factor)
+                total += first
+                silent = np.multiply(first, others, out=others)
+                for place in ending:
+                    some[place, rows] = p * total
     return some
 
 
-def _steps(ends: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """Counts opportunities up to the last end, and tells which horizons end after each."""
+def _steps(ends: list[int], customers: int) -> Iterator[tuple[int, list[list[int]]]]:
+    """Counts opportunities up to the last end, several at once where customers are few.
+
+    Yields the first of some opportunities, and for each of them which horizons end after it.
+    """
     places: dict[int, list[int]] = {}
     for place, end in enumerate(ends):
         places.setdefault(end - 1, []).append(place)
-    for s in range(max(ends, default=0)):
-        yield s, places.get(s, [])
+    last, at_once = max(ends, default=0), max(1, BLOCK // max(customers, 1))
+    for first in range(0, last, at_once):
+        yield first, [places.get(s, []) for s in range(first, min(first + at_once, last))]
 
 
 def residual_opportunities(leave: Floats, stay: Floats, discount_rate: float) -> Floats:
@@ -163,10 +172,25 @@ def residual_opportunities(leave: Floats, stay: Floats, discount_rate: float) ->
     count = int(min(MOST_FRACTIONS, 4 + LARGEST_EXPONENT / (4 * np.sqrt(share))))
     # Far out all k are 1/4, and so the rest is known.
     rest = np.full(leave.size, (np.sqrt(1 + z) - 1) / 2)
-    for m in range(count, 0, -1):
-        even = m * (c - b + m - 1) / ((c + 2 * m - 2) * (c + 2 * m - 1))
-        # At m = 1 a factor (c - 1) / (c - 1) drops out.
-        odd = (b + m - 1) / (c + 2 * m - 2) * ((c + m - 2) / (c + 2 * m - 3) if m > 1 else 1.0)
-        rest = odd * z / (1 + even * z / (1 + rest))
+    for start in range(0, leave.size, BLOCK):
+        rows = slice(start, start + BLOCK)
+        rest[rows] = _fractions(b[rows], c[rows], z, count, rest[rows])
     opportunities: Floats = z * stay / (leave + stay) / (1 + rest)
     return opportunities
+
+
+def _fractions(b: Floats, c: Floats, z: float, count: int, rest: Floats) -> Floats:
+    """So many fractions of 2F1 around the rest, from the last one to the first."""
+    both = c - b
+    # The numbers of several fractions at once where customers are few.
+    at_once = BLOCK // c.size
+    for last in range(count, 0, -at_once):
+        m = np.arange(last, max(last - at_once, 0), -1.0)[:, np.newaxis]
+        twice = c + 2 * m
+        before = twice - 2
+        even = m * (both + m - 1) / (before * (twice - 1))
+        # At m = 1 a factor (c - 1) / (c - 1) drops out.
+        odd = (b + m - 1) / before * np.where(m > 1, (c + m - 2) / (twice - 3), 1.0)
+        for above, below in zip(odd * z, even * z, strict=True):
+            rest = above / (1 + below / (1 + rest))
+    return rest

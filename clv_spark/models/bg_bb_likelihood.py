@@ -40,6 +40,8 @@ SHAPE_LIMITS = (1e-5, 1e5)
 COARSE_STEPS = 156
 # Doubles in one table of sums: 32 MB.
 BLOCK = 4_194_304
+# Terms of sums over opportunities that are worked out at once.
+TERMS = 8_192
 
 
 def log_likelihood(params: Parameters, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
@@ -116,14 +118,22 @@ def _relative_sums(
     above, below, stay, leave = (v[order] for v in (above, below, stay, leave))
     sums = np.zeros(steps.size)
     term = np.ones(steps.size)
-    ascending = steps[order][::-1]
-    for step in range(int(ascending[-1]) if ascending.size else 0):
-        # Ordered by length, those that go on stand in front.
-        count = steps.size - int(np.searchsorted(ascending, step, side="right"))
-        sums[:count] += term[:count]
-        term = term[:count]
-        term *= (above[:count] + step) / (below[:count] + step)
-        term *= (stay[:count] + step) / (leave[:count] + step)
+    # Ordered by length, those that go on stand in front.
+    longest = int(steps[order[0]]) if steps.size else 0
+    going_on = steps.size - np.searchsorted(steps[order][::-1], np.arange(longest), side="right")
+    steps_at_once = max(1, TERMS // max(steps.size, 1))
+    for first in range(0, longest, steps_at_once):
+        counts = going_on[first : first + steps_at_once].tolist()
+        some = slice(counts[0])
+        step = np.arange(first, first + len(counts))[:, np.newaxis]
+        buys, stays = above[some] + step, stay[some] + step
+        buys /= below[some] + step
+        stays /= leave[some] + step
+        for count, buy, alive in zip(counts, buys, stays, strict=True):
+            term = term[:count]
+            sums[:count] += term
+            term *= buy[:count]
+            term *= alive[:count]
     result = np.empty(steps.size)
     result[order] = sums
     return result
@@ -173,13 +183,13 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
         odds, means = _losses(patterns, point, logs, slopes)
         lost = shares * expit(odds)
         kept = shares - lost
-        value = np.sum(shares * (alive + np.logaddexp(0.0, odds)))
-        joint = np.sum(kept * slopes[2][n]) + np.sum(lost * means[0])
-        by_alpha = np.sum(shares * slopes[0][x]) - joint
-        by_beta = np.sum(kept * slopes[1][n - x]) + np.sum(lost * means[1]) - joint
-        leave = np.sum(kept * slopes[4][n]) + np.sum(lost * means[2])
-        by_gamma = np.sum(lost) / gamma - leave
-        by_delta = np.sum(kept * slopes[3][n]) + np.sum(lost * means[3]) - leave
+        value = (shares * (alive + np.logaddexp(0.0, odds))).sum()
+        joint = (kept * slopes[2][n]).sum() + (lost * means[0]).sum()
+        by_alpha = (shares * slopes[0][x]).sum() - joint
+        by_beta = (kept * slopes[1][n - x]).sum() + (lost * means[1]).sum() - joint
+        leave = (kept * slopes[4][n]).sum() + (lost * means[2]).sum()
+        by_gamma = lost.sum() / gamma - leave
+        by_delta = (kept * slopes[3][n]).sum() + (lost * means[3]).sum() - leave
         return float(value), np.array([by_alpha, by_beta, by_gamma, by_delta]) * point
 
     return evaluate
@@ -222,16 +232,17 @@ def _tails(point: Floats, counts: Integers, slopes_beta: Floats, late: Floats) -
     """
     alpha, beta, gamma, delta = point
     last = late.shape[1] - 1
+    j = np.arange(last)[:, np.newaxis]
+    since = np.maximum(j - counts, 0)
+    ratios = (beta + since) * ((delta + j) / ((alpha + beta + j) * (gamma + delta + j + 1)))
+    # First the own terms of each j, then from the last one back what follows them.
     sums = np.zeros((last + 1, 5, counts.size))
-    for j in range(last - 1, -1, -1):
-        since = np.maximum(j - counts, 0)
-        on = (delta + j) / ((alpha + beta + j) * (gamma + delta + j + 1))
-        row = sums[j]
-        np.multiply(sums[j + 1], (beta + since) * on, out=row)
-        row[0] += 1
-        row[1] += late[0, j]
-        row[2] += slopes_beta[since]
-        row[3:] += late[1:, j, np.newaxis]
+    sums[:-1, 0] = 1
+    sums[:-1, 2] = slopes_beta[since]
+    sums[:-1, [1, 3, 4]] = late.T[:-1, :, np.newaxis]
+    following = np.empty((5, counts.size))
+    for row, after, ratio in zip(sums[-2::-1], sums[:0:-1], ratios[::-1], strict=True):
+        row += np.multiply(after, ratio, out=following)
     return sums
 
 

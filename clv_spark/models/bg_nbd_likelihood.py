@@ -118,23 +118,23 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
             odds += log_chance[at_x]
             small = np.exp(-np.abs(odds))
             lost = w1 * np.where(odds >= 0, 1.0, small) / (1 + small)
-            odds_sum += np.sum(w1 * (np.maximum(odds, 0.0) + np.log1p(small)))
-            by_r += np.sum(lost * since)
-            by_alpha += np.sum(lost * k * (per_age[at_age] - per_recency[at_recency]))
+            odds_sum += (w1 * (np.maximum(odds, 0.0) + np.log1p(small))).sum()
+            by_r += (lost * since).sum()
+            by_alpha += (lost * k * (per_age[at_age] - per_recency[at_recency])).sum()
             lost_by_count += np.bincount(at_x, weights=lost, minlength=counts.size)
-        lost_sum = np.sum(lost_by_count)
+        lost_sum = lost_by_count.sum()
         by_count = gammaln(r + counts) - gammaln(r) + gammaln(b + counts) - gammaln(b)
         by_count += gammaln(a + b) - gammaln(a + b + counts)
         exponents = r * age_shares + age_purchases
-        value = np.sum(count_shares * by_count) + r * np.log(alpha)
-        value += odds_sum - np.sum(exponents * log_age)
-        by_r += np.sum(count_shares * (digamma(r + counts) - digamma(r)))
-        by_r += np.log(alpha) - np.sum(age_shares * log_age)
-        by_alpha += r / alpha - np.sum(exponents * per_age)
+        value = (count_shares * by_count).sum() + r * np.log(alpha)
+        value += odds_sum - (exponents * log_age).sum()
+        by_r += (count_shares * (digamma(r + counts) - digamma(r))).sum()
+        by_r += np.log(alpha) - (age_shares * log_age).sum()
+        by_alpha += r / alpha - (exponents * per_age).sum()
         both = digamma(a + b) - digamma(a + b + counts)
-        by_a = np.sum(count_shares * both) + lost_sum / a
-        by_b = np.sum(count_shares * (both + digamma(b + counts) - digamma(b)))
-        by_b -= np.sum(lost_by_count / before)
+        by_a = (count_shares * both).sum() + lost_sum / a
+        by_b = (count_shares * (both + digamma(b + counts) - digamma(b))).sum()
+        by_b -= (lost_by_count / before).sum()
         return float(value), np.array([by_r, by_alpha, by_a, by_b]) * point
 
     return evaluate

@@ -119,8 +119,8 @@ def likelihood(columns: Columns, weights: Floats, *, power: bool) -> Evaluate:
         for slope in slopes:
             before, last = slope[at_before], slope[at_tenure]
             each = np.where(is_lost, before + (before - last) * share_of_gap, last)
-            gradient.append(np.sum(shares * (each - slope[at_entry])))
-        return float(np.sum(shares * (logs - value[at_entry]))), np.array(gradient)
+            gradient.append((shares * (each - slope[at_entry])).sum())
+        return float((shares * (logs - value[at_entry])).sum()), np.array(gradient)
 
     return evaluate
 

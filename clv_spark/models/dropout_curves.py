@@ -130,20 +130,30 @@ def _interpolated(k: float, a: float, b: float, reach: float) -> _Interpolation:
     span = max(math.log1p(c * reach), 1e-9)
     more = NODES_PER_UNIT * span + NODES_PER_LOG_C * math.log(c)
     size = min(FEWEST_NODES + math.ceil(more), MOST_NODES)
-    angles = np.pi * (np.arange(size) + 0.5) / size
-    z = np.expm1(span * (np.cos(angles) + 1) / 2) / c
+    nodes, waves = _chebyshev(size)
+    z = np.expm1(span * (nodes + 1) / 2) / c
     rule = beta_rule(a, b, (k + 1) * reach)
     steps = np.log1p(np.multiply.outer(z, rule.p))
     terms = rule.log_weights - (k + 1) * steps
     largest = np.max(terms, axis=1)
-    shares = np.exp(terms - largest[:, np.newaxis])
-    fade = np.sum(shares, axis=1)
-    again = np.sum(shares * rule.complement / np.exp(steps), axis=1)
-    stay = np.sum(shares * np.exp(steps), axis=1)
+    shares, growth = np.exp(terms - largest[:, np.newaxis]), np.exp(steps)
+    fade = shares.sum(axis=1)
+    again = (shares * rule.complement / growth).sum(axis=1)
+    stay = (shares * growth).sum(axis=1)
     values = np.stack([np.log(fade) + largest, again / fade, np.log(stay / fade)])
-    waves = np.cos(np.multiply.outer(np.arange(size), angles)) * (2 / size)
-    waves[0] /= 2
     # Not a matrix product: the last digits of a BLAS depend on the machine.
-    coefficients = np.sum(values[:, np.newaxis, :] * waves, axis=2)
+    coefficients = (values[:, np.newaxis, :] * waves).sum(axis=2)
     coefficients.flags.writeable = False
     return _Interpolation(coefficients, c, span)
+
+
+@lru_cache(maxsize=MOST_NODES)
+def _chebyshev(size: int) -> tuple[Floats, Floats]:
+    """Nodes in (-1, 1), and the rows by which values there become coefficients; both read-only."""
+    angles = np.pi * (np.arange(size) + 0.5) / size
+    waves = np.cos(np.multiply.outer(np.arange(size), angles)) * (2 / size)
+    waves[0] /= 2
+    nodes = np.cos(angles)
+    for array in (nodes, waves):
+        array.flags.writeable = False
+    return nodes, waves

@@ -102,20 +102,20 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
         joint = digamma(shape + q)
         by_count = gammaln(shape + q) - gammaln(shape) - gammaln(q) + shape * log_counts
         value = (
-            np.sum(count_shares * by_count)
+            (count_shares * by_count).sum()
             + q * np.log(gamma)
             + p * x_mean_log
             - mean_log
-            - np.sum(shares * (p * x + q) * log_level)
+            - (shares * (p * x + q) * log_level).sum()
         )
         by_p = (
-            np.sum(count_shares * counts * (joint - digamma(shape) + log_counts))
+            (count_shares * counts * (joint - digamma(shape) + log_counts)).sum()
             + x_mean_log
-            - np.sum(shares * x * log_level)
+            - (shares * x * log_level).sum()
         )
-        by_q = np.sum(count_shares * joint) - digamma(q) + np.log(gamma)
-        by_q -= np.sum(shares * log_level)
-        by_gamma = q / gamma - np.sum(shares * (p * x + q) / level)
+        by_q = (count_shares * joint).sum() - digamma(q) + np.log(gamma)
+        by_q -= (shares * log_level).sum()
+        by_gamma = q / gamma - (shares * (p * x + q) / level).sum()
         return float(value), np.array([by_p, by_q, by_gamma]) * point
 
     return evaluate

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -29,7 +30,7 @@ POINTS = (4, 5, 6, 8, 12, 24, 64)
 # The panel to infinity, over which the discount falls from one to nothing.
 TAIL_POINTS = 18
 # Customers worked through at a time, so that the arrays of all their points stay in the cache.
-BLOCK = 1024
+BLOCK = 512
 
 
 def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Forecast:
@@ -62,14 +63,13 @@ def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Fo
     end = max(last, NEGLIGIBLE / discount_rate) if discount_rate > 0 else last or 1.0
     for part in curves(living, end, BLOCK):
         k, A = living.k[part.rows], living.A[part.rows]
+        panels = _panels(part, k, A, times, end, discount_rate)
         sums = np.zeros((3, part.rows.size))
-        start = 0.0
-        for row, time in enumerate(times):
-            sums = sums + _panel_sums(part, k, A, start, time, discount_rate)
+        for row, panel in enumerate(panels[: len(times)]):
+            sums = sums + panel
             expected[row, part.rows], discounted[row, part.rows], square[row, part.rows] = sums
-            start = time
         if residual is not None:
-            residual[part.rows] = sums[1] + _tail(part, k, A, start, end, discount_rate)
+            residual[part.rows] = sums[1] + panels[-1]
     steps = np.array(times, dtype=np.float64)[:, np.newaxis]
     none = np.exp(-living.k * np.log1p(steps / living.A))
     return Forecast(expected, none, discounted, square, residual)
@@ -175,47 +175,61 @@ def _take(living: Living, rows: Integers) -> Living:
     return Living(living.k[rows], living.A[rows], living.a[rows], living.b[rows])
 
 
-def _panel_sums(
-    part: Curves, k: Floats, A: Floats, start: float, end: float, discount_rate: float
-) -> Floats:
-    """E of purchases, of D, and of D^2 over (start, end]; one row each."""
-    width = math.log1p(end / part.shortest_scale) - math.log1p(start / part.shortest_scale)
-    points = POINTS[bisect_left(WIDTHS, width)]
-    y, purchases = _purchases(part, k, A, start, end, points)
-    s = part.scale * np.expm1(y)
+def _panels(
+    part: Curves, k: Floats, A: Floats, times: Sequence[float], end: float, discount_rate: float
+) -> list[Floats]:
+    """E of purchases, of D, and of D^2, one row each, in every period between the times.
+
+    Where there is a discount, E of D from the last time to the end follows.
+    """
+    periods = list(pairwise([0.0, *times]))
+    sizes = [_points(part, *period) for period in periods]
+    if discount_rate > 0:
+        periods.append((periods[-1][1] if periods else 0.0, end))
+        sizes.append(TAIL_POINTS)
+    # The points of all periods stand in one array: its work begins once, not once a period.
+    y, shares = np.empty((2, sum(sizes), k.size))
+    first = 0
+    for (start, stop), size in zip(periods, sizes, strict=True):
+        places, weights = legendre_rule(size)
+        low = np.log1p(start / part.scale)
+        width = np.log1p(stop / part.scale) - low
+        rows = slice(first, first + size)
+        np.multiply.outer(places, width, out=y[rows])
+        y[rows] += low
+        # ds = B e^y dy, and the rate is k / A fade.
+        np.multiply.outer(weights, width * k * part.scale / A, out=shares[rows])
+        first += size
+    purchases = np.exp(part.at(part.log_fade, y) + y)
+    purchases *= shares
+    growth = np.expm1(y)
+    near = sum(sizes[: len(times)])
+    s = part.scale * growth[:near]
     lost = -np.expm1(-discount_rate * s)
     kept = 1 - lost
     # The discount summed over all times of a first purchase before the second.
     lead = lost / discount_rate if discount_rate > 0 else s
-    pairs = 2 * (k + 1) / A * part.at(part.again_by_fade, y) * lead
-    discounted = purchases * kept
-    return np.stack([_sum(purchases), _sum(discounted), _sum(discounted * (kept + pairs))])
+    pairs = 2 * (k + 1) / A * part.at(part.again_by_fade, y[:near]) * lead
+    terms = np.empty((near, 3, k.size))
+    terms[:, 0] = purchases[:near]
+    discounted = np.multiply(purchases[:near], kept, out=terms[:, 1])
+    np.multiply(discounted, kept + pairs, out=terms[:, 2])
+    ends = np.cumsum(sizes)[: len(times)].tolist()
+    panels = [_sum(terms[end - size : end]) for end, size in zip(ends, sizes, strict=False)]
+    if discount_rate > 0:
+        kept = np.exp(-discount_rate * part.scale * growth[near:])
+        panels.append(_sum(purchases[near:] * kept))
+    return panels
 
 
-def _tail(
-    part: Curves, k: Floats, A: Floats, start: float, end: float, discount_rate: float
-) -> Floats:
-    y, purchases = _purchases(part, k, A, start, end, TAIL_POINTS)
-    return _sum(purchases * np.exp(-discount_rate * part.scale * np.expm1(y)))
-
-
-def _purchases(
-    part: Curves, k: Floats, A: Floats, start: float, end: float, points: int
-) -> tuple[Floats, Floats]:
-    """Points y of a panel and the expected purchases for which each stands."""
-    low = np.log1p(start / part.scale)
-    width = np.log1p(end / part.scale) - low
-    places, weights = legendre_rule(points)
-    y = low + np.multiply.outer(places, width)
-    # ds = B e^y dy, and the rate is k / A fade.
-    purchases = np.exp(part.at(part.log_fade, y) + y)
-    purchases *= np.multiply.outer(weights, width * k * part.scale / A)
-    return y, purchases
+def _points(part: Curves, start: float, end: float) -> int:
+    width = math.log1p(end / part.shortest_scale) - math.log1p(start / part.shortest_scale)
+    return POINTS[bisect_left(WIDTHS, width)]
 
 
 def _sum(terms: Floats) -> Floats:
     # Row by row: numpy adds up a single column in another order than many.
-    total = np.zeros(terms.shape[1])
+    total = np.zeros(terms.shape[1:])
     for row in terms:
         total += row
     return total

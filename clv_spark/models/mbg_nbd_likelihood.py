@@ -71,21 +71,21 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
         lost = shares * expit(odds)
         kept = shares - lost
         value = (
-            np.sum(count_shares * by_count)
+            (count_shares * by_count).sum()
             + r * np.log(alpha)
-            + np.sum(shares * (np.logaddexp(0.0, odds) - (r + x) * log_T))
+            + (shares * (np.logaddexp(0.0, odds) - (r + x) * log_T)).sum()
         )
         by_r = (
-            np.sum(count_shares * (digamma(r + counts) - digamma(r)))
+            (count_shares * (digamma(r + counts) - digamma(r))).sum()
             + np.log(alpha)
-            - np.sum(kept * log_T)
-            - np.sum(lost * log_t)
+            - (kept * log_T).sum()
+            - (lost * log_t).sum()
         )
-        by_alpha = r / alpha - np.sum((r + x) * (kept / (alpha + T) + lost / (alpha + t_x)))
+        by_alpha = r / alpha - ((r + x) * (kept / (alpha + T) + lost / (alpha + t_x))).sum()
         both = digamma(a + b) - digamma(a + b + counts + 1)
-        by_a = np.sum(count_shares * both) + np.sum(lost) / a
-        by_b = np.sum(count_shares * (both + digamma(b + counts + 1) - digamma(b)))
-        by_b -= np.sum(lost / (b + x))
+        by_a = (count_shares * both).sum() + lost.sum() / a
+        by_b = (count_shares * (both + digamma(b + counts + 1) - digamma(b))).sum()
+        by_b -= (lost / (b + x)).sum()
         return float(value), np.array([by_r, by_alpha, by_a, by_b]) * point
 
     return evaluate

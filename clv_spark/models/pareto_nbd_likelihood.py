@@ -137,18 +137,18 @@ def _likelihood(columns: Columns, weights: Floats) -> Evaluate:
         later = (1 - lapse.q[today]) * gap
         silence = lapse.q[then] + later
         value = (
-            np.sum(count_shares * (gammaln(r + counts) - gammaln(r)))
+            (count_shares * (gammaln(r + counts) - gammaln(r))).sum()
             - mean_x * np.log(alpha)
-            + np.sum(shares * (np.log(silence) - hazard_then))
+            + (shares * (np.log(silence) - hazard_then)).sum()
         )
         share = shares / silence
         by_q = per_pair(then, share) - per_pair(today, share * gap)
         by_hazard = per_pair(then, share * later - shares) - per_pair(today, share * later)
-        by_r = np.sum(count_shares * (digamma(r + counts) - digamma(r)))
-        by_r += np.sum(by_q * lapse.by_r + by_hazard * log_A)
-        by_alpha = np.sum(by_q * lapse.by_alpha - by_hazard * k * pair_age / (alpha * A))
-        by_s = np.sum(by_q * lapse.by_s + by_hazard * log_B)
-        by_beta = np.sum(by_q * lapse.by_beta - by_hazard * s * pair_age / (beta * B))
+        by_r = (count_shares * (digamma(r + counts) - digamma(r))).sum()
+        by_r += (by_q * lapse.by_r + by_hazard * log_A).sum()
+        by_alpha = (by_q * lapse.by_alpha - by_hazard * k * pair_age / (alpha * A)).sum()
+        by_s = (by_q * lapse.by_s + by_hazard * log_B).sum()
+        by_beta = (by_q * lapse.by_beta - by_hazard * s * pair_age / (beta * B)).sum()
         gradient = np.array([by_r, by_alpha - mean_x / alpha, by_s, by_beta])
         return float(value), gradient * point
 

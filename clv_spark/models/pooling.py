@@ -187,7 +187,7 @@ def _with_prior(
 
     def function(point: Floats) -> tuple[float, Floats]:
         value, by_logs = mean(coordinates.backward(point))
-        by_coordinate = np.sum(coordinates.jacobian(point) * by_logs[:, np.newaxis], axis=0)
+        by_coordinate = (coordinates.jacobian(point) * by_logs[:, np.newaxis]).sum(axis=0)
         distance = point - centre
         value -= _penalty(distance, precision) / customers
         return value, by_coordinate - precision * distance / customers
@@ -197,4 +197,4 @@ def _with_prior(
 
 def _penalty(distance: Floats, precision: Floats) -> float:
     """How much the prior takes from the logarithm of the likelihood."""
-    return float(np.sum(precision * distance**2) / 2)
+    return float((precision * distance**2).sum() / 2)

@@ -65,7 +65,7 @@ def beta_rule(a: float, b: float, reach: float) -> BetaRule:
     log_weights[0] -= np.log(-np.expm1(-a * step))
     log_weights[-1] -= np.log(-np.expm1(-b * step))
     log_weights -= np.max(log_weights)
-    return BetaRule(p, complement, log_weights - np.log(np.sum(np.exp(log_weights))))
+    return BetaRule(p, complement, log_weights - np.log(np.exp(log_weights).sum()))
 
 
 @lru_cache(maxsize=32)

@@ -94,7 +94,7 @@ def length(vector: Floats) -> float:
         >>> length(np.array([3.0, 4.0]))
         5.0
     """
-    return float(np.sqrt(np.sum(vector * vector)))
+    return float(np.sqrt((vector * vector).sum()))
 
 
 def at_limit(point: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
@@ -130,14 +130,14 @@ def _approach(
         steps_at_limit += int(np.any(held))
         if length(free) <= NEAR_GRADIENT or steps_at_limit > STEPS_AT_LIMIT:
             return point, value, iteration
-        step = np.where(held, 0.0, -np.sum(inverse * free, axis=1))
-        if np.sum(step * free) >= 0:
+        step = np.where(held, 0.0, -(inverse * free).sum(axis=1))
+        if (step * free).sum() >= 0:
             inverse, step = np.eye(point.size), -free
         step *= min(1.0, LARGEST_STEP / np.max(np.abs(step)))
         for _ in range(30):
             trial = np.clip(point + step, low, high)
             trial_value, trial_gradient = negative(trial)
-            if trial_value < value + 1e-4 * np.sum((trial - point) * free):
+            if trial_value < value + 1e-4 * ((trial - point) * free).sum():
                 break
             step = step / 3
         else:
@@ -149,12 +149,12 @@ def _approach(
 
 def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
     """The inverse Hessian after a step that changed the gradient so and so."""
-    curvature = float(np.sum(step * change))
+    curvature = float((step * change).sum())
     if curvature <= 1e-14:
         return inverse
-    moved = np.sum(inverse * change, axis=1)
+    moved = (inverse * change).sum(axis=1)
     cross = np.multiply.outer(step, moved)
-    spread = (1 + float(np.sum(change * moved)) / curvature) * np.multiply.outer(step, step)
+    spread = (1 + float((change * moved).sum()) / curvature) * np.multiply.outer(step, step)
     updated: Floats = inverse + (spread - cross - cross.T) / curvature
     return updated
 
@@ -196,8 +196,8 @@ def _newton_step(
     eigenvalues, vectors = np.linalg.eigh(hessian)
     # Off the maximum the Hessian may have the wrong sign; its size still sets the step's.
     sizes = np.maximum(np.abs(eigenvalues), 1e-12)
-    along = np.sum(vectors * gradient[:, np.newaxis], axis=0) / sizes
-    step = -np.sum(vectors * along, axis=1)
+    along = (vectors * gradient[:, np.newaxis]).sum(axis=0) / sizes
+    step = -(vectors * along).sum(axis=1)
     step *= min(1.0, LARGEST_STEP / max(np.max(np.abs(step)), 1e-300))
     for _ in range(12):
         trial = np.clip(point + step, low, high)

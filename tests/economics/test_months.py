@@ -59,7 +59,7 @@ def test_new_customers_buy_once_and_again_as_the_model_says(model):
     ends = ENDS if model != "bg_bb" else ENDS * 7
     found = first(newcomer_months(module, one_draw(params), MONEY, 0.8, ends))
     # Who arrives at u has 1 + E[X(t - u)] purchases by t: the plain midpoint rule.
-    steps = 300
+    steps = 60
     total = []
     for end in ends:
         age = (np.arange(steps) + 0.5) / steps * end
@@ -69,38 +69,53 @@ def test_new_customers_buy_once_and_again_as_the_model_says(model):
     np.testing.assert_allclose(found.revenue, found.purchases * 0.8 * mean)
 
 
-def simulated(random, arrived, x, T, gone=0.0):
-    """Purchases by month of customers of the BG/NBD with gamma-gamma spend, alive at the start."""
-    params = named("bg_nbd")
-    count = arrived.size
-    rate = random.gamma(params["r"] + x, 1 / (params["alpha"] + T), count)
-    leaves = random.beta(params["a"], params["b"] + x, count)
-    pace = random.gamma(SPEND["q"], 1 / SPEND["gamma"], count)
-    number, money = np.zeros(ENDS.size), np.zeros(ENDS.size)
-    now, here = arrived.copy(), np.flatnonzero(random.random(count) >= gone)
-    return rate, leaves, pace, number, money, now, here
+WORLDS = 3000
+
+
+class Simulated:
+    """Customers of the BG/NBD with gamma-gamma spend in many worlds, purchase by purchase."""
+
+    def __init__(self, random, world, now, x=0.0, T=0.0):
+        params, count = named("bg_nbd"), world.size
+        self.random, self.world, self.now = random, world, now
+        self.rate = random.gamma(params["r"] + x, 1 / (params["alpha"] + T), count)
+        self.leaves = random.beta(params["a"], params["b"] + x, count)
+        self.pace = random.gamma(SPEND["q"], 1 / SPEND["gamma"], count)
+        self.number, self.money = np.zeros((2, WORLDS * ENDS.size))
+
+    def wait(self, here):
+        """Those whose next purchase comes in time."""
+        pause = self.random.exponential(1, here.size) / np.maximum(self.rate[here], 1e-12)
+        self.now[here] += pause
+        return here[self.now[here] < ENDS[-1]]
+
+    def buy(self, here):
+        place = self.world[here] * ENDS.size + np.searchsorted(ENDS, self.now[here])
+        paid = self.random.gamma(SPEND["p"], 1, here.size) / self.pace[here]
+        self.number += np.bincount(place, minlength=self.number.size)
+        self.money += np.bincount(place, weights=paid, minlength=self.money.size)
+
+    def stay(self, here):
+        return here[self.random.random(here.size) >= self.leaves[here]]
+
+    def by_month(self):
+        """Purchases and money, a row per world."""
+        return self.number.reshape(WORLDS, -1), self.money.reshape(WORLDS, -1)
 
 
 def test_moments_of_new_customers_are_those_of_worlds():
     random = np.random.default_rng(1)
     found = first(newcomer_months(bg_nbd, one_draw(named("bg_nbd")), MONEY, 1.0, ENDS))
-    rate_of_arrival, worlds = 5.0, []
-    for _ in range(1500):
-        count = random.poisson(rate_of_arrival * ENDS[-1])
-        arrived = random.uniform(0, ENDS[-1], count)
-        rate, leaves, pace, number, money, now, here = simulated(random, arrived, 0.0, 0.0)
-        arriving = True
-        while here.size:
-            place = np.searchsorted(ENDS, now[here])
-            np.add.at(number, place, 1)
-            np.add.at(money, place, random.gamma(SPEND["p"], 1, here.size) / pace[here])
-            if not arriving:
-                here = here[random.random(here.size) >= leaves[here]]
-            arriving = False
-            now[here] += random.exponential(1, here.size) / np.maximum(rate[here], 1e-12)
-            here = here[now[here] < ENDS[-1]]
-        worlds.append((number, money))
-    number, money = (np.array(column) for column in zip(*worlds, strict=True))
+    rate_of_arrival = 5.0
+    world = np.repeat(np.arange(WORLDS), random.poisson(rate_of_arrival * ENDS[-1], WORLDS))
+    worlds = Simulated(random, world, random.uniform(0, ENDS[-1], world.size))
+    here = np.arange(world.size)
+    worlds.buy(here)
+    here = worlds.wait(here)
+    while here.size:
+        worlds.buy(here)
+        here = worlds.wait(worlds.stay(here))
+    number, money = worlds.by_month()
     np.testing.assert_allclose(number.mean(axis=0), rate_of_arrival * found.purchases, rtol=0.02)
     sd = np.sqrt(rate_of_arrival * found.variance)
     np.testing.assert_allclose(money.mean(axis=0), rate_of_arrival * found.revenue, rtol=0.02)
@@ -120,20 +135,16 @@ def test_the_chance_of_todays_customers_is_that_of_worlds():
     }
     found = first(existing_months(bg_nbd, many, one_draw(params), MONEY, ENDS))
     gone = 1 - float(bg_nbd.probability_alive(params, x, T, T))
-    worlds = []
-    for _ in range(1500):
-        rate, leaves, _, _, money, now, here = simulated(random, np.zeros(count), x, T, gone)
-        pace = random.gamma(
-            SPEND["q"] + SPEND["p"] * spend_x, 1 / (SPEND["gamma"] + spend_x * m_x), count
-        )
-        while here.size:
-            now[here] += random.exponential(1, here.size) / rate[here]
-            here = here[now[here] < ENDS[-1]]
-            place = np.searchsorted(ENDS, now[here])
-            np.add.at(money, place, random.gamma(SPEND["p"], 1, here.size) / pace[here])
-            here = here[random.random(here.size) >= leaves[here]]
-        worlds.append(money)
-    money = np.array(worlds)
+    world = np.repeat(np.arange(WORLDS), count)
+    worlds = Simulated(random, world, np.zeros(world.size), x, T)
+    worlds.pace = random.gamma(
+        SPEND["q"] + SPEND["p"] * spend_x, 1 / (SPEND["gamma"] + spend_x * m_x), world.size
+    )
+    here = worlds.wait(np.flatnonzero(random.random(world.size) >= gone))
+    while here.size:
+        worlds.buy(here)
+        here = worlds.wait(worlds.stay(here))
+    _, money = worlds.by_month()
     np.testing.assert_allclose(money.mean(axis=0), found.revenue, rtol=0.02)
     np.testing.assert_allclose(money.std(axis=0), np.sqrt(found.variance), rtol=0.12)
 

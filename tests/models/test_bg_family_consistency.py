@@ -42,7 +42,7 @@ def shapes(model, params, row):
 @both_models
 @all_parameters
 def test_counts_add_up_to_one_and_to_the_expected_purchases(model, params):
-    n = np.arange(3000.0)[:, np.newaxis]
+    n = np.arange(800.0)[:, np.newaxis]
     pmf = model.purchases_pmf(params, 20.0, n, X, T_X, T)
     assert pmf.sum(axis=0) == pytest.approx(np.ones(6), rel=1e-9)
     expected = model.expected_purchases(params, 20.0, X, T_X, T)
@@ -80,7 +80,7 @@ def test_every_forecast_is_that_of_the_single_functions(model, params):
 def test_without_discount_value_is_the_expected_purchases_and_their_second_moment(model, params):
     value = model.discounted_expected_purchases(params, 0.0, 20.0, X, T_X, T)
     assert value == pytest.approx(model.expected_purchases(params, 20.0, X, T_X, T), rel=1e-12)
-    n = np.arange(3000.0)[:, np.newaxis]
+    n = np.arange(800.0)[:, np.newaxis]
     alive = model.probability_alive(params, X, T_X, T)
     second = (n**2 * model.purchases_pmf(params, 20.0, n, X, T_X, T)).sum(axis=0)
     square = model.forecast_if_alive(params, [20.0], 0.0, X, T).discounted_square[0]
