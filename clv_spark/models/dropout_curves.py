@@ -133,13 +133,14 @@ def _interpolated(k: float, a: float, b: float, reach: float) -> _Interpolation:
     angles = np.pi * (np.arange(size) + 0.5) / size
     z = np.expm1(span * (np.cos(angles) + 1) / 2) / c
     rule = beta_rule(a, b, (k + 1) * reach)
-    steps = np.log1p(np.multiply.outer(z, rule.p))
-    terms = rule.log_weights - (k + 1) * steps
+    slowing = np.multiply.outer(z, rule.p)
+    terms = rule.log_weights - (k + 1) * np.log1p(slowing)
     largest = np.max(terms, axis=1)
     shares = np.exp(terms - largest[:, np.newaxis])
+    slowing += 1
     fade = np.sum(shares, axis=1)
-    again = np.sum(shares * rule.complement / np.exp(steps), axis=1)
-    stay = np.sum(shares * np.exp(steps), axis=1)
+    again = np.sum(shares * rule.complement / slowing, axis=1)
+    stay = np.sum(shares * slowing, axis=1)
     values = np.stack([np.log(fade) + largest, again / fade, np.log(stay / fade)])
     waves = np.cos(np.multiply.outer(np.arange(size), angles)) * (2 / size)
     waves[0] /= 2
