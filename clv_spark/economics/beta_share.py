@@ -1,4 +1,4 @@
-"""The regularised incomplete beta function to five digits, at a tenth of the cost of all of them."""
+"""The regularised incomplete beta function, five digits of it at a tenth of the cost of all."""
 
 from __future__ import annotations
 
