@@ -30,6 +30,9 @@ from clv_spark.models.quadrature import beta_rule
 # interpolation falls exponentially: below 1e-9 with this many nodes on [0, y]. A rate that falls
 # fast, where c is far above one, needs some more.
 FEWEST_NODES, NODES_PER_UNIT, NODES_PER_LOG_C, MOST_NODES = 8, 2.5, 8.0, 96
+# Ages whose A lies within so many powers of two share an interpolation: with fewer there would be
+# more of them, with more each would have to reach further.
+STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,10 @@ class Curves:
 def curves(living: Living, end: float, block: int) -> Iterator[Curves]:
     """The curves of all customers from now to ``end``, in blocks of at most so many customers.
 
-    Customers of the same k, a, b and an A of the same power of four share an interpolation, which
+    Customers of the same k, a, b and an A of the same power of 16 share an interpolation, which
     therefore does not depend on who else is there.
     """
-    power = 2 * ((np.frexp(living.A)[1] - 1) // 2)
+    power = STRIDE * ((np.frexp(living.A)[1] - 1) // STRIDE)
     chosen, inverse = distinct([living.a, living.b, living.k, power.astype(np.float64)])
     fits = [
         _interpolated(k, a, b, end / 2.0**exponent)
