@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from report_models import SCORING, circumstances, fits_section, scoring_section
+from report_models import SCORING, circumstances, fits_section, parts_section, scoring_section
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
@@ -100,6 +100,7 @@ def page() -> str:
     """Return the page with all results that are recorded."""
     jobs = [_job(entry) for entry in _results("results.json")]
     parts = [INTRODUCTION, JOB, *jobs]
+    parts += [parts_section(entry) for entry in _results("results_stages.json")]
     parts += [_skew(entry) for entry in _results("results_skew.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]

@@ -34,6 +34,14 @@ The first time over the customers it works out the forecasts of all pairs of fre
 which every worker does once; the second time it knows them.
 """
 
+PARTS = """Task seconds (on two cores) and processor seconds of the JVM, without those of Python, by
+part of the scoring stage; `clv_scores` is scoring itself with the write of the table, in the night
+also the join with the slice before. The sum under draws of the parameters is part of `summary`;
+`cohort_summary` is for the first date and ends of months. The parts beside `clv_scores` together
+take {first} of its task seconds in the first run and {night} in the night after. Results of the
+whole job dated before 2026-11-26 are from before these parts were there.
+"""
+
 ONE_SCORING = """### {customers} customers of {segments} segments, {model}, on {cores} cores
 """
 
@@ -130,6 +138,41 @@ def scoring_section(entry: dict[str, Any]) -> str:
     total = {name: sum(values.values()) for name, values in parts.items()}
     lines.append(f"| **all** | {total['first']:.2f} | {total['second']:.2f} |\n")
     return "\n".join([*lines, circumstances(entry), ""])
+
+
+def parts_section(entry: dict[str, Any]) -> str:
+    """Return what the page says of the parts of scoring in one run of ``stages.py``."""
+    parts = entry["parts"]
+    whole, rest = (
+        {
+            when: sum(found.get(when, {}).get("task s", 0.0) for found in chosen)
+            for when in ("first", "night")
+        }
+        for chosen in (
+            [parts["clv_scores"]],
+            [found for name, found in parts.items() if name != "clv_scores"],
+        )
+    )
+    shares = [f"{100 * rest[when] / whole[when]:.0f}%" for when in ("first", "night")]
+    rows = []
+    for name, found in parts.items():
+        cells = [
+            f"{found[when][cost]:.0f}" if when in found else ""
+            for when in ("first", "night")
+            for cost in ("task s", "cpu s")
+        ]
+        rows.append(f"| {name.removeprefix('clv_scores.')} | {' | '.join(cells)} |")
+    lines = f"{entry['lines'] / 1e6:.0f} million lines, {entry['customers']:,} customers"
+    return "\n".join(
+        [
+            f"### What actions, summary and forecast cost: {lines}\n",
+            PARTS.format(first=shares[0], night=shares[1]),
+            "| part | first run: task s | cpu s | night after: task s | cpu s |",
+            "|---|--:|--:|--:|--:|",
+            *rows,
+            f"\n{circumstances(entry)}",
+        ]
+    )
 
 
 def circumstances(entry: dict[str, Any]) -> str:

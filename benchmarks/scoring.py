@@ -169,7 +169,7 @@ def timed_stage(
     schema = kernel_schema(CLV_SCORES.of(Shape("BIGINT", ("country",))))
     sizes = dict.fromkeys(parameters, features.count() // len(parameters))
     before, began = processor_seconds_of_all(), time.perf_counter()
-    inputs = score_input(features, ("country",)).transform(spread_segments, sizes)
+    inputs = score_input(features, ("country",), {}).transform(spread_segments, sizes)
     scored = inputs.mapInArrow(kernel, schema)
     table = score_columns(scored, list(parameters.values()), config, AS_OF, AS_OF)
     table.write.format("noop").mode("overwrite").save()
@@ -189,8 +189,9 @@ def hand_over(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         place = pa.array(np.zeros(batch.num_rows, np.int32))
         columns = {"parameters_place": place, "status_place": place}
         columns |= {name: batch.column(name) for name in batch.schema.names}
-        ordered = [columns.get(name, number) for name in OUTPUT_COLUMNS]
-        yield pa.RecordBatch.from_arrays(ordered, names=list(OUTPUT_COLUMNS))
+        names = [*OUTPUT_COLUMNS, "report_code"]
+        ordered = [columns.get(name, number) for name in names]
+        yield pa.RecordBatch.from_arrays(ordered, names=names)
 
 
 def by_kernel(data: Path) -> dict[str, Any]:

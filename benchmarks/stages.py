@@ -3,7 +3,8 @@
     python benchmarks/stages.py --lines 20000000 --customers 600000
 
 Runs the first run and the night after it with Spark's event log, and adds up the tasks of the jobs
-that each stage of the pipeline started.
+that each stage of the pipeline started. What the parts of scoring cost stands in
+``results_stages.json``, and ``docs/performance.md`` is written from it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say
-from report import ROOT
+from report import ROOT, machine, publish
 
 BETWEEN = "between stages"
+SCORING = "clv_scores"
 COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spilled MB", "written MB")
 
 
@@ -36,10 +39,12 @@ def main() -> None:
         f"spark.conf={{spark.eventLog.enabled: 'true', spark.eventLog.dir: 'file:{log}', "
         "spark.eventLog.rolling.enabled: 'false', spark.eventLog.compress: 'false'}"
     ]
-    lines, _ = lines_for(options)
+    surroundings = machine()
+    lines, made = lines_for(options)
+    parts: dict[str, dict[str, dict[str, float]]] = {}
     source = linked(lines, options.work / "source")
     shutil.rmtree(options.work / "lake", ignore_errors=True)
-    for as_of in (AS_OF, NIGHT):
+    for as_of, when in ((AS_OF, "first"), (NIGHT, "night")):
         if as_of == NIGHT:
             add_day(source)
         shutil.rmtree(log, ignore_errors=True)
@@ -48,6 +53,16 @@ def main() -> None:
         (events,) = log.iterdir()
         found = costs(events, tuple(done["stages"]))
         say(f"as of {as_of}: {json.dumps(done)}\n\n{table(found)}\n")
+        for title, sums in found.items():
+            if title.split(".")[0] == SCORING:
+                cost = {name: round(sums[name], 1) for name in ("task s", "cpu s")}
+                parts.setdefault(title, {})[when] = cost
+    entry = {
+        **{"lines": made["lines"], "customers": made["customers"], "parts": parts},
+        "command": " ".join(["python", "benchmarks/stages.py", *sys.argv[1:]]),
+        **surroundings,
+    }
+    publish("results_stages.json", entry, ("lines", "customers"))
 
 
 def costs(events: Path, stages: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaln, ndtri
 
+from clv_spark.economics.beta_share import beta_share
 from clv_spark.economics.staying import staying
 
 Floats = NDArray[np.float64]
@@ -319,8 +320,10 @@ def _halley(mixture: _Mixture, point: Floats, aim: Floats) -> tuple[Floats, Floa
     ratio = np.exp(log_ratio)
     log_one_more = np.log1p(ratio)
     share = ratio / (1 + ratio)
-    parts = weight * np.exp(shape * log_ratio - (shape + second) * log_one_more - norm)
-    below = np.clip(np.sum(weight * betainc(shape, second, share), axis=0), 1e-15, 1 - 1e-15)
+    density = np.exp(shape * log_ratio - (shape + second) * log_one_more - norm)
+    parts = weight * density
+    shares = weight * beta_share(shape, second, share, density)
+    below = np.clip(np.sum(shares, axis=0), 1e-15, 1 - 1e-15)
     both = below * (1 - below)
     first = np.maximum(np.sum(parts, axis=0) / both, SMALLEST_SLOPE)
     slope = np.sum(parts * (shape - (shape + second) * share), axis=0)

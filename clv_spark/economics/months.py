@@ -15,13 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from clv_spark.economics.drawn_forecasts import drawn_forecasts
 from clv_spark.economics.total import LEAST_SPEND_SHAPE, spend_moments
 from clv_spark.models.arrays import Floats, distinct
 from clv_spark.models.gamma_gamma import PARAMETERS
 from clv_spark.models.model import PurchaseModel
-
-# Customers under draws of parameters that are forecast in one call.
-BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,19 @@ def existing_months(
     count = next(iter(drawn.values())).size
     # Given alive only x and T matter, and few pairs of them differ.
     chosen, inverse = distinct([x, T])
-    at_once = max(1, BLOCK // max(1, chosen.size))
+    forecasts = drawn_forecasts(model, drawn, times.tolist(), 0.0, x[chosen], T[chosen])
     rows = []
-    for first in range(0, count, at_once):
-        some = {name: values[first : first + at_once] for name, values in drawn.items()}
-        draws = next(iter(some.values())).size
-        by_pair = {name: np.repeat(values, chosen.size) for name, values in some.items()}
-        pairs = (np.tile(values[chosen], draws) for values in (x, T))
-        ahead = model.forecast_if_alive(by_pair, times.tolist(), 0.0, *pairs)
-        expected = np.diff(ahead.expected, axis=0, prepend=0.0).reshape(-1, draws, chosen.size)
+    for draw, ahead in enumerate(forecasts):
+        expected = np.diff(ahead.expected, axis=0, prepend=0.0)
         burst = _burst(ahead.expected[0], ahead.discounted_square[0], times[0])
-        burst = burst.reshape(draws, chosen.size)
-        for draw in range(draws):
-            one = {name: float(values[draw]) for name, values in some.items()}
-            alive = model.probability_alive(one, x, t_x, T)
-            letters = [float(np.asarray(spend[name])[first + draw]) for name in PARAMETERS]
-            for mean, length in zip(expected[:, draw], lengths, strict=True):
-                number = alive * mean[inverse]
-                square = alive * (mean * (1 + burst[draw] * length))[inverse]
-                money = spend_moments(patterns, (number, square, number), *letters)
-                rows.append((float(np.sum(number * patterns["customers"])), *money))
+        one = {name: float(values[draw]) for name, values in drawn.items()}
+        alive = model.probability_alive(one, x, t_x, T)
+        letters = [float(np.asarray(spend[name])[draw]) for name in PARAMETERS]
+        for mean, length in zip(expected, lengths, strict=True):
+            number = alive * mean[inverse]
+            square = alive * (mean * (1 + burst * length))[inverse]
+            money = spend_moments(patterns, (number, square, number), *letters)
+            rows.append((float(np.sum(number * patterns["customers"])), *money))
     return MonthTotals(*np.array(rows).reshape(count, times.size, 3).transpose(2, 0, 1))
 
 

@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike
 from scipy.special import gammainc
 
 from clv_spark.errors import InputError
-from clv_spark.models.arrays import Floats, distinct
+from clv_spark.models.arrays import Floats, Integers, distinct
 from clv_spark.models.gamma_gamma import PARAMETERS
-from clv_spark.models.model import Forecast, PurchaseModel
+from clv_spark.models.model import PurchaseModel
 
 # What makes a pattern, and what is summed within it.
 KEYS = ("x", "t_x", "T", "spend_x")
@@ -31,8 +31,6 @@ SUMS = ("margin", "margin_spent", "margin_2", "margin_2_spent", "margin_2_spent_
 LEAST_SPEND_SHAPE = 2.1
 # Halvings of the range in which a bound is searched: to the last bits.
 HALVINGS = 100
-# Customers under draws of parameters that are forecast in one call.
-BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -154,25 +152,14 @@ def total_draws(
     if not np.all(np.asarray(spend_draws["q"]) > 1):
         raise InputError("With q <= 1 the expected spend is infinite; every draw needs q > 1.")
     count = next(iter(sizes.values()))
-    drawn = {name: np.asarray(values, dtype=np.float64) for name, values in purchase_draws.items()}
     # Given alive only x and T matter, and few pairs of them differ.
-    chosen, inverse = distinct([patterns["x"], patterns["T"]])
-    at_once = max(1, BLOCK // max(1, chosen.size))
+    pairs = distinct([patterns["x"], patterns["T"]])
     mean, variance = np.empty(count), np.empty(count)
-    for first in range(0, count, at_once):
-        some = {name: values[first : first + at_once] for name, values in drawn.items()}
-        draws = next(iter(some.values())).size
-        by_pair = {name: np.repeat(values, chosen.size) for name, values in some.items()}
-        pairs = (np.tile(patterns[key][chosen], draws) for key in ("x", "T"))
-        ahead = model.forecast_if_alive(by_pair, [horizon], discount_rate, *pairs)
-        for draw, moments in enumerate(_moments(ahead, draws), first):
-            one = {name: float(values[draw]) for name, values in drawn.items()}
-            alive = model.probability_alive(one, patterns["x"], patterns["t_x"], patterns["T"])
-            first_moment, second, squares = (alive * moment[inverse] for moment in moments)
-            letters = [float(spend_draws[name][draw]) for name in PARAMETERS]
-            mean[draw], variance[draw] = spend_moments(
-                patterns, (first_moment, second, squares), *letters
-            )
+    for draw in range(count):
+        purchases = {name: float(values[draw]) for name, values in purchase_draws.items()}
+        moments = _purchases(model, patterns, pairs, purchases, horizon, discount_rate)
+        p, q, gamma = (float(spend_draws[name][draw]) for name in PARAMETERS)
+        mean[draw], variance[draw] = spend_moments(patterns, moments, p, q, gamma)
     return TotalDraws(mean, variance)
 
 
@@ -211,13 +198,25 @@ def total_interval(parts: Sequence[TotalDraws], level: float = 0.8) -> TotalInte
     )
 
 
-def _moments(ahead: Forecast, draws: int) -> Floats:
-    """E[D], E[D^2] and the expected sum of squared discounts; by draw, moment and pair."""
-    expected, discounted = ahead.expected[0], ahead.discounted[0]
+def _purchases(
+    model: PurchaseModel,
+    patterns: Mapping[str, Floats],
+    pairs: tuple[Integers, Integers],
+    params: Mapping[str, float],
+    horizon: float,
+    discount_rate: float,
+) -> tuple[Floats, Floats, Floats]:
+    """E[D], E[D^2] and the expected sum of squared discounts of each pattern, dead or alive."""
+    x, t_x, T = patterns["x"], patterns["t_x"], patterns["T"]
+    alive = model.probability_alive(params, x, t_x, T)
+    chosen, inverse = pairs
+    forecast = model.forecast_if_alive(params, [horizon], discount_rate, x[chosen], T[chosen])
+    expected, discounted = forecast.expected[0], forecast.discounted[0]
     # By Cauchy and Schwarz no less than this; discounts differ little within a horizon.
     squares = discounted**2 / np.where(expected > 0, expected, 1.0)
-    columns = (discounted, ahead.discounted_square[0], squares)
-    return np.stack([column.reshape(draws, -1) for column in columns], axis=1)
+    columns = (discounted, forecast.discounted_square[0], squares)
+    first, second, third = (alive * column[inverse] for column in columns)
+    return first, second, third
 
 
 def spend_moments(

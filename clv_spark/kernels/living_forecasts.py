@@ -242,7 +242,9 @@ class LivingForecasts:
         rate = rate_per_unit(self.annual_discount_rate, unit)
 
         def discounted(moved: Mapping[str, Floats]) -> Floats:
-            forecast = model.forecast_if_alive(moved, times, rate, x.astype(np.float64), T / unit)
+            forecast = model.forecast_if_alive(
+                moved, times, rate, x.astype(np.float64), T / unit, endless=False
+            )
             until: Floats = forecast.discounted[0]
             return until
 

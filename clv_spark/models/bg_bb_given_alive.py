@@ -28,7 +28,13 @@ LARGEST_EXPONENT, MOST_FRACTIONS = 24.0, 40_000
 
 
 def forecast_if_alive(
-    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+    params: Parameters,
+    times: Sequence[float],
+    discount_rate: float,
+    x: Floats,
+    T: Floats,
+    *,
+    endless: bool = True,
 ) -> Forecast:
     """Forecasts the purchases of customers under the condition that they are alive at T.
 
@@ -42,6 +48,7 @@ def forecast_if_alive(
         discount_rate: Continuous discount rate per opportunity; not negative.
         x: Purchases so far, one-dimensional.
         T: Opportunities so far, one-dimensional.
+        endless: Whether the residual is wanted.
 
     Example:
         >>> params = {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}
@@ -54,7 +61,7 @@ def forecast_if_alive(
     ends = [int(np.floor(time)) for time in times]
     n = np.floor(T)
     chosen, inverse = distinct([gamma, delta, n])
-    sums = _survival_sums(gamma[chosen], delta[chosen] + n[chosen], ends, discount_rate)
+    sums = _survival_sums(gamma[chosen], delta[chosen] + n[chosen], ends, discount_rate, endless)
     buys, stays = alpha + x, beta + n - x
     pairs, places = distinct([buys, stays, gamma, delta, n])
     histories = (buys[pairs], stays[pairs], gamma[pairs], delta[pairs] + n[pairs])
@@ -81,7 +88,9 @@ class _Sums:
     endless: Floats | None
 
 
-def _survival_sums(leave: Floats, stay: Floats, ends: list[int], discount_rate: float) -> _Sums:
+def _survival_sums(
+    leave: Floats, stay: Floats, ends: list[int], discount_rate: float, to_infinity: bool
+) -> _Sums:
     sums = np.zeros((4, len(ends), leave.size))
     totals = np.zeros((4, leave.size))
     both, survival = leave + stay, np.ones(leave.size)
@@ -103,7 +112,7 @@ def _survival_sums(leave: Floats, stay: Floats, ends: list[int], discount_rate: 
             for place in ending:
                 sums[:, place] = totals
     endless = None
-    if discount_rate > 0:
+    if to_infinity and discount_rate > 0:
         last = ends[-1] if ends else 0
         endless = residual_opportunities(leave, stay + last, discount_rate)
         endless = totals[1] + survival * np.exp(-discount_rate * last) * endless

@@ -174,7 +174,13 @@ def discounted_expected_purchases(
 
 
 def forecast_if_alive(
-    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+    params: Parameters,
+    times: Sequence[float],
+    discount_rate: float,
+    x: Floats,
+    T: Floats,
+    *,
+    endless: bool = True,
 ) -> Forecast:
     """What customers will buy who are alive today.
 
@@ -184,6 +190,7 @@ def forecast_if_alive(
         discount_rate: Continuous rate per time unit; not negative.
         x: Repeat purchases, one-dimensional.
         T: Time from first purchase to today, one-dimensional.
+        endless: Whether the residual is wanted, which costs as much as the rest.
 
     Example:
         >>> params = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
@@ -191,7 +198,7 @@ def forecast_if_alive(
         >>> forecast.expected.round(6).tolist(), forecast.none.round(6).tolist()
         ([[0.195098]], [[0.855449]])
     """
-    return given_alive.forecast(_living(params, x, T), times, discount_rate)
+    return given_alive.forecast(_living(params, x, T), times, discount_rate, endless=endless)
 
 
 def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:

@@ -30,6 +30,9 @@ from clv_spark.models.quadrature import beta_rule
 # interpolation falls exponentially: below 1e-9 with this many nodes on [0, y]. A rate that falls
 # fast, where c is far above one, needs some more.
 FEWEST_NODES, NODES_PER_UNIT, NODES_PER_LOG_C, MOST_NODES = 8, 2.5, 8.0, 96
+# Ages whose A lies within so many powers of two share an interpolation: with fewer there would be
+# more of them, with more each would have to reach further.
+STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,10 @@ class Curves:
 def curves(living: Living, end: float, block: int) -> Iterator[Curves]:
     """The curves of all customers from now to ``end``, in blocks of at most so many customers.
 
-    Customers of the same k, a, b and an A of the same power of four share an interpolation, which
+    Customers of the same k, a, b and an A of the same power of 16 share an interpolation, which
     therefore does not depend on who else is there.
     """
-    power = 2 * ((np.frexp(living.A)[1] - 1) // 2)
+    power = STRIDE * ((np.frexp(living.A)[1] - 1) // STRIDE)
     chosen, inverse = distinct([living.a, living.b, living.k, power.astype(np.float64)])
     fits = [
         _interpolated(k, a, b, end / 2.0**exponent)
@@ -133,13 +136,14 @@ def _interpolated(k: float, a: float, b: float, reach: float) -> _Interpolation:
     nodes, waves = _chebyshev(size)
     z = np.expm1(span * (nodes + 1) / 2) / c
     rule = beta_rule(a, b, (k + 1) * reach)
-    steps = np.log1p(np.multiply.outer(z, rule.p))
-    terms = rule.log_weights - (k + 1) * steps
+    slowing = np.multiply.outer(z, rule.p)
+    terms = rule.log_weights - (k + 1) * np.log1p(slowing)
     largest = np.max(terms, axis=1)
-    shares, growth = np.exp(terms - largest[:, np.newaxis]), np.exp(steps)
-    fade = shares.sum(axis=1)
-    again = (shares * rule.complement / growth).sum(axis=1)
-    stay = (shares * growth).sum(axis=1)
+    shares = np.exp(terms - largest[:, np.newaxis])
+    slowing += 1
+    fade = np.sum(shares, axis=1)
+    again = np.sum(shares * rule.complement / slowing, axis=1)
+    stay = np.sum(shares * slowing, axis=1)
     values = np.stack([np.log(fade) + largest, again / fade, np.log(stay / fade)])
     # Not a matrix product: the last digits of a BLAS depend on the machine.
     coefficients = (values[:, np.newaxis, :] * waves).sum(axis=2)

@@ -33,7 +33,9 @@ TAIL_POINTS = 18
 BLOCK = 512
 
 
-def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Forecast:
+def forecast(
+    living: Living, times: Sequence[float], discount_rate: float, *, endless: bool = True
+) -> Forecast:
     """Forecasts the purchases of customers under the condition that they are alive.
 
     The relative error is below 1e-8 for ordinary parameters and horizons of years; it grows to 1e-6
@@ -48,6 +50,7 @@ def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Fo
         living: k, A, a, b of each customer.
         times: Ascending horizons in the time unit of A; zero is allowed.
         discount_rate: Continuous discount rate per time unit; not negative.
+        endless: Whether the residual is wanted, for which the curves reach much further.
 
     Example:
         >>> one = np.ones(1)
@@ -58,9 +61,10 @@ def forecast(living: Living, times: Sequence[float], discount_rate: float) -> Fo
     living, _, _ = _flat(living, np.zeros(()))
     shape = (len(times), living.k.size)
     expected, discounted, square = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    residual = np.zeros(living.k.size) if discount_rate > 0 else None
+    endless = endless and discount_rate > 0
+    residual = np.zeros(living.k.size) if endless else None
     last = times[-1] if times else 0.0
-    end = max(last, NEGLIGIBLE / discount_rate) if discount_rate > 0 else last or 1.0
+    end = max(last, NEGLIGIBLE / discount_rate) if endless else last or 1.0
     for part in curves(living, end, BLOCK):
         k, A = living.k[part.rows], living.A[part.rows]
         panels = _panels(part, k, A, times, end, discount_rate)

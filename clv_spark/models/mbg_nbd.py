@@ -179,7 +179,13 @@ def discounted_expected_purchases(
 
 
 def forecast_if_alive(
-    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+    params: Parameters,
+    times: Sequence[float],
+    discount_rate: float,
+    x: Floats,
+    T: Floats,
+    *,
+    endless: bool = True,
 ) -> Forecast:
     """What customers will buy who are alive today.
 
@@ -189,6 +195,7 @@ def forecast_if_alive(
         discount_rate: Continuous rate per time unit; not negative.
         x: Repeat purchases, one-dimensional.
         T: Time from first purchase to today, one-dimensional.
+        endless: Whether the residual is wanted, which costs as much as the rest.
 
     Example:
         >>> params = {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}
@@ -196,7 +203,7 @@ def forecast_if_alive(
         >>> forecast.expected.round(6).tolist(), forecast.none.round(6).tolist()
         ([[0.395173]], [[0.720761]])
     """
-    return given_alive.forecast(_living(params, x, T), times, discount_rate)
+    return given_alive.forecast(_living(params, x, T), times, discount_rate, endless=endless)
 
 
 def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:

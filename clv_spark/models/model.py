@@ -52,7 +52,8 @@ class Forecast:
         none: Probability of no purchase up to each time; the same shape.
         discounted: E[D] up to each time; the same shape.
         discounted_square: E[D^2] up to each time; the same shape.
-        residual: E[D] without horizon, one value per customer; None when discount_rate is zero.
+        residual: E[D] without horizon, one value per customer; None when discount_rate is zero
+            or nobody asks for it.
     """
 
     expected: Floats
@@ -120,9 +121,16 @@ class PurchaseModel(Protocol):
         """Expected purchases, each weighed by exp(-discount_rate s); DERT at infinite horizon."""
 
     def forecast_if_alive(
-        self, params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+        self,
+        params: Parameters,
+        times: Sequence[float],
+        discount_rate: float,
+        x: Floats,
+        T: Floats,
+        *,
+        endless: bool = True,
     ) -> Forecast:
-        """The forecast of customers under the condition that they are alive at T."""
+        """The forecast of customers who are alive at T; its residual only if ``endless``."""
 
     def staying_if_alive(
         self, params: Parameters, times: Sequence[float], x: Floats, T: Floats

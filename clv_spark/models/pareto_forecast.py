@@ -53,7 +53,13 @@ class Discounted(NamedTuple):
 
 
 def forecast_given_alive(
-    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+    params: Parameters,
+    times: Sequence[float],
+    discount_rate: float,
+    x: Floats,
+    T: Floats,
+    *,
+    endless: bool = True,
 ) -> Forecast:
     """Forecasts the purchases of customers under the condition that they are still alive.
 
@@ -66,6 +72,7 @@ def forecast_given_alive(
         discount_rate: Continuous discount rate per time unit; not negative.
         x: Repeat purchases, one-dimensional.
         T: Age in time units, one-dimensional.
+        endless: Whether the residual is wanted.
 
     Example:
         >>> params = {"r": 0.55, "alpha": 10.58, "s": 0.61, "beta": 11.67}
@@ -81,7 +88,7 @@ def forecast_given_alive(
     rows, ages = distinct([s, B])
     parts = [
         Discounted(*(part[ages] for part in parts))
-        for parts in discounted_survival(s[rows], B[rows], times, discount_rate)
+        for parts in discounted_survival(s[rows], B[rows], times, discount_rate, endless=endless)
     ]
     lapse = lapse_probability(k, s, A, B)
     square = k * (k + 1) / A**2
@@ -93,7 +100,8 @@ def forecast_given_alive(
         none[number] = np.exp(log_silence_given_lapse(lapse, k, s, A, B, ahead))
         discounted[number] = k / A * part.once
         second[number] = k / A * part.twice + 2 * square * part.pairs
-    residual = (k / A * parts[-1].once)[inverse] if discount_rate > 0 else None
+    wanted = endless and discount_rate > 0
+    residual = (k / A * parts[-1].once)[inverse] if wanted else None
     return Forecast(
         expected=expected[:, inverse],
         none=none[:, inverse],
@@ -119,7 +127,7 @@ def expected_given_alive(k: Floats, s: Floats, A: Floats, B: Floats, t: ArrayLik
 
 
 def discounted_survival(
-    s: Floats, B: Floats, times: Sequence[float], discount_rate: float
+    s: Floats, B: Floats, times: Sequence[float], discount_rate: float, *, endless: bool = True
 ) -> list[Discounted]:
     """Integrals of discounted survival up to each horizon, and at last without end if discounted.
 
@@ -132,6 +140,7 @@ def discounted_survival(
         B: Its scale, in time units, one-dimensional.
         times: Ascending horizons in time units.
         discount_rate: Continuous rate per time unit, not negative.
+        endless: Whether the last one is wanted.
 
     Example:
         >>> one, endless = discounted_survival(np.array([1.0]), np.array([4.0]), [4.0], 0.1)
@@ -143,7 +152,7 @@ def discounted_survival(
     if discount_rate > 0:
         end = np.minimum(end, np.log1p(NEGLIGIBLE / discount_rate / B))
     borders = [np.minimum(np.log1p(time / B), end) for time in (0.0, *times)]
-    if discount_rate > 0:
+    if endless and discount_rate > 0:
         borders.append(end)
     sums = np.zeros((3, s.size))
     results = []

@@ -182,7 +182,13 @@ def discounted_expected_purchases(
 
 
 def forecast_if_alive(
-    params: Parameters, times: Sequence[float], discount_rate: float, x: Floats, T: Floats
+    params: Parameters,
+    times: Sequence[float],
+    discount_rate: float,
+    x: Floats,
+    T: Floats,
+    *,
+    endless: bool = True,
 ) -> Forecast:
     """Forecasts purchases under the condition that the customers are alive at T.
 
@@ -192,7 +198,7 @@ def forecast_if_alive(
         >>> float((forecast.expected * probability_alive(params, 2, 30.43, 38.86)).round(4)[0, 0])
         1.4504
     """
-    return forecast_given_alive(params, times, discount_rate, x, T)
+    return forecast_given_alive(params, times, discount_rate, x, T, endless=endless)
 
 
 def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: Floats) -> Floats:

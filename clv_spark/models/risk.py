@@ -69,7 +69,7 @@ def purchases_at_risk(
     if factor != 1 and model == "bg_bb":
         return _at_opportunities(params, times, discount_rate, x, T, factor)
     ahead = [time * factor for time in times]
-    found = module.forecast_if_alive(params, ahead, discount_rate / factor, x, T)
+    found = module.forecast_if_alive(params, ahead, discount_rate / factor, x, T, endless=False)
     return Purchases(found.expected / factor, found.discounted / factor)
 
 

@@ -20,7 +20,7 @@ from clv_spark.kernels.segment_value import (
 )
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.outlooks import recent_days
-from clv_spark.pipelines.run_context import Run, cached
+from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF, TableSpec
 from clv_spark.transforms.segment_sums import (
     COUNTS,
@@ -28,6 +28,7 @@ from clv_spark.transforms.segment_sums import (
     distributions,
     kind_sums,
     leaf_sums,
+    step_sums,
     tier_sums,
     with_levels,
 )
@@ -67,10 +68,10 @@ def summarise_segments(
     keys = {"purchases": config.segments, "contract": config.contract_segments}
     by_month = ACQUISITION_MONTH in config.report_by
     recent = recent_days(config)
-    with cached(leaf_sums(valued, recent_days=recent, by_month=by_month)) as summed:
-        levels = with_levels(summed, keys, report)
-        by_tier = tier_sums(levels).collect()
-        shapes = {_place(row): row.asDict() for row in distributions(levels).collect()}
+    summed = leaf_sums(valued, recent_days=recent, by_month=by_month)
+    by_tier = tier_sums(with_levels(summed, keys, report)).collect()
+    steps = with_levels(step_sums(valued, by_month=by_month), keys, report)
+    shapes = {_place(row): row.asDict() for row in distributions(steps).collect()}
     kinds = _kinds(run, valued, keys)
     settings = SummarySettings(
         config.value.definition,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import summand
+from clv_spark.transforms.money import exact_sum, summand
 
 _KEYS = ("segment", "period", "tenure", "days_to_renewal", "period_days")
 
@@ -29,10 +29,11 @@ def contract_value_sums(scored: DataFrame) -> DataFrame:
     }
     valued = scored.where(F.col("is_active") & F.col("clv").isNotNull()).select(
         *_KEYS,
-        *(summand(part).alias(name) for name, part in parts.items()),
+        *(part.alias(name) for name, part in parts.items()),
     )
     summed = valued.groupBy(*_KEYS).agg(
-        F.count(F.lit(1)).alias("contracts"), *(F.sum(name).alias(name) for name in parts)
+        F.count(F.lit(1)).alias("contracts"),
+        *(exact_sum(F.col(name)).alias(name) for name in parts),
     )
     return summed.select(
         *_KEYS, "contracts", *(F.col(name).cast("double").alias(name) for name in parts)

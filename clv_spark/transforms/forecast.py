@@ -7,10 +7,8 @@ import datetime as dt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import cents, summand
+from clv_spark.transforms.money import cents, exact_sum
 from clv_spark.transforms.segments import level_columns, segment_name, with_segments
-
-# Beyond this a square is no money; sums of decimals do not depend on their order.
 
 
 def monthly_revenue(
@@ -33,7 +31,7 @@ def monthly_revenue(
         net = net - cents(F.col("refund_amount"))
     names = level_columns(keys)
     money = net.cast("double") / 100
-    square = summand(money * money)
+    square = money * money
     wanted = with_segments(days.where(F.col("event_date") <= F.lit(as_of)), keys)
     rows = wanted.select(
         *names, "event_month", "event_date", net.alias("cents"), square.alias("square")
@@ -41,7 +39,7 @@ def monthly_revenue(
     return rows.groupBy(*names, "event_month").agg(
         F.min("event_date").alias("first_date"),
         F.sum("cents").alias("cents"),
-        F.sum("square").cast("double").alias("square"),
+        exact_sum(F.col("square")).cast("double").alias("square"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Valued customers -> sums by segment, tier and step of clv: all that segment_summary needs."""
+"""Valued customers -> sums by segment and tier, or step of clv: all that segment_summary needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.config import ACQUISITION_MONTH
 from clv_spark.transforms.acquisition import acquisition_month
-from clv_spark.transforms.money import summand
+from clv_spark.transforms.money import exact_sum, summand
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import GLOBAL
 
@@ -42,14 +42,15 @@ COUNTS = (
     "new_customers",
     "new_with_cost",
 )
-LEAF = ("relationship", "segment", "report_code", ACQUISITION_MONTH, "clv_tier", "step")
+GROUP = ("relationship", "segment", "report_code", ACQUISITION_MONTH)
+LEAF = (*GROUP, "clv_tier")
 # Steps of half a percent, and apart from them everything below a cent.
 _WIDTH, _CENT, _NOTHING = 0.005, 0.01, -1_000_000
 _YEAR = 365
 
 
 def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFrame:
-    """Sums over customers of a segment, group, month, tier and step of clv: the only pass over all.
+    """Sums over customers of a segment, group, month and tier.
 
     Args:
         valued: Rows of clv_scores, with report_code and the service costs ahead.
@@ -72,19 +73,44 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
         "new_customers": is_new.cast("int"),
         "new_with_cost": (is_new & F.col("acquisition_cost").isNotNull()).cast("int"),
     }
-    month = F.date_format(acquisition_month(), "yyyy-MM") if by_month else F.lit(None)
     placed = valued.select(
-        "relationship",
-        "segment",
-        "report_code",
-        month.cast("string").alias(ACQUISITION_MONTH),
+        *_group(by_month),
         "clv_tier",
-        clv_step(F.col("clv")).alias("step"),
         *(count.cast("bigint").alias(name) for name, count in counts.items()),
-        *(summand(F.col(name)).alias(name) for name in MONEY[:-1]),
-        summand(F.when(is_new, F.col("acquisition_cost"))).alias(MONEY[-1]),
+        *MONEY[:-1],
+        F.when(is_new, F.col("acquisition_cost")).alias(MONEY[-1]),
     )
-    return placed.groupBy(*LEAF).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
+    return placed.groupBy(*LEAF).agg(
+        *(F.sum(name).alias(name) for name in COUNTS),
+        *(exact_sum(F.col(name)).alias(name) for name in MONEY),
+    )
+
+
+def step_sums(valued: DataFrame, *, by_month: bool) -> DataFrame:
+    """Customers on each step of clv and their clv, by segment, group and month.
+
+    Apart from ``leaf_sums``: there are so many steps that a sum of everything on each would cost
+    more than to go over the customers twice.
+
+    Args:
+        valued: as there.
+        by_month: as there.
+
+    Returns:
+        ``GROUP``, step, n and clv, a decimal.
+    """
+    placed = valued.where(F.col("clv").isNotNull()).select(
+        *_group(by_month), clv_step(F.col("clv")).alias("step"), "clv"
+    )
+    return placed.groupBy(*GROUP, "step").agg(
+        F.count(F.lit(1)).alias("n"), exact_sum(F.col("clv")).alias("clv")
+    )
+
+
+def _group(by_month: bool) -> list[Column]:
+    month = F.date_format(acquisition_month(), "yyyy-MM") if by_month else F.lit(None)
+    names = map(F.col, GROUP[:-1])
+    return [*names, month.cast("string").alias(ACQUISITION_MONTH)]
 
 
 def clv_step(clv: Column) -> Column:
@@ -102,13 +128,13 @@ def with_levels(
     """Repeats each sum for every segment that it belongs to: global, those above it, its groups.
 
     Args:
-        leaves: what :func:`leaf_sums` gives.
+        leaves: what :func:`leaf_sums` or :func:`step_sums` gives.
         keys: names of the segment keys, by relationship.
         report: for each further key of the summary its value by report_code; the month of
             acquisition needs none.
 
     Returns:
-        The rows with segment_level and name beside ``LEAF``.
+        The rows with segment_level and name beside ``GROUP``.
     """
     levels = [(F.lit(GLOBAL), F.lit(GLOBAL), F.lit(True))]
     for relationship, names in keys.items():
@@ -151,12 +177,15 @@ def distributions(levels: DataFrame) -> DataFrame:
     Customers on one step count as having its mean; of the step that the tenth ends on, as many as
     it needs.
 
+    Args:
+        levels: what :func:`with_levels` makes of ``step_sums``.
+
     Returns:
         relationship, segment_level, name, clv_median, top_tenth (the sum of clv).
     """
     of = ("relationship", "segment_level", "name")
-    steps = levels.where(F.col("step").isNotNull()).groupBy(*of, "step")
-    counted = steps.agg(F.sum("valued").alias("n"), F.sum("clv").cast("double").alias("sum"))
+    steps = levels.groupBy(*of, "step")
+    counted = steps.agg(F.sum("n").alias("n"), F.sum("clv").cast("double").alias("sum"))
     from_top = Window.partitionBy(*of).orderBy(F.desc("step"))
     placed = counted.select(
         *of,

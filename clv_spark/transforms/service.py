@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import ServiceConfig
 from clv_spark.kernels.living_forecasts import PERIODS
-from clv_spark.transforms.money import summand
+from clv_spark.transforms.money import exact_sum
 from clv_spark.transforms.segments import of_segment_column
 
 # What events cost so far, as columns of customer_costs.
@@ -63,7 +63,7 @@ def event_sums(exposed: DataFrame) -> DataFrame:
     parts = (*EVENT_COSTS, *_SO_FAR)
     return exposed.groupBy("relationship", "segment").agg(
         F.count(F.lit(1)).alias("customers"),
-        *(F.sum(summand(F.col(name))).cast("double").alias(name) for name in parts),
+        *(exact_sum(F.col(name)).cast("double").alias(name) for name in parts),
     )
 
 

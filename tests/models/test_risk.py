@@ -31,7 +31,7 @@ CONTRACTS = {
 
 
 def usual(model, params, x=X, T=T):
-    forecast = PURCHASE_MODELS[model].forecast_if_alive(params, TIMES, DELTA, x, T)
+    forecast = PURCHASE_MODELS[model].forecast_if_alive(params, TIMES, DELTA, x, T, endless=False)
     staying = PURCHASE_MODELS[model].staying_if_alive(params, TIMES, x, T)
     return np.stack([forecast.expected, forecast.discounted, staying])
 
