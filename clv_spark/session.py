@@ -44,7 +44,7 @@ _EVERYWHERE = {
     "spark.rdd.compress": "true",
     # A dated slice is one partition: without a file open for each value Spark would sort all rows
     # by the date they share.
-    "spark.sql.maxConcurrentOutputFileWriters": "4",
+    "spark.sql.maxConcurrentOutputFileWriters": "2",
     # A worker that hangs is ended and its stack printed, instead of a job that never ends.
     "spark.sql.execution.pyspark.udf.idleTimeoutSeconds": "600",
     "spark.sql.execution.pyspark.udf.killOnIdleTimeout": "true",
