@@ -94,7 +94,9 @@ def fits(features: Any, keys: tuple[str, ...]) -> dict[str, Any]:
     began = time.perf_counter()
     for _, ours in patterns.groupby(["period", "segment"]):
         for model in CONTRACT_MODELS:
-            fit(model, {name: ours[name] for name in ("entry", "tenure", "lost")}, ours["customers"])
+            fit(
+                model, {name: ours[name] for name in ("entry", "tenure", "lost")}, ours["customers"]
+            )
     return {"patterns": len(patterns), "fit_s": round(time.perf_counter() - began, 3)}
 
 
