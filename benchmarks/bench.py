@@ -178,7 +178,7 @@ def run_peer(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
 
 
 def measured(command: list[Any]) -> dict[str, Any]:
-    """Run a Python script of this repository; return stdout, wall seconds and peak memory."""
+    """Run a Python script of this repository; return stdout, seconds, memory, processor time."""
     began = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, *map(str, command)],
@@ -188,7 +188,8 @@ def measured(command: list[Any]) -> dict[str, Any]:
         text=True,
     )
     peak = dict.fromkeys(("all", "java", "python"), 0)
-    watcher = threading.Thread(target=watch, args=(child.pid, peak), daemon=True)
+    spent: dict[int, float] = {}
+    watcher = threading.Thread(target=watch, args=(child.pid, peak, spent), daemon=True)
     watcher.start()
     try:
         stdout, _ = child.communicate()
@@ -205,6 +206,7 @@ def measured(command: list[Any]) -> dict[str, Any]:
     return {
         "stdout": stdout,
         "wall": wall,
+        "processor_s": sum(spent.values()),
         "peak_mb": megabytes["all"],
         "peak_java_mb": megabytes["java"],
         "peak_python_mb": megabytes["python"],
@@ -220,30 +222,27 @@ def end(pid: int) -> None:
                 process.kill()
 
 
-def watch(pid: int, peak: dict[str, int]) -> None:
-    """Keep the largest resident memory of a process and all its children until it ends."""
+def watch(pid: int, peak: dict[str, int], spent: dict[int, float]) -> None:
+    """Keep the largest resident memory of a process and all its children until it ends.
+
+    Of each process the processor seconds when it was last seen are kept as well.
+    """
     try:
         root = psutil.Process(pid)
         while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
             now = dict.fromkeys(peak, 0)
             for process in [root, *root.children(recursive=True)]:
-                kind, held = resident(process)
-                now[kind] += held
-                now["all"] += held
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    kind = "java" if process.name() == "java" else "python"
+                    held, times = process.memory_info().rss, process.cpu_times()
+                    now[kind] += held
+                    now["all"] += held
+                    spent[process.pid] = times.user + times.system
             for kind, held in now.items():
                 peak[kind] = max(peak[kind], held)
             time.sleep(SAMPLE_SECONDS)
     except psutil.NoSuchProcess:
         return
-
-
-def resident(process: psutil.Process) -> tuple[str, int]:
-    """Return the kind of a process and the bytes it holds, shared ones included; 0 once ended."""
-    try:
-        kind = "java" if process.name() == "java" else "python"
-        return kind, int(process.memory_info().rss)
-    except psutil.NoSuchProcess:
-        return "python", 0
 
 
 def say(text: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from report_contracts import contracts_section
 from report_models import SCORING, circumstances, fits_section, parts_section, scoring_section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,13 +81,6 @@ def table(entry: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-CONTRACTS = """## Contracts
-
-The whole job on contracts, from Parquet to scores, on an empty lake: contracts, features, fit,
-scores of contracts and customers, metrics and forecast.
-"""
-
-
 def publish(file: str, entry: dict[str, Any], key: tuple[str, ...]) -> None:
     """Keep the entry in place of an older one of the same key, and write the page anew."""
     kept = [one for one in _results(file) if any(one[name] != entry[name] for name in key)]
@@ -104,17 +98,8 @@ def page() -> str:
     parts += [_skew(entry) for entry in _results("results_skew.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
-    held = [_contracts(entry) for entry in _results("results_contracts.json")]
-    return "\n".join([*parts, *([CONTRACTS, *held] if held else [])])
-
-
-def _contracts(entry: dict[str, Any]) -> str:
-    """One run on contracts."""
-    return (
-        f"### {entry['contracts'] / 1e6:.1f} million rows of contracts, {entry['customers']:,} "
-        f"customers\n\n{entry['seconds']:.0f} s, {entry['peak_mb']:,} MB at most. Stages in "
-        f"seconds: {_detail(entry)}.\n\n{circumstances(entry)}"
-    )
+    held = _results("results_contracts.json")
+    return "\n".join([*parts, *([contracts_section(held)] if held else [])])
 
 
 def _results(file: str) -> list[dict[str, Any]]:

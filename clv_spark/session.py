@@ -43,6 +43,9 @@ _EVERYWHERE = {
     # column costs three times as much as to write them plainly, and LZ4 saves half of the disk.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.rdd.compress": "true",
+    # A dated slice is one partition: without a file open for each value Spark would sort all rows
+    # by the date they share.
+    "spark.sql.maxConcurrentOutputFileWriters": "2",
     # A worker that hangs is ended and its stack printed, instead of a job that never ends.
     "spark.sql.execution.pyspark.udf.idleTimeoutSeconds": "600",
     "spark.sql.execution.pyspark.udf.killOnIdleTimeout": "true",

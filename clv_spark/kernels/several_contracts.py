@@ -43,9 +43,13 @@ def add_up_contracts(
 
     Args:
         batch: clv_low, clv_high, and items: per customer a list of contracts with
-            ``BEHIND_VALUE``; all that run have parameters. Other columns stay as they are.
+            ``BEHIND_VALUE``; all that run have parameters. Other columns stay as they are, and so
+            do the bounds where the list is empty.
         outlook: Horizon and discount rate.
         parameters: What parameters_place refers to.
+
+    Returns:
+        The batch without items.
     """
     items = batch.column("items")
     contracts = items.flatten()
@@ -57,8 +61,10 @@ def add_up_contracts(
     rows = np.flatnonzero(field["is_active"] == 1)
     values = _values({name: column[rows] for name, column in field.items()}, outlook, parameters)
     low, high = _bounds(values, owner[rows], len(items))
-    columns = {name: batch.column(name) for name in batch.schema.names}
-    columns |= {"clv_low": pa.array(low), "clv_high": pa.array(high)}
+    columns = {name: batch.column(name) for name in batch.schema.names if name != "items"}
+    are_summed = pc.greater(pc.list_value_length(items), 0)
+    for name, bound in (("clv_low", low), ("clv_high", high)):
+        columns[name] = pc.if_else(are_summed, pa.array(bound), columns[name])
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 

@@ -24,7 +24,12 @@ from clv_spark.pipelines.line_totals import (
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
 from clv_spark.schemas import CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.transforms.conform_contracts import conform_contracts
-from clv_spark.transforms.contracts import contract_rows, rejected_contracts, totals_of_contracts
+from clv_spark.transforms.contracts import (
+    contract_rows,
+    rejected_contracts,
+    totals_of_contracts,
+    with_lives,
+)
 from clv_spark.transforms.customer_days import totals_by_reason
 
 
@@ -72,8 +77,8 @@ def _write(run: Run, config: ContractsSource, source: Source, commit: Commit) ->
     lines = conform_contracts(source.rows, config, currency=run.config.currency, segments=keys)
     # Only a refused row is needed as it came.
     slim = lines.withColumn("line", F.when(F.col("reason").isNotNull(), F.col("line")))
-    # Overlaps take a shuffle of the rows; doing that once is worth the disk.
-    with cached(slim) as kept:
+    # Overlaps and lives take a shuffle of the rows; doing that once is worth the disk.
+    with cached(with_lives(slim)) as kept:
         # Refuses a key with too many values; the totals are those of the reasons.
         first_look(kept, keys, config)
         read = read_totals(totals_by_reason(kept), config)
@@ -88,12 +93,12 @@ def _write(run: Run, config: ContractsSource, source: Source, commit: Commit) ->
 def _publish(run: Run, lines: DataFrame, read: dict[Any, Any], commit: Commit) -> Commit:
     shape = shape_of(lines, run.config.contract_segments)
     spec = CONTRACTS.of(shape)
-    with cached(contract_rows(lines, shape)) as rows:
-        (written,) = totals_of_contracts(rows).collect()
-        reconcile(totals_together({None: read[None]}), written.asDict(), CONTRACTS.name)
-        # Whatever the table refuses shows before the first of the two is replaced.
-        run.lake.ensure(spec)
-        refused = run.lake.replace(REJECTED_CONTRACTS, rejected_contracts(lines), commit)
-        check_rejected(commit.figures["rows_rejected"], refused)
-        reached("contracts:rejected_written")
-        return run.lake.replace(spec, rows, commit)
+    rows = contract_rows(lines, shape)
+    (written,) = totals_of_contracts(rows).collect()
+    reconcile(totals_together({None: read[None]}), written.asDict(), CONTRACTS.name)
+    # Whatever the table refuses shows before the first of the two is replaced.
+    run.lake.ensure(spec)
+    refused = run.lake.replace(REJECTED_CONTRACTS, rejected_contracts(lines), commit)
+    check_rejected(commit.figures["rows_rejected"], refused)
+    reached("contracts:rejected_written")
+    return run.lake.replace(spec, rows, commit)

@@ -37,6 +37,8 @@ from clv_spark.transforms.contract_scores import (
     contract_score_rows,
     customer_rows,
     customer_totals,
+    lone_contracts,
+    with_count_of_lives,
 )
 from clv_spark.transforms.segments import GLOBAL
 
@@ -60,31 +62,32 @@ def score_contracts(
     parameters = contract_parameters([row.asDict() for row in fitted])
     if fit_date < run.date:
         parameters |= _newcomers(inputs, parameters, nested=len(keys) > 1)
+    inputs = with_count_of_lives(inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
     used = list(parameters.values())
-    scored = contract_score_columns(scored, used, run.config, run.date, fit_date)
-    rows = kept.enter_context(cached(scored))
+    # Kept as the kernel gives them: texts that numbers stand for would double the disk.
+    bare = kept.enter_context(cached(scored))
+    rows = contract_score_columns(bare, used, run.config, run.date, fit_date)
     found = rows.groupBy("score_status").agg(F.count(F.lit(1)).alias("customers")).collect()
     wanted = features.count() if expected is None else expected
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
     # Read more than once: to see where everybody stands, and to be written.
-    customers = kept.enter_context(cached(_customers(run.config, customer_totals(rows), used)))
+    customers = kept.enter_context(cached(_customers(run.config, rows, used)))
     outlooks = partial(contract_outlooks, run, rows, parameters)
     return Scored(customers, outlooks, message, detail=contract_score_rows(rows))
 
 
-def _customers(config: Config, totals: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
+def _customers(config: Config, rows: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
     """Rows of clv_scores; the interval of several contracts is that of their sum."""
-    several = (F.col("running") > 1) & (F.col("unknown") == 0)
-    outlook = _outlook(config)
+    outlook, totals = _outlook(config), customer_totals(rows)
 
     def add_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield add_up_contracts(batch, outlook, used)
 
-    summed = totals.where(several).mapInArrow(add_all, totals.schema)
-    return customer_rows(totals.where(~several).unionByName(summed))
+    summed = totals.mapInArrow(add_all, totals.drop("items").schema)
+    return customer_rows(lone_contracts(rows).unionByName(summed))
 
 
 def _require_fit_for(run: Run, fitted: list[Row]) -> None:

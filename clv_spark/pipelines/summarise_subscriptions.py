@@ -24,7 +24,7 @@ from clv_spark.kernels.forecast_subscriptions import (
 )
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contracts import contracts_of
-from clv_spark.pipelines.run_context import SECTIONS, Run, reached
+from clv_spark.pipelines.run_context import SECTIONS, Run, cached, reached
 from clv_spark.pipelines.summarise_segments import members_of, places_of
 from clv_spark.schemas import (
     CLV_SCORES,
@@ -71,23 +71,34 @@ def _write(run: Run, commit: Commit) -> Commit:
     run.input_accepted = True
     run.lake.ensure(SUBSCRIPTION_FORECAST)
     fitted = _fitted(run)
-    written = run.lake.replace(SUBSCRIPTION_METRICS, _metrics(run, fitted), commit, run.date)
+    with cached(_events(run)) as events:
+        metrics = _metrics(run, fitted, events)
+        written = run.lake.replace(SUBSCRIPTION_METRICS, metrics, commit, run.date)
     reached("subscription_metrics:metrics_written")
     run.lake.replace(SUBSCRIPTION_FORECAST, _forecast(run, fitted), commit, run.date)
     return written
 
 
-def _metrics(run: Run, fitted: list[Row]) -> DataFrame:
+def _events(run: Run) -> DataFrame:
+    rows, is_snapshot = run.lake.read(CONTRACTS), _is_snapshot(run)
+    return subscription_events(
+        rows, run.config.contract_segments, run.date, is_snapshot=is_snapshot
+    )
+
+
+def _is_snapshot(run: Run) -> bool:
+    return contracts_of(run.config).shape == "snapshot"
+
+
+def _metrics(run: Run, fitted: list[Row], events: DataFrame) -> DataFrame:
     config, keys = run.config, run.config.contract_segments
-    is_snapshot = contracts_of(config).shape == "snapshot"
-    events = subscription_events(run.lake.read(CONTRACTS), keys, run.date, is_snapshot=is_snapshot)
     months = subscription_metrics(
         events,
         (GLOBAL, *keys),
         run.date,
         margin_rate=config.value.margin_rate,
         annual_discount_rate=config.value.annual_discount_rate,
-        last_month_only=is_snapshot,
+        last_month_only=_is_snapshot(run),
     )
     return months.join(_model_clv(run, fitted), ["segment", "month"], "left").select(
         F.lit(run.date).alias("as_of_date"),
@@ -103,19 +114,14 @@ def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
     value = summand(F.col("residual_clv"))
     last = F.lit(run.date.replace(day=1)).alias("month")
     leaf = scores.groupBy("segment").agg(F.sum(value).alias("sum"), F.count("*").alias("n"))
-    parents = places_of(fitted)
+    sums = {row["segment"]: (row["sum"], row["n"]) for row in leaf.collect()}
     nested = len(run.config.contract_segments) > 1
-    leaves = [row["segment"] for row in leaf.select("segment").collect()]
-    pairs = [
-        (segment, member)
-        for segment, members in members_of(leaves, parents, nested).items()
-        for member in members
-    ]
-    names = run.spark.createDataFrame(pairs, "segment STRING, member STRING")
-    joined = names.join(leaf.withColumnRenamed("segment", "member"), "member")
+    members = members_of(sums, places_of(fitted), nested)
+    parts = [(name, *sums[leaf]) for name, leaves in members.items() for leaf in leaves]
+    listed = run.spark.createDataFrame(parts, "segment STRING, sum DECIMAL(38,6), n BIGINT")
     mean = F.sum("sum").cast("double") / F.sum("n")
     return (
-        joined.groupBy("segment").agg(mean.alias("model_clv")).select("segment", last, "model_clv")
+        listed.groupBy("segment").agg(mean.alias("model_clv")).select("segment", last, "model_clv")
     )
 
 

@@ -35,7 +35,8 @@ CONTRACT = ("customer_id", "contract_id")
 _DATES = (st.DateType, st.TimestampType, st.TimestampNTZType, st.StringType, st.NullType)
 _FLAGS = (st.BooleanType, st.StringType, st.NumericType)
 _ORDER = f"{OURS}order"
-_APART = f"{OURS}apart"
+# NULL for a row that was fit to be used by itself; else what tells refused rows apart.
+APART = f"{OURS}apart"
 _ROW = f"{OURS}row"
 # Later than any end; a row without end is compared with it.
 _NEVER = "9999-12-31"
@@ -65,7 +66,8 @@ def conform_contracts(
         One row per source row: customer_id (BIGINT or STRING), contract_id (STRING), start_date and
         end_date (NULL in a snapshot; an end of NULL means running), tenure and is_lost (NULL
         outside a snapshot), period, amount_cents, margin_cents (NULL without a margin column), the
-        segment keys, reason (NULL = used), ``line``, the row as JSON, and event_date (the start).
+        segment keys, reason (NULL = used), ``line``, the row as JSON, event_date (the start), and
+        what :func:`with_lives` needs.
 
     Raises:
         InputError: a mapped expression has a type that can't carry its meaning.
@@ -76,7 +78,7 @@ def conform_contracts(
         .transform(_refuse_overlaps, segments)
         # After the windows: before, every row would be written as JSON, not only the refused.
         .withColumn("line", row_as_json(F.col(_ROW)))
-        .drop(_ORDER, _APART, _ROW)
+        .drop(_ORDER, _ROW)
     )
 
 
@@ -195,12 +197,12 @@ def _first_reason(values: DataFrame, config: ContractsSource, currency: str | No
 def _refuse_overlaps(rows: DataFrame, segments: tuple[str, ...]) -> DataFrame:
     """Adds the reasons that only show among the rows of one contract."""
     # Refused rows must neither refuse others nor, without ids, all be one group.
-    rows = rows.withColumn(_APART, F.when(F.col("reason").isNotNull(), F.col(_ORDER)))
+    rows = rows.withColumn(APART, F.when(F.col("reason").isNotNull(), F.col(_ORDER)))
     start = F.coalesce("start_date", F.lit("0001-01-01").cast("date"))
     end = F.coalesce("end_date", F.lit(_NEVER).cast("date"))
     facts = ("tenure", "is_lost", "period", "amount_cents", "margin_cents", *segments)
     order = (start, end, *(F.col(name) for name in facts), F.col(_ORDER))
-    beside = Window.partitionBy(*CONTRACT, _APART).orderBy(*order)
+    beside = Window.partitionBy(*CONTRACT, APART).orderBy(*order)
     before = F.max(end).over(beside.rowsBetween(Window.unboundedPreceding, -1))
     content = F.struct(start, end, *facts)
     is_copy = F.lag(content).over(beside).eqNullSafe(content)

@@ -79,7 +79,8 @@ def _fold(begun: DataFrame, shape: Shape, as_of: dt.date) -> DataFrame:
     paid = periods_until(life_start, F.date_sub(until, 1)) - periods_until(
         life_start, F.date_sub("start_date", 1)
     )
-    paid_rows = begun.withColumn("paid", paid)
+    # Texts among the newest values make Spark sort: before the shuffle it would sort once more.
+    paid_rows = begun.withColumn("paid", paid).repartition(*CONTRACT)
     newest = ("end_date", "is_followed", "periodic_amount", "periodic_margin", *shape.segment_keys)
     folded = paid_rows.groupBy(*_LIFE, "period", "life_start_date").agg(
         F.max_by(F.struct(*newest), "position").alias("newest"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -49,16 +48,14 @@ def contract_patterns(entering: DataFrame, levels: Sequence[str]) -> DataFrame:
     """
     pattern = ("entry_tenure", "tenure", "lost")
     leaf = entering.groupBy("period", *levels, *pattern).agg(F.count(F.lit(1)).alias("customers"))
-    parts = []
-    for level, name in enumerate(levels):
-        counted = leaf.groupBy("period", name, *pattern).agg(F.sum("customers").alias("customers"))
-        parts.append(
-            counted.select(
-                "period",
-                F.lit(level).alias("level"),
-                F.col(name).alias("segment"),
-                *pattern,
-                "customers",
-            )
-        )
-    return reduce(DataFrame.unionByName, parts)
+    # Every level from one count: the contracts are read once.
+    places = (
+        F.struct(F.lit(level).alias("level"), F.col(name).alias("segment"))
+        for level, name in enumerate(levels)
+    )
+    repeated = leaf.select("period", F.explode(F.array(*places)).alias("of"), *pattern, "customers")
+    return (
+        repeated.select("period", "of.*", *pattern, "customers")
+        .groupBy("period", "level", "segment", *pattern)
+        .agg(F.sum("customers").alias("customers"))
+    )

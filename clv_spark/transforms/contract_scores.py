@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.window import Window
 
 from clv_spark.config import Config
 from clv_spark.kernels.contract_forecasts import PERIODS
@@ -84,6 +85,12 @@ def contract_score_input(features: DataFrame, keys: tuple[str, ...], as_of: dt.d
     )
 
 
+def with_count_of_lives(inputs: DataFrame) -> DataFrame:
+    """Adds how many lives of contracts a customer has, and brings those of one together."""
+    beside = Window.partitionBy("customer_id")
+    return inputs.withColumn("lives", F.count(F.lit(1)).over(beside).cast("int"))
+
+
 def contract_score_columns(
     scored: DataFrame,
     parameters: Sequence[ContractParameters],
@@ -118,25 +125,58 @@ def contract_score_rows(scored: DataFrame) -> DataFrame:
 
 
 def customer_totals(scored: DataFrame) -> DataFrame:
-    """The contracts of each customer together: their sums, and the newest that runs.
+    """The contracts of each customer with several together: their sums, and the newest that runs.
+
+    Args:
+        scored: Scored contracts; those of customers with one are left out.
 
     Returns:
-        One row per customer; items holds the contracts, running says how many run, unknown how
-        many of these have no forecast. The bounds are sums, which are right for one that runs.
+        One row per customer. The bounds are sums, which are right for one that runs; where more
+        do, and all have a forecast, ``items`` holds what their joint interval needs of each.
     """
-    items = scored.groupBy("customer_id").agg(
-        F.array_sort(F.collect_list(F.struct(*_ITEM))).alias("items"),
-        F.max_by(F.struct(*_OF_NEWEST), F.struct(*_NEWEST)).alias("newest"),
-        F.max("age_days").alias("T"),
-        F.min("days_since_renewal").alias("since_renewal"),
-        F.sum("renewals").cast("int").alias("frequency"),
-        F.sum("periods_paid").alias("periods_paid"),
-        F.count(F.when(F.col("is_active"), 1)).alias("running"),
-        F.count(F.when(F.col("score_status") == "insufficient_data", 1)).alias("unknown"),
+    running = F.count(F.when(F.col("is_active"), 1))
+    unknown = F.count(F.when(F.col("score_status") == "insufficient_data", 1))
+    items = (
+        scored.where("lives > 1")
+        .groupBy("customer_id")
+        .agg(
+            F.array_sort(F.collect_list(F.struct(*_ITEM))).alias("items"),
+            F.max_by(F.struct(*_OF_NEWEST), F.struct(*_NEWEST)).alias("newest"),
+            F.max("age_days").alias("T"),
+            F.min("days_since_renewal").alias("since_renewal"),
+            F.sum("renewals").cast("int").alias("frequency"),
+            F.sum("periods_paid").cast("int").alias("periods_paid"),
+            running.cast("int").alias("running"),
+            unknown.cast("int").alias("unknown"),
+        )
     )
     sums = (_total(name).alias(name) for name in _SUMMED)
     stays = F.aggregate("items", F.lit(1.0), lambda all_end, one: all_end * (1 - one.p_active_365d))
-    return items.select("*", "newest.*", stays.alias("all_end"), *sums).drop("newest")
+    totals = items.select("*", "newest.*", stays.alias("all_end"), *sums)
+    several = (F.col("running") > 1) & (F.col("unknown") == 0)
+    needed = F.transform("items", lambda one: F.struct(*(one[name] for name in BEHIND_VALUE)))
+    return totals.withColumn("items", F.when(several, needed).otherwise(F.array())).drop("newest")
+
+
+def lone_contracts(scored: DataFrame) -> DataFrame:
+    """The same of customers with a single contract, who need not be brought together.
+
+    Returns:
+        One row per customer, without ``items``.
+    """
+    return scored.where("lives = 1").select(
+        "customer_id",
+        *_OF_NEWEST,
+        F.col("age_days").alias("T"),
+        F.col("days_since_renewal").alias("since_renewal"),
+        F.col("renewals").alias("frequency"),
+        "periods_paid",
+        F.col("is_active").cast("int").alias("running"),
+        (F.col("score_status") == "insufficient_data").cast("int").alias("unknown"),
+        # As in the sum of several, to the last bit.
+        (1 - F.col("p_active_365d")).alias("all_end"),
+        *_SUMMED,
+    )
 
 
 def customer_rows(totals: DataFrame) -> DataFrame:

@@ -7,11 +7,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from clv_spark.schemas import CONTRACTS, Shape
-from clv_spark.transforms.conform_contracts import CONTRACT
+from clv_spark.transforms.conform_contracts import APART, CONTRACT
 from clv_spark.transforms.money import money
 
 
-def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
+def with_lives(lines: DataFrame) -> DataFrame:
     """Number the lives of each contract, and say how each row begins.
 
     A row that begins where the one before ends, or a day later (for sources whose end is the last
@@ -20,14 +20,10 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
     reactivation after a pause: the contract was lost, and begins a new life.
 
     Args:
-        lines: conformed rows; those with a reason are left out.
-        shape: id type and segment keys of contracts.
-
-    Returns:
-        Rows of ``contracts``.
+        lines: conformed rows; what is said of those with a reason means nothing.
     """
-    used = lines.where(F.col("reason").isNull())
-    rows = Window.partitionBy(*CONTRACT).orderBy("start_date", "end_date")
+    # Where they were looked through for overlaps they are together already, refused rows apart.
+    rows = Window.partitionBy(*CONTRACT, APART, "reason").orderBy("start_date", "end_date")
     earlier, later = F.lag("end_date").over(rows), F.lead("start_date").over(rows)
     goes_on = F.col("start_date") <= F.date_add(earlier, 1)
     same_period = F.col("period") == F.lag("period").over(rows)
@@ -39,7 +35,7 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
         .otherwise("continued")
     )
     is_followed = F.coalesce(later <= F.date_add("end_date", 1), F.lit(False))
-    ordered = used.select(
+    ordered = lines.select(
         "*",
         position.alias("position"),
         begins.alias("begins"),
@@ -47,29 +43,34 @@ def contract_rows(lines: DataFrame, shape: Shape) -> DataFrame:
         # Without the day between: a row holds until the next one begins.
         F.when(is_followed, later).otherwise(F.col("end_date")).alias("until"),
     )
-    numbered = ordered.withColumn(
-        "life", F.sum((F.col("begins") != "continued").cast("int")).over(rows).cast("int")
-    )
     # By the same window: a life of its own would be sorted once more.
     first = F.when(F.col("begins") != "continued", F.col("start_date"))
-    life_start = F.last(first, ignorenulls=True).over(rows)
-    return numbered.select(
-        "customer_id",
-        "contract_id",
-        "position",
-        "life",
-        *shape.segment_keys,
-        life_start.alias("life_start_date"),
-        "start_date",
-        F.col("until").alias("end_date"),
-        "begins",
-        "is_followed",
-        "period",
-        money(F.col("amount_cents"), 18).alias("periodic_amount"),
-        money(F.col("margin_cents"), 18).alias("periodic_margin"),
-        "tenure",
-        "is_lost",
-    ).select(*CONTRACTS.of(shape).column_names)
+    return ordered.withColumns(
+        {
+            "life": F.sum((F.col("begins") != "continued").cast("int")).over(rows).cast("int"),
+            "life_start_date": F.last(first, ignorenulls=True).over(rows),
+        }
+    )
+
+
+def contract_rows(lived: DataFrame, shape: Shape) -> DataFrame:
+    """Rows of ``contracts``.
+
+    Args:
+        lived: what :func:`with_lives` gives; rows with a reason are left out.
+        shape: id type and segment keys of contracts.
+    """
+    return (
+        lived.where(F.col("reason").isNull())
+        .withColumns(
+            {
+                "end_date": F.col("until"),
+                "periodic_amount": money(F.col("amount_cents"), 18),
+                "periodic_margin": money(F.col("margin_cents"), 18),
+            }
+        )
+        .select(*CONTRACTS.of(shape).column_names)
+    )
 
 
 def rejected_contracts(lines: DataFrame) -> DataFrame:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -64,48 +63,47 @@ def subscription_events(
         # Whole contracts move between segments, so that no segment sees half of one.
         *(F.last(key).over(whole).alias(key) for key in keys),
     )
-    named = with_segments(priced, keys)
-    return _by_month(named, level_columns(keys))
+    return _by_month(with_segments(priced, keys), level_columns(keys))
 
 
 def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
     begins, mrr = F.col("begins"), F.col("mrr")
     goes_on = begins.isin("continued", "changed")
     rise = F.when(goes_on, mrr - F.col("earlier")).otherwise(0)
-    came = priced.select(
-        *levels,
-        F.trunc("start_date", "MM").alias("month"),
-        (begins == "new").cast("bigint").alias("new"),
-        (begins == "reactivated").cast("bigint").alias("reactivated"),
-        F.lit(0).cast("bigint").alias("lost"),
-        F.when(begins == "new", mrr).otherwise(0).alias("new_cents"),
-        F.when(begins == "reactivated", mrr).otherwise(0).alias("reactivated_cents"),
-        F.greatest(rise, F.lit(0)).alias("expansion"),
-        F.greatest(-rise, F.lit(0)).alias("contraction"),
-        F.lit(0).cast("bigint").alias("churned"),
-        F.when(goes_on, F.col("margin") - F.col("earlier_margin"))
-        .otherwise(F.col("margin"))
-        .alias("margin"),
-    )
-    none = F.lit(0).cast("bigint")
-    zeros = ("new", "reactivated", "new_cents", "reactivated_cents", "expansion", "contraction")
-    went = priced.where(F.col("end_date").isNotNull()).select(
-        *levels,
-        F.trunc("end_date", "MM").alias("month"),
-        *(none.alias(name) for name in zeros),
-        F.lit(1).cast("bigint").alias("lost"),
-        mrr.alias("churned"),
-        (-F.col("margin")).alias("margin"),
-    )
-    leaf = came.unionByName(went).groupBy(*levels, "month")
-    summed = leaf.agg(*(F.sum(name).alias(name) for name in EVENTS))
-    parts = [
-        summed.groupBy(F.col(name).alias("segment"), "month")
-        .agg(*(F.sum(event).alias(event) for event in EVENTS))
-        .withColumn("level", F.lit(level))
+    came = {
+        "new": (begins == "new").cast("bigint"),
+        "reactivated": (begins == "reactivated").cast("bigint"),
+        "new_cents": F.when(begins == "new", mrr).otherwise(0),
+        "reactivated_cents": F.when(begins == "reactivated", mrr).otherwise(0),
+        "expansion": F.greatest(rise, F.lit(0)),
+        "contraction": F.greatest(-rise, F.lit(0)),
+        "margin": F.when(goes_on, F.col("margin") - F.col("earlier_margin")).otherwise(
+            F.col("margin")
+        ),
+    }
+    went = {"lost": F.lit(1).cast("bigint"), "churned": mrr, "margin": -F.col("margin")}
+    both = (_event("start_date", came), _event("end_date", went))
+    # Of both at once: to read, shuffle and sort the contracts for each would cost as much again.
+    events = F.when(F.col("end_date").isNotNull(), F.array(*both)).otherwise(F.array(both[0]))
+    listed = priced.select(*levels, F.explode(events).alias("event")).select(*levels, "event.*")
+    leaf = listed.groupBy(*levels, "month").agg(*(F.sum(name).alias(name) for name in EVENTS))
+    places = (
+        F.struct(F.col(name).alias("segment"), F.lit(level).alias("level"))
         for level, name in enumerate(levels)
-    ]
-    return reduce(DataFrame.unionByName, parts)
+    )
+    repeated = leaf.select("month", *EVENTS, F.explode(F.array(*places)).alias("of"))
+    return (
+        repeated.select("of.*", "month", *EVENTS)
+        .groupBy("segment", "level", "month")
+        .agg(*(F.sum(name).alias(name) for name in EVENTS))
+    )
+
+
+def _event(day: str, parts: Mapping[str, Column]) -> Column:
+    """What one row adds to a month; nothing to what is not named."""
+    none = F.lit(0).cast("bigint")
+    sums = (parts.get(name, none).alias(name) for name in EVENTS)
+    return F.struct(F.trunc(day, "MM").alias("month"), *sums)
 
 
 def subscription_metrics(

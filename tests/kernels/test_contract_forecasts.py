@@ -113,10 +113,10 @@ def test_the_interval_of_several_contracts_is_that_of_their_sum(counts: tuple[in
     schema = pa.schema([(name, type_of(name)) for name in BEHIND_VALUE])
     batch = pa.RecordBatch.from_pydict(
         {
-            "customer_id": [1, 2],
-            "items": pa.array([[ended, *items], items[:1]], pa.list_(pa.struct(schema))),
-            "clv_low": [0.0, 0.0],
-            "clv_high": [0.0, 0.0],
+            "customer_id": [1, 2, 3, 4],
+            "items": pa.array([[ended, *items], items[:1], [], []], pa.list_(pa.struct(schema))),
+            "clv_low": [0.0, 0.0, 1.0, None],
+            "clv_high": [0.0, 0.0, 2.0, None],
         }
     )
     found = add_up_contracts(batch, YEAR, [SBG, YEARLY]).to_pylist()
@@ -131,6 +131,11 @@ def test_the_interval_of_several_contracts_is_that_of_their_sum(counts: tuple[in
     alone = forecast_contracts(parts[0][0], YEAR, np.array([parts[0][1]]), np.array([0.5]))
     assert found[1]["clv_high"] == pytest.approx(alone.high[0] * parts[0][2])
     assert add_up_contracts(batch.slice(0, 1), YEAR, [SBG, YEARLY]).to_pylist() == found[:1]
+    # Whose bounds are known already keeps them.
+    assert found[2:] == [
+        {"customer_id": 3, "clv_low": 1.0, "clv_high": 2.0},
+        {"customer_id": 4, "clv_low": None, "clv_high": None},
+    ]
 
 
 def type_of(name: str) -> pa.DataType:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,3 +105,33 @@ def test_a_running_contract_is_judged_given_that_it_survived():
     given = probability_running(sbg.log_survival, params, 1, 9)
     assert given == pytest.approx(10 / 11)
     assert np.exp(sbg.log_survival(params, 10)) == pytest.approx(1 / 11)
+
+
+@pytest.mark.parametrize(
+    ("window", "stated", "parameters", "churn"),
+    [
+        (None, 0.027, (0.422618, 7.393297), 0.0270511),
+        (1, 0.427, (22.411648, 17.436293), 0.4270968),
+    ],
+    ids=["naive cohort likelihood", "conditional on survival to entry"],
+)
+def test_monthly_churn_of_the_telco_sample_is_that_of_issue_6(window, stated, parameters, churn):
+    """What sBG says of the month in which each month-to-month customer was last seen.
+
+    The naive likelihood takes everybody as seen from the start, though those who left before the
+    last month are not in the file; the other one conditions on having survived to that month.
+    """
+    path = Path(__file__).parents[2] / "data" / "telco_customer_churn.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["Contract"] == "Month-to-month"]
+    tenure = np.array([int(row["tenure"]) for row in rows])
+    lost = np.array([row["Churn"] == "Yes" for row in rows]).astype(int)
+    entry = np.zeros_like(tenure) if window is None else np.maximum(tenure - window, 0)
+    result = fit("sbg", {"entry": entry, "tenure": tenure, "lost": lost})
+    survived = sbg.log_survival(result.parameters, np.array([tenure - 1, tenure]))
+    found = np.mean(-np.expm1(survived[1] - survived[0]))
+    assert (len(rows), int(lost.sum())) == (3875, 1655)
+    assert found == pytest.approx(stated, abs=5e-4)
+    # Recomputed, to more digits.
+    assert tuple(result.parameters.values()) == pytest.approx(parameters, rel=1e-4)
+    assert found == pytest.approx(churn, abs=1e-6)

@@ -15,14 +15,14 @@ from clv_spark.lake import trusted_session
 from clv_spark.schemas import Shape
 from clv_spark.transforms.conform_contracts import conform_contracts
 from clv_spark.transforms.contract_features import contract_features
-from clv_spark.transforms.contracts import contract_rows
+from clv_spark.transforms.contracts import contract_rows, with_lives
 from tests.contract_rows import SHAPE, Values, conformed, source
 
 D = dt.date
 
 
 def lives(lines: DataFrame, as_of: dt.date) -> dict[tuple[str, int], Any]:
-    rows = contract_rows(conformed(lines), SHAPE)
+    rows = contract_rows(with_lives(conformed(lines)), SHAPE)
     found = contract_features(rows, SHAPE, as_of, None).collect()
     return {(row["contract_id"], row["life"]): row for row in found}
 
@@ -161,7 +161,9 @@ def test_a_snapshot(spark: SparkSession) -> None:
         lines = conform_contracts(rows, config, currency=None, segments=())
         refused = {row["customer_id"] for row in lines.where("reason = 'invalid_tenure'").collect()}
         assert refused == {"d", "e", "f"}
-        features = contract_features(contract_rows(lines, shape), shape, D(2024, 3, 31), 2)
+        features = contract_features(
+            contract_rows(with_lives(lines), shape), shape, D(2024, 3, 31), 2
+        )
     found = {row["customer_id"]: row for row in features.collect()}
     facts = ("entry_tenure", "tenure", "is_active", "is_lost", "start_date", "periods_paid")
     assert {name: tuple(row[fact] for fact in facts) for name, row in found.items()} == {

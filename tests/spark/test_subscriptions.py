@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clv_spark.transforms.contracts import contract_rows
+from clv_spark.transforms.contracts import contract_rows, with_lives
 from clv_spark.transforms.subscriptions import subscription_events, subscription_metrics
 from tests.contract_rows import SHAPE, Values, conformed, source
 
@@ -39,7 +39,7 @@ def metrics(values: Values) -> dict[tuple[str, int], Any]:
         "c2": ("c", "changed", "2024-04-01", "2024-05-16", "year", "100", "large"),
         "d1": ("c", "later", "2024-05-16", None, "month", "10", "large"),
     }
-    lines = contract_rows(conformed(source(values, rows)), SHAPE)
+    lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
     events = subscription_events(lines, ("plan",), AS_OF, is_snapshot=False)
     found = subscription_metrics(
         events,
