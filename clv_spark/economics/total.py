@@ -259,6 +259,8 @@ def _quantile(mean: Floats, variance: Floats, level: float) -> float:
     low, high = 0.0, float(np.max(mean + 50 * np.sqrt(variance)))
     for _ in range(HALVINGS):
         middle = (low + high) / 2
+        if middle in (low, high):
+            break
         below = np.where(some, gammainc(shape, middle / scale), 1.0)
         if np.mean(below) < level:
             low = middle

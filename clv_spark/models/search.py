@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,15 @@ class Optimum:
     iterations: int
 
 
+class _Run(NamedTuple):
+    """Where steps downwards led to, and how many."""
+
+    point: Floats
+    value: float
+    gradient: Floats
+    steps: int
+
+
 def search(
     function: Function,
     starts: Sequence[Floats],
@@ -80,11 +89,10 @@ def search(
     inverse = None if hessian is None else _inverse(hessian)
     runs = [_approach(negative, np.clip(s, low, high), low, high, inverse) for s in starts]
     # The first of equals, so that the choice does not hang on the last digit.
-    best = min(runs, key=lambda run: round(run[1], 10))
-    point, steps = _polish(negative, best[0], low, high, hessian)
-    value, gradient = function(point)
-    final = _hessian(negative, point)
-    return Optimum(point, value, gradient, final, sum(run[2] for run in runs) + steps)
+    best = min(runs, key=lambda run: round(run.value, 10))
+    end = _polish(negative, best, low, high, hessian)
+    iterations = sum(run.steps for run in (*runs, end))
+    return Optimum(end.point, -end.value, -end.gradient, _hessian(negative, end.point), iterations)
 
 
 def length(vector: Floats) -> float:
@@ -117,7 +125,7 @@ def _inverse(hessian: Floats) -> Floats | None:
 
 def _approach(
     negative: Function, start: Floats, low: Floats, high: Floats, inverse: Floats | None
-) -> tuple[Floats, float, int]:
+) -> _Run:
     """Comes near the minimum by the method of Broyden, Fletcher, Goldfarb and Shanno."""
     point = start
     value, gradient = negative(point)
@@ -129,7 +137,7 @@ def _approach(
         free = np.where(held, 0.0, gradient)
         steps_at_limit += int(np.any(held))
         if length(free) <= NEAR_GRADIENT or steps_at_limit > STEPS_AT_LIMIT:
-            return point, value, iteration
+            return _Run(point, value, gradient, iteration)
         step = np.where(held, 0.0, -(inverse * free).sum(axis=1))
         if (step * free).sum() >= 0:
             inverse, step = np.eye(point.size), -free
@@ -141,10 +149,10 @@ def _approach(
                 break
             step = step / 3
         else:
-            return point, value, iteration
+            return _Run(point, value, gradient, iteration)
         inverse = _updated(inverse, trial - point, trial_gradient - gradient)
         point, value, gradient = trial, trial_value, trial_gradient
-    return point, value, QUASI_NEWTON_STEPS
+    return _Run(point, value, gradient, QUASI_NEWTON_STEPS)
 
 
 def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
@@ -160,14 +168,13 @@ def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
 
 
 def _polish(
-    negative: Function, start: Floats, low: Floats, high: Floats, hessian: Floats | None
-) -> tuple[Floats, int]:
+    negative: Function, start: _Run, low: Floats, high: Floats, hessian: Floats | None
+) -> _Run:
     """Newton steps until the gradient is as good as zero or a step no longer helps."""
-    point = start
-    value, gradient = negative(point)
+    point, value, gradient = start.point, start.value, start.gradient
     for step_number in range(NEWTON_STEPS):
         if length(gradient) <= TARGET_GRADIENT or at_limit(point, low, high).any():
-            return point, step_number
+            return _Run(point, value, gradient, step_number)
         fresh = hessian is None
         hessian = _hessian(negative, point) if hessian is None else hessian
         trial, trial_value, trial_gradient, helps = _newton_step(
@@ -179,8 +186,8 @@ def _polish(
         if helps:
             point, value, gradient = trial, trial_value, trial_gradient
         elif fresh:
-            return point, step_number
-    return point, NEWTON_STEPS
+            return _Run(point, value, gradient, step_number)
+    return _Run(point, value, gradient, NEWTON_STEPS)
 
 
 def _newton_step(

@@ -125,7 +125,9 @@ def lived(model, factor):
 
 @cache
 def ratios(model):
-    return future_of_customers(world(model)[0], segment(model=model), RISKS, **HOW).ratios
+    rows = world(model)[0]
+    alike = rows.groupby(["segment", "frequency", "recency", "T", "spend_x"], as_index=False).sum()
+    return future_of_customers(alike, segment(model=model), RISKS, **HOW).ratios
 
 
 @pytest.mark.parametrize("factor", RISKS)
