@@ -36,7 +36,7 @@ check: setup ## Style, formatting and types
 	$(call LIMIT,120) $(PY) -m ruff format --check .
 	$(call LIMIT,600) $(PY) -m mypy
 
-test-fast: setup ## The tests that need no JVM (about 45 seconds)
+test-fast: setup ## The tests that need no JVM (about half a minute)
 	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long" $(FAST)
 
 test: check ## Style, types and all tests except the long ones (about 16 minutes)
