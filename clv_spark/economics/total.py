@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammainc
 
+from clv_spark.economics.drawn_forecasts import DrawnForecast, drawn_forecasts
 from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Integers, distinct
 from clv_spark.models.gamma_gamma import PARAMETERS
@@ -153,11 +154,15 @@ def total_draws(
         raise InputError("With q <= 1 the expected spend is infinite; every draw needs q > 1.")
     count = next(iter(sizes.values()))
     # Given alive only x and T matter, and few pairs of them differ.
-    pairs = distinct([patterns["x"], patterns["T"]])
+    chosen, inverse = distinct([patterns["x"], patterns["T"]])
+    drawn = {name: np.asarray(values, dtype=np.float64) for name, values in purchase_draws.items()}
+    pairs = (patterns["x"][chosen], patterns["T"][chosen])
+    forecasts = drawn_forecasts(model, drawn, [horizon], discount_rate, *pairs)
     mean, variance = np.empty(count), np.empty(count)
-    for draw in range(count):
-        purchases = {name: float(values[draw]) for name, values in purchase_draws.items()}
-        moments = _purchases(model, patterns, pairs, purchases, horizon, discount_rate)
+    for draw, forecast in enumerate(forecasts):
+        purchases = {name: float(values[draw]) for name, values in drawn.items()}
+        alive = model.probability_alive(purchases, patterns["x"], patterns["t_x"], patterns["T"])
+        moments = _purchases(alive, forecast, inverse)
         p, q, gamma = (float(spend_draws[name][draw]) for name in PARAMETERS)
         mean[draw], variance[draw] = spend_moments(patterns, moments, p, q, gamma)
     return TotalDraws(mean, variance)
@@ -199,18 +204,9 @@ def total_interval(parts: Sequence[TotalDraws], level: float = 0.8) -> TotalInte
 
 
 def _purchases(
-    model: PurchaseModel,
-    patterns: Mapping[str, Floats],
-    pairs: tuple[Integers, Integers],
-    params: Mapping[str, float],
-    horizon: float,
-    discount_rate: float,
+    alive: Floats, forecast: DrawnForecast, inverse: Integers
 ) -> tuple[Floats, Floats, Floats]:
     """E[D], E[D^2] and the expected sum of squared discounts of each pattern, dead or alive."""
-    x, t_x, T = patterns["x"], patterns["t_x"], patterns["T"]
-    alive = model.probability_alive(params, x, t_x, T)
-    chosen, inverse = pairs
-    forecast = model.forecast_if_alive(params, [horizon], discount_rate, x[chosen], T[chosen])
     expected, discounted = forecast.expected[0], forecast.discounted[0]
     # By Cauchy and Schwarz no less than this; discounts differ little within a horizon.
     squares = discounted**2 / np.where(expected > 0, expected, 1.0)

@@ -67,7 +67,7 @@ def forecast(
     end = max(last, NEGLIGIBLE / discount_rate) if endless else last or 1.0
     for part in curves(living, end, BLOCK):
         k, A = living.k[part.rows], living.A[part.rows]
-        panels = _panels(part, k, A, times, end, discount_rate)
+        panels = _panels(part, k, A, times, end if endless else None, discount_rate)
         sums = np.zeros((3, part.rows.size))
         for row, panel in enumerate(panels[: len(times)]):
             sums = sums + panel
@@ -180,15 +180,20 @@ def _take(living: Living, rows: Integers) -> Living:
 
 
 def _panels(
-    part: Curves, k: Floats, A: Floats, times: Sequence[float], end: float, discount_rate: float
+    part: Curves,
+    k: Floats,
+    A: Floats,
+    times: Sequence[float],
+    end: float | None,
+    discount_rate: float,
 ) -> list[Floats]:
     """E of purchases, of D, and of D^2, one row each, in every period between the times.
 
-    Where there is a discount, E of D from the last time to the end follows.
+    Where there is an end, E of D from the last time to it follows.
     """
     periods = list(pairwise([0.0, *times]))
     sizes = [_points(part, *period) for period in periods]
-    if discount_rate > 0:
+    if end is not None:
         periods.append((periods[-1][1] if periods else 0.0, end))
         sizes.append(TAIL_POINTS)
     # The points of all periods stand in one array: its work begins once, not once a period.
@@ -220,7 +225,7 @@ def _panels(
     np.multiply(discounted, kept + pairs, out=terms[:, 2])
     ends = np.cumsum(sizes)[: len(times)].tolist()
     panels = [_sum(terms[end - size : end]) for end, size in zip(ends, sizes, strict=False)]
-    if discount_rate > 0:
+    if end is not None:
         kept = np.exp(-discount_rate * part.scale * growth[near:])
         panels.append(_sum(purchases[near:] * kept))
     return panels
