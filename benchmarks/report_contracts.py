@@ -14,7 +14,7 @@ largest sum of resident memory over all processes; pages shared by processes cou
 Processor seconds are those of all processes. On a machine that others use as well they say more
 than seconds.
 
-The stage `model_parameters` counts patterns in one pass over the contracts and fits those; the
+The stage `model_parameters` counts patterns, which grows with the contracts, and fits those; the
 fits alone, of two models to all segments, are timed on the patterns of the run.
 """
 
