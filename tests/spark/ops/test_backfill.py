@@ -1,9 +1,10 @@
-"""Several dates at one go, parameters that are used again, and upkeep that changes no value."""
+"""Several dates at one go, published while others read; old slices go, upkeep changes nothing."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,60 @@ from clv_spark.lake.upkeep import scattered_files
 from clv_spark.pipelines.fit_models import _has_drifted, fit_stage
 from clv_spark.pipelines.run_context import open_run, shape_of
 from clv_spark.schemas import CLV_SCORES, MODEL_PARAMETERS, PIPELINE_RUNS
-from tests.operations import AS_OF, Finished, contents, copied, read_table, runs, sections
+from tests.operations import (
+    AS_OF,
+    EARLIER,
+    Finished,
+    contents,
+    copied,
+    read_table,
+    runs,
+    sections,
+    versions,
+)
 
 FIRST, LAST = AS_OF + dt.timedelta(days=1), AS_OF + dt.timedelta(days=2)
-Backfilled = tuple[Path, Config, dict[str, Any]]
+RETENTION = {"slice_days": 1, "history_days": 11, "deleted_file_days": 4}
+DATED = ("customer_features", "model_parameters", "clv_scores")
+
+
+class Reader(threading.Thread):
+    """Reads clv_scores_latest again and again, by Spark and without it."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.spark, self.folder, self.stop = spark, folder, threading.Event()
+        self.seen: list[tuple[str, frozenset[object], int]] = []
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.stop.is_set():
+                self.seen.append(("deltalake", *self.by_deltalake()))
+                self.seen.append(("spark", *self.by_spark()))
+                self.stop.wait(0.2)
+        except Exception as error:
+            self.error = error
+
+    def by_deltalake(self) -> tuple[frozenset[object], int]:
+        table = read_table(self.folder)
+        return frozenset(table["as_of_date"].to_pylist()), table.num_rows
+
+    def by_spark(self) -> tuple[frozenset[object], int]:
+        table = self.spark.read.format("delta").load(str(self.folder))
+        row = table.agg(F.collect_set("as_of_date"), F.count("clv")).first()
+        assert row is not None
+        return frozenset(row[0]), row[1]
+
+
+@dataclass(frozen=True)
+class Backfilled:
+    """What a backfill of two dates left, and what somebody saw who read meanwhile."""
+
+    lake: Path
+    config: Config
+    outcome: dict[str, Any]
+    reader: Reader
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +82,21 @@ def backfilled(
 ) -> Backfilled:
     lake = copied(finished.lake, tmp_path_factory.mktemp("backfilled") / "lake")
     fit = {"refit_every": 7, "refit_at_drift": 0.1, "min_customers": 100, "min_repeaters": 20}
-    values = {**sections(finished.source, fit=fit), "lake": {"path": str(lake)}}
-    config = Config.model_validate({**values, "retention": {"slice_days": 1}})
-    return lake, config, pipelines.backfill(spark, config, FIRST, LAST)
+    models = {"transactions": "auto", "candidates": ["bg_nbd", "mbg_nbd"]}
+    values = sections(finished.source, fit=fit, models=models, retention=RETENTION)
+    config = Config.model_validate({**values, "lake": {"path": str(lake)}})
+    reader = Reader(spark, lake / "clv_scores_latest")
+    reader.start()
+    try:
+        outcome = pipelines.backfill(spark, config, FIRST, LAST)
+    finally:
+        reader.stop.set()
+        reader.join(60)
+    return Backfilled(lake, config, outcome, reader)
 
 
 def test_every_date_has_its_scores_and_the_source_was_read_once(backfilled: Backfilled) -> None:
-    lake, _, outcome = backfilled
+    lake, outcome = backfilled.lake, backfilled.outcome
     assert [date["as_of_date"] for date in outcome["dates"]] == [str(FIRST), str(LAST)]
     assert outcome["status"] == "done"
     dates = {row["as_of_date"] for row in read_table(lake / "clv_scores").to_pylist()}
@@ -47,8 +106,56 @@ def test_every_date_has_its_scores_and_the_source_was_read_once(backfilled: Back
     assert reads == ["done", "already_done", "already_done"]
 
 
+def test_a_reader_sees_the_old_slice_or_the_new_one_whole(
+    backfilled: Backfilled, finished: Finished
+) -> None:
+    reader = backfilled.reader
+    assert reader.error is None
+    before = read_table(finished.lake / "clv_scores_latest").num_rows
+    after = read_table(backfilled.lake / "clv_scores_latest").num_rows
+    reader.seen += [("deltalake", *reader.by_deltalake()), ("spark", *reader.by_spark())]
+    for kind in ("deltalake", "spark"):
+        seen = [(dates, rows) for who, dates, rows in reader.seen if who == kind]
+        assert set(seen) == {(frozenset({AS_OF}), before), (frozenset({LAST}), after)}
+        # Never back to the old one.
+        assert [dates for dates, _ in seen] == sorted((d for d, _ in seen), key=max)
+
+
+def test_old_slices_are_removed_and_come_not_back(
+    spark: SparkSession, backfilled: Backfilled
+) -> None:
+    lake, config = backfilled.lake, backfilled.config
+    for name in DATED:
+        column = "fit_date" if name == "model_parameters" else "as_of_date"
+        held = {FIRST} if name == "model_parameters" else {FIRST, LAST}
+        assert set(read_table(lake / name)[column].to_pylist()) == held
+    before = versions(lake)
+    with pytest.raises(ConfigError, match=r"retention\.slice_days"):
+        pipelines.run(spark, config, EARLIER)
+    assert pipelines.run(spark, config, LAST)["status"] == "already_done"
+    # Also where the slice that the choice of models went on from is gone.
+    with open_run(spark, config, "fit-models", FIRST) as run:
+        fit_stage(run)
+        assert run.status == "already_done"
+    assert versions(lake) == before
+
+
+def test_how_long_history_is_kept_is_a_property_of_every_table_written(
+    spark: SparkSession, backfilled: Backfilled
+) -> None:
+    wanted = {
+        "delta.logRetentionDuration": "interval 11 days",
+        "delta.setTransactionRetentionDuration": "interval 11 days",
+        "delta.deletedFileRetentionDuration": "interval 4 days",
+    }
+    for name in (*DATED, "clv_scores_latest", "pipeline_runs"):
+        row = spark.sql(f"DESCRIBE DETAIL delta.`{backfilled.lake / name}`").first()
+        assert row is not None
+        assert wanted.items() <= row["properties"].items(), name
+
+
 def test_young_parameters_are_used_again_and_the_scores_say_so(backfilled: Backfilled) -> None:
-    lake, _, _ = backfilled
+    lake = backfilled.lake
     # The settings of the fit are new, so the first date is fitted; the second is not due.
     assert set(read_table(lake / "model_parameters")["fit_date"].to_pylist()) >= {FIRST}
     assert LAST not in read_table(lake / "model_parameters")["fit_date"].to_pylist()
@@ -65,8 +172,7 @@ def test_young_parameters_are_used_again_and_the_scores_say_so(backfilled: Backf
 def test_parameters_of_other_customers_are_not_used_again(
     spark: SparkSession, backfilled: Backfilled
 ) -> None:
-    _, config, _ = backfilled
-    with open_run(spark, config, "fit-models", LAST) as run:
+    with open_run(spark, backfilled.config, "fit-models", LAST) as run:
         fit = run.lake.last_commit(MODEL_PARAMETERS, FIRST)
         assert fit is not None
         assert sum(fit.figures["customers_by_class"].values()) > 1000
@@ -77,7 +183,7 @@ def test_parameters_of_other_customers_are_not_used_again(
 
 
 def test_features_start_from_the_slice_before(backfilled: Backfilled) -> None:
-    lake, _, _ = backfilled
+    lake = backfilled.lake
     messages = {
         row["as_of_date"]: row["message"]
         for row in runs(lake)
@@ -88,7 +194,7 @@ def test_features_start_from_the_slice_before(backfilled: Backfilled) -> None:
 
 
 def test_scores_are_compared_with_the_date_before(backfilled: Backfilled) -> None:
-    lake, _, _ = backfilled
+    lake = backfilled.lake
     rows = read_table(lake / "clv_scores").to_pylist()
     before = {row["customer_id"]: row for row in rows if row["as_of_date"] == FIRST}
     now = {row["customer_id"]: row for row in rows if row["as_of_date"] == LAST}
@@ -114,10 +220,9 @@ def test_a_first_date_is_compared_with_nothing(finished: Finished) -> None:
 def test_another_slice_before_makes_the_comparison_due_again(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
-    lake = copied(backfilled[0], tmp_path / "lake")
-    config = backfilled[1].model_copy(
-        update={"lake": backfilled[1].lake.model_copy(update={"path": str(lake)})}
-    )
+    lake = copied(backfilled.lake, tmp_path / "lake")
+    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
+    config = backfilled.config.model_copy(update={"lake": place})
     with open_run(spark, config, "score-customers", FIRST) as run:
         rows = run.lake.read(CLV_SCORES, FIRST).withColumn("clv", F.lit(0.5))
         rows = rows.withColumn("clv_change", F.col("clv") - F.col("previous_clv"))
@@ -135,18 +240,17 @@ def test_another_slice_before_makes_the_comparison_due_again(
 
 
 def test_dates_in_the_wrong_order_are_refused(spark: SparkSession, backfilled: Backfilled) -> None:
-    _, config, _ = backfilled
     with pytest.raises(ConfigError, match="earlier date first"):
-        pipelines.backfill(spark, config, LAST, FIRST)
+        pipelines.backfill(spark, backfilled.config, LAST, FIRST)
 
 
+@pytest.mark.long
 def test_maintain_does_what_its_dry_run_says_and_changes_no_value(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
-    lake = copied(backfilled[0], tmp_path / "lake")
-    config = backfilled[1].model_copy(
-        update={"lake": backfilled[1].lake.model_copy(update={"path": str(lake)})}
-    )
+    lake = copied(backfilled.lake, tmp_path / "lake")
+    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
+    config = backfilled.config.model_copy(update={"lake": place})
     before = contents(lake)
     planned = pipelines.maintain(spark, config, dry_run=True)
     assert planned["status"] == "dry_run"
