@@ -196,6 +196,7 @@ def test_a_segment_that_appears_after_the_fit_lies_below_the_nearest_one() -> No
     assert members_of(leaves, above, nested=False)["Europe"] == ["Europe/France"]
 
 
+@pytest.mark.long
 def test_a_choice_stays_until_another_is_better_by_the_margin(
     spark: SparkSession, lake: Lake, fits: pd.DataFrame
 ) -> None:

@@ -26,7 +26,7 @@ POINTS = (
 @pytest.mark.parametrize("kind", ["parquet", "change data feed"])
 def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
     shop = follow(kind, seed=11)
-    for number in range(3):
+    for number in range(2):
         day = shop.night(number)
     shop.check(day)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
@@ -67,6 +68,12 @@ def test_products_are_a_stage_beside_unmoved_scores(
     assert 1 < products["category"].nunique() < 100
     check_offers(lake, products)
 
+
+@pytest.mark.long
+def test_again_and_with_other_settings(
+    spark: SparkSession, lake: Path, configured: Configured
+) -> None:
+    pipelines.run(spark, with_products(configured()), AS_OF)
     again = pipelines.run(spark, with_products(configured()), AS_OF)
     assert again["status"] == "already_done"
     assert "customer_products" in again["tables"]
