@@ -143,12 +143,16 @@ def test_too_many_customers_without_a_fit_stop_the_job(
 
 
 EARLIER = AS_OF - dt.timedelta(days=1)
+COHORT_START = dt.date(2021, 7, 1)
 
 
 @pytest.fixture(scope="module")
 def earlier(spark: SparkSession, odd: Lake) -> Lake:
-    """The day before, with a fit that fails within what is allowed, and refunds left out."""
-    settings = changed(odd.config, "fit", max_failed_share=0.5)
+    """The day before, with old customers left out of a fit that fails within what is allowed.
+
+    Refunds are left out as well.
+    """
+    settings = changed(odd.config, "fit", max_failed_share=0.5, cohort_start=COHORT_START)
     settings = settings.model_copy(update={"refunds": "ignore"})
     build_features(spark, settings, EARLIER)
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -208,22 +212,15 @@ def test_refunds_by_rate_and_ignored(earlier: Lake) -> None:
     assert (same["frequency"] - ignored["frequency"]).max() <= 1
 
 
-def test_a_cohort_start_changes_the_fit_and_everybody_is_scored(
-    spark: SparkSession, odd: Lake
-) -> None:
-    date, start = AS_OF - dt.timedelta(days=2), dt.date(2021, 7, 1)
-    settings = changed(odd.config, "fit", cohort_start=start)
-    build_features(spark, settings, date)
-    fit_models(spark, settings, date)
-    score_customers(spark, settings, date)
-    known = odd.read(CUSTOMER_FEATURES, date).toPandas().set_index("customer_id")
-    later = known[known["first_purchase_date"] >= start]
+def test_a_cohort_start_changes_the_fit_and_everybody_is_scored(earlier: Lake) -> None:
+    known = earlier.read(CUSTOMER_FEATURES, EARLIER).toPandas().set_index("customer_id")
+    later = known[known["first_purchase_date"] >= COHORT_START]
     assert 0 < len(later) < len(known)
-    found, whole = parameters(odd, date), parameters(odd, AS_OF)
+    found, whole = parameters(earlier, EARLIER), parameters(earlier, AS_OF)
     assert found["bg_nbd", "global"]["n_customers"] == len(later)
     assert found["bg_nbd", "global"]["parameters"] != whole["bg_nbd", "global"]["parameters"]
     for country, customers in later["country"].value_counts().items():
         assert found["bg_nbd", country]["n_customers"] == customers
-    scores = odd.read(CLV_SCORES, date).select("customer_id", "clv").toPandas()
+    scores = earlier.read(CLV_SCORES, EARLIER).select("customer_id", "clv").toPandas()
     assert set(scores["customer_id"]) == set(known.index)
     assert scores["clv"].notna().all()

@@ -23,7 +23,10 @@ POINTS = (
 )
 
 
-@pytest.mark.parametrize("kind", ["parquet", "change data feed"])
+# What follows a Parquet source has its own tests below.
+@pytest.mark.parametrize(
+    "kind", [pytest.param("parquet", marks=pytest.mark.long), "change data feed"]
+)
 def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
     shop = follow(kind, seed=11)
     for number in range(2):

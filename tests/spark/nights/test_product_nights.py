@@ -16,6 +16,7 @@ from tests.operations import read_table, versions
 from tests.spark.nights.conftest import Follower, cut_off_at
 
 
+@pytest.mark.long
 def test_nights_and_a_kill_end_as_a_rebuild(follow: Callable[..., Follower]) -> None:
     shop = follow("parquet", seed=12, products=True)
     files = shop.source

@@ -217,6 +217,7 @@ def test_a_first_date_is_compared_with_nothing(finished: Finished) -> None:
     assert read_table(finished.lake / "tier_migration").num_rows == 0
 
 
+@pytest.mark.long
 def test_another_slice_before_makes_the_comparison_due_again(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
