@@ -59,7 +59,7 @@ def fold_customers(run: Run, days: DataFrame, commit: Commit, kept: ExitStack) -
     if not number:
         return Folded(others, how)
     ours = pieces.join(F.broadcast(touched), "customer_id", "left_semi")
-    return Folded(_fold(run, ours, kept).unionByName(others), how)
+    return Folded(_fold(run, ours, kept, _cores(run)).unionByName(others), how)
 
 
 def _touched(
@@ -75,7 +75,8 @@ def _touched(
         before = run.lake.read_version(CUSTOMER_DAYS, newest.version)
         parts += [rows.where(date.isin(*sorted(newest.changed))) for rows in (days, before)]
     ids = reduce(DataFrame.union, [rows.select("customer_id") for rows in parts]).distinct()
-    touched = kept.enter_context(cached(ids))
+    # They are few, and so are the files that they come to.
+    touched = kept.enter_context(cached(ids.coalesce(_cores(run))))
     try:
         number = touched.count()
     except SPARK_ERRORS:
@@ -98,9 +99,13 @@ def _of_slice(run: Run, date: dt.date) -> DataFrame:
     return pieces_of_snapshot(features, others, run.config.customer_keys)
 
 
-def _fold(run: Run, pieces: DataFrame, kept: ExitStack) -> DataFrame:
-    codes = segment_codes(pieces, run.config.customer_keys)
-    return kept.enter_context(cached(fold(pieces, codes, run.config)))
+def _fold(run: Run, pieces: DataFrame, kept: ExitStack, partitions: int | None = None) -> DataFrame:
+    folded = fold(pieces, segment_codes(pieces, run.config.customer_keys), run.config)
+    return kept.enter_context(cached(folded.coalesce(partitions) if partitions else folded))
+
+
+def _cores(run: Run) -> int:
+    return run.spark.sparkContext.defaultParallelism
 
 
 def segment_codes(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, Codes]:
