@@ -4,21 +4,34 @@ The first argument is a file that receives the path of the Delta JAR, the sign t
 the second one a file that receives the classes which Java loaded, so that it starts faster later.
 """
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from pyspark.sql import SparkSession
+
 from clv_spark.config import Config
+from clv_spark.errors import ClvError
 from clv_spark.session import get_session
 
 jar_file, archive = map(Path, sys.argv[1:])
 archive.unlink(missing_ok=True)
-dump = f"-XX:ArchiveClassesAtExit={archive} -Xlog:disable -Xlog:all=error:stderr"
-options = {"spark.driver.extraJavaOptions": dump}
-# Our own session: what is fetched here is exactly what a job asks for later.
-given = {"conf": {} if " " in str(archive) else options}
-spark = get_session(Config.model_validate({"spark": given}), "clv_spark setup")
+keep = f"-XX:ArchiveClassesAtExit={archive} -Xlog:disable -Xlog:all=error:stderr"
+
+
+def started(java_options: str) -> SparkSession:
+    """Our own session: what is fetched here is exactly what a job asks for later."""
+    conf = {"spark.driver.extraJavaOptions": java_options}
+    return get_session(Config.model_validate({"spark": {"conf": conf}}), "clv_spark setup")
+
+
+try:
+    spark = started("" if " " in str(archive) else keep)
+except ClvError:
+    # Not every Java can keep classes, and Spark starts without.
+    spark = started("")
 java = spark.sparkContext._gateway.proc
 try:
     with tempfile.TemporaryDirectory() as folder:
@@ -35,4 +48,9 @@ finally:
     spark.stop()
     # Java writes the archive when it ends, which it does when nobody talks to it any more.
     java.stdin.close()
-    java.wait(120)
+    try:
+        java.wait(300)
+    except subprocess.TimeoutExpired:
+        # Half an archive is none, and Spark starts without one.
+        java.kill()
+        archive.unlink(missing_ok=True)
