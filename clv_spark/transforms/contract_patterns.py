@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.transforms.contract_features import months
+from clv_spark.transforms.segments import on_every_level
 
 
 def entering_contract_fit(
@@ -48,14 +49,8 @@ def contract_patterns(entering: DataFrame, levels: Sequence[str]) -> DataFrame:
     """
     pattern = ("entry_tenure", "tenure", "lost")
     leaf = entering.groupBy("period", *levels, *pattern).agg(F.count(F.lit(1)).alias("customers"))
-    # Every level from one count: the contracts are read once.
-    places = (
-        F.struct(F.lit(level).alias("level"), F.col(name).alias("segment"))
-        for level, name in enumerate(levels)
-    )
-    repeated = leaf.select("period", F.explode(F.array(*places)).alias("of"), *pattern, "customers")
     return (
-        repeated.select("period", "of.*", *pattern, "customers")
+        on_every_level(leaf, levels)
         .groupBy("period", "level", "segment", *pattern)
         .agg(F.sum("customers").alias("customers"))
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -123,6 +123,24 @@ def of_segment_column(value: float | Mapping[str, float], keys: int) -> Column:
 def level_columns(keys: tuple[str, ...]) -> list[str]:
     """Names of the columns that :func:`with_segments` adds: the root's first, the leaf's last."""
     return [_LEVEL.format(level) for level in range(len(keys) + 1)]
+
+
+def on_every_level(rows: DataFrame, levels: Sequence[str]) -> DataFrame:
+    """Repeats each row for its segment on every level, so that one pass counts for all of them.
+
+    Args:
+        rows: any rows with the names of their segments.
+        levels: the columns of these names, the root's first.
+
+    Returns:
+        level and segment instead of the names, and all other columns.
+    """
+    others = [name for name in rows.columns if name not in levels]
+    places = (
+        F.struct(F.lit(level).alias("level"), F.col(name).alias("segment"))
+        for level, name in enumerate(levels)
+    )
+    return rows.select(F.explode(F.array(*places)).alias("of"), *others).select("of.*", *others)
 
 
 def with_segments(rows: DataFrame, keys: tuple[str, ...]) -> DataFrame:

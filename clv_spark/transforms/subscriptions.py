@@ -16,7 +16,12 @@ from pyspark.sql.window import Window
 from clv_spark.transforms.conform_contracts import CONTRACT
 from clv_spark.transforms.contract_features import dated_rows, months
 from clv_spark.transforms.money import cents, money
-from clv_spark.transforms.segments import level_columns, of_segment_column, with_segments
+from clv_spark.transforms.segments import (
+    level_columns,
+    of_segment_column,
+    on_every_level,
+    with_segments,
+)
 
 _COUNTS = ("new", "reactivated", "lost")
 _CENTS = ("new_cents", "reactivated_cents", "expansion", "contraction", "churned", "margin")
@@ -87,13 +92,8 @@ def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
     events = F.when(F.col("end_date").isNotNull(), F.array(*both)).otherwise(F.array(both[0]))
     listed = priced.select(*levels, F.explode(events).alias("event")).select(*levels, "event.*")
     leaf = listed.groupBy(*levels, "month").agg(*(F.sum(name).alias(name) for name in EVENTS))
-    places = (
-        F.struct(F.col(name).alias("segment"), F.lit(level).alias("level"))
-        for level, name in enumerate(levels)
-    )
-    repeated = leaf.select("month", *EVENTS, F.explode(F.array(*places)).alias("of"))
     return (
-        repeated.select("of.*", "month", *EVENTS)
+        on_every_level(leaf, levels)
         .groupBy("segment", "level", "month")
         .agg(*(F.sum(name).alias(name) for name in EVENTS))
     )
