@@ -43,16 +43,13 @@ from clv_spark.transforms.contract_scores import (
 from clv_spark.transforms.segments import GLOBAL
 
 
-def score_contracts(
-    run: Run, fit_date: dt.date, fitted: list[Row], expected: int | None, kept: ExitStack
-) -> Scored:
+def score_contracts(run: Run, fit_date: dt.date, fitted: list[Row], kept: ExitStack) -> Scored:
     """Score every contract in Arrow batches, then put each customer's together.
 
     Args:
         run: The run; its date's slice of contract_features is read.
         fit_date: When the parameters were fitted.
         fitted: The chosen rows of model_parameters.
-        expected: How many rows the slice has, where its log tells.
         kept: Holds what is kept on disks until everything is written.
     """
     keys = run.config.contract_segments
@@ -69,7 +66,7 @@ def score_contracts(
     bare = kept.enter_context(cached(scored))
     rows = contract_score_columns(bare, used, run.config, run.date, fit_date)
     found = rows.groupBy("score_status").agg(F.count(F.lit(1)).alias("customers")).collect()
-    wanted = features.count() if expected is None else expected
+    wanted = run.lake.count(CONTRACT_FEATURES, run.date)
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
     # Read more than once: to see where everybody stands, and to be written.

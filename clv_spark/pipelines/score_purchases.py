@@ -54,16 +54,13 @@ from clv_spark.transforms.summary import value_sums
 MANY_CUSTOMERS = 20_000
 
 
-def score_purchases(
-    run: Run, fit_date: dt.date, fitted: list[Row], expected: int | None, kept: ExitStack
-) -> Scored:
+def score_purchases(run: Run, fit_date: dt.date, fitted: list[Row], kept: ExitStack) -> Scored:
     """Score the customers who buy without contract, in Arrow batches.
 
     Args:
         run: The run; its date's slice of customer_features is read.
         fit_date: When the parameters were fitted.
         fitted: The chosen rows of model_parameters.
-        expected: How many rows the slice has, where its log tells.
         kept: Holds what is kept on disks until everything is written.
     """
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
@@ -81,8 +78,7 @@ def score_purchases(
     rows = kept.enter_context(cached(scored))
     counts = rows.groupBy("segment", "score_status").agg(F.count(F.lit(1)).alias("customers"))
     found = counts.collect()
-    # The log has counted them; a log without metrics has not.
-    wanted = features.count() if expected is None else expected
+    wanted = run.lake.count(CUSTOMER_FEATURES, run.date)
     message = statuses_in_words(found, wanted, CUSTOMER_FEATURES)
     reached("clv_scores:scored")
     customers = Counter[str]()
