@@ -27,7 +27,7 @@ SPARK_BRINGS = (
     "org.apache.parquet:parquet-hadoop",
     "com.github.luben:zstd-jni",
 )
-_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 
 _EVERYWHERE = {
     "spark.sql.session.timeZone": "UTC",
@@ -89,8 +89,9 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         settings = {**_ON_THIS_MACHINE, **settings}
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    java = (class_archive_options(), settings.get(_JAVA_OPTIONS))
-    settings[_JAVA_OPTIONS] = " ".join(options for options in java if options)
+    # Before the user's own options, wherever these are set.
+    if archive := class_archive_options():
+        settings = {JAVA_OPTIONS: archive, **settings}
     builder = _builder(app_name, settings).master(master)
     # Spark's own lines may quote values of rows, so only this user may read them.
     handle, name = tempfile.mkstemp(prefix="clv_spark-", suffix="-spark.log")

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ClvError
-from clv_spark.session import get_session
+from clv_spark.session import JAVA_OPTIONS, get_session
 
 jar_file, archive = map(Path, sys.argv[1:])
 archive.unlink(missing_ok=True)
@@ -23,7 +23,7 @@ keep = f"-XX:ArchiveClassesAtExit={archive} -Xlog:disable -Xlog:all=error:stderr
 
 def started(java_options: str) -> SparkSession:
     """Our own session: what is fetched here is exactly what a job asks for later."""
-    conf = {"spark.driver.extraJavaOptions": java_options}
+    conf = {JAVA_OPTIONS: java_options}
     return get_session(Config.model_validate({"spark": {"conf": conf}}), "clv_spark setup")
 
 
