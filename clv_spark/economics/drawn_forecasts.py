@@ -17,8 +17,6 @@ from clv_spark.models.model import PurchaseModel
 
 # From one node to the next by half, but at least by one purchase or time unit.
 GROWTH = 0.5
-# In this model nobody buys more often than there are time units.
-COUNTS_UNITS = "bg_bb"
 # Nodes under draws of parameters that are forecast in one call.
 BLOCK = 8192
 
@@ -70,7 +68,8 @@ def drawn_forecasts(
     yield DrawnForecast(*exact)
     by_x, by_age = _ladder(x), _ladder(T)
     nodes, ages = (column.ravel() for column in np.meshgrid(by_x, by_age, indexing="ij"))
-    if model.MODEL.name == COUNTS_UNITS:
+    if model.MODEL.counts_opportunities:
+        # Nobody buys more often than there are.
         ages = np.maximum(ages, nodes)
     usual = _forecast(model, first, times, discount_rate, nodes, ages)
     between_x, between_ages = _between(x, by_x), _between(T, by_age)

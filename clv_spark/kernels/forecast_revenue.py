@@ -32,8 +32,6 @@ Floats = NDArray[np.float64]
 DRAWS = 16
 # No parameter moves by more than this, of its logarithm, since the season is not the calendar.
 LARGEST_STEP = 0.5
-# Its opportunities are whole days, so its time cannot run on another clock.
-_COUNTS_DAYS = "bg_bb"
 _MONTH_DAYS = 365 / 12
 _SUMMED = (
     "existing_purchases",
@@ -109,9 +107,10 @@ def forecast_segment(
     """
     rows = rows.sort_values(list(PATTERN))
     unit = parameters.unit_days
-    in_days = parameters.model == _COUNTS_DAYS
-    clock = _Clock(np.ones(12) if in_days else np.array(index), as_of)
     model = PURCHASE_MODELS[parameters.model]
+    # Opportunities are whole days, so their time cannot run on another clock.
+    in_days = model.MODEL.counts_opportunities
+    clock = _Clock(np.ones(12) if in_days else np.array(index), as_of)
     columns = {name: rows[name].to_numpy(np.float64) for name in (*SUMS, "customers", "spend_x")}
     patterns = {name.replace("kept", "margin"): values for name, values in columns.items()}
     patterns |= _on_clock(rows, clock, unit)

@@ -293,4 +293,5 @@ MODEL = Model(
     box=_box,
     caveat=_caveat,
     coarsen=_coarsen,
+    counts_opportunities=True,
 )

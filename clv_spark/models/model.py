@@ -28,6 +28,8 @@ class Model:
         caveat: Why a fit can't be used although it converged; empty when it can.
         coarsen: Rounds the columns so that many rows become equal, for a first fit of large data;
             None when that does not pay.
+        counts_opportunities: Whether its time is a number of opportunities, whole ones, each with
+            one purchase at most.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Model:
     box: Callable[[Columns, Floats], tuple[Floats, Floats]]
     caveat: Callable[[Columns, Mapping[str, float]], str]
     coarsen: Callable[[Columns], Columns] | None = None
+    counts_opportunities: bool = False
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def purchases_at_risk(
         [[1.699]]
     """
     module = _module(model)
-    if factor != 1 and model == "bg_bb":
+    if factor != 1 and module.MODEL.counts_opportunities:
         return _at_opportunities(params, times, discount_rate, x, T, factor)
     ahead = [time * factor for time in times]
     found = module.forecast_if_alive(params, ahead, discount_rate / factor, x, T, endless=False)
@@ -95,7 +95,7 @@ def staying_at_risk(
         [[0.4083]]
     """
     module = _module(model)
-    if factor != 1 and model == "bg_bb":
+    if factor != 1 and module.MODEL.counts_opportunities:
         steps = np.floor(np.array(times, dtype=np.float64))[:, np.newaxis]
         _, _, gamma, delta = letters(params)
         logs = contract_lives.log_survival(gamma, delta + np.floor(T), factor * steps)
