@@ -14,8 +14,6 @@ Integers = NDArray[np.int64]
 # Slopes are taken at numbers with so many leading bits: they change slowly with x and with times.
 # The bounds of an interval move by less than a hundredth of their distance, most by a thousandth.
 LEADING_BITS = 4
-
-
 # Spreads keys over the slots of a table: 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4).
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FEWEST_SLOTS = 1 << 10

@@ -223,5 +223,5 @@ def kind_sums(
     summed = joined.groupBy("relationship", "segment", "kind").agg(F.sum("cost").alias("cost"))
     no_month = F.lit(None).cast("string").alias(ACQUISITION_MONTH)
     levels = with_levels(summed.select("*", no_month), keys, {})
-    totals = levels.groupBy("relationship", "segment_level", "name", "kind").agg(F.sum("cost"))
-    return totals.withColumnRenamed("sum(cost)", "cost")
+    totals = levels.groupBy("relationship", "segment_level", "name", "kind")
+    return totals.agg(F.sum("cost").alias("cost"))
