@@ -4,8 +4,9 @@
 
 The peer is ``peer.py``: DuckDB and lifetimes, what a user would do without us. Both run in
 processes of their own, alternating: the first run, then a night later with one more day, for which
-the peer starts over. Of several rounds each side keeps its fastest. Results of
-every size are kept in ``results.json``, and ``docs/performance.md`` is written from them.
+the peer starts over. Of several rounds each side keeps its fastest. Beside them ``limits.py`` says
+what Spark alone needs for the same lines and tables. Results of every size are kept in
+``results.json``, and ``docs/performance.md`` is written from them.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ def main() -> None:
                     found = work(source, as_of, options)
                     results.setdefault(f"{side} {when}", []).append(found)
                     say(f"round {number} {side} {when}: {json.dumps(found)}")
+            if when == "first" and number == options.rounds and options.only is None:
+                limits = run_limits(source, options)
+                say(f"Spark alone: {json.dumps(limits)}")
     if options.only is not None:
         return
 
@@ -83,6 +87,7 @@ def main() -> None:
         **surroundings,
         "ours": best["ours first"],
         "peer_result": best["peer first"],
+        "limits": limits,
         "night": {"ours": best["ours night"], "peer_result": best["peer night"]},
     }
     say(table(entry))
@@ -122,9 +127,26 @@ def add_day(source: Path) -> None:
 
 def run_ours(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, Any]:
     """Run our job on the lake as it stands and return its seconds by stage."""
-    lake, conf = options.work / "lake", options.work / "bench.yml"
-    result = options.work / "result.json"
+    conf, result = write_conf(lines, options), options.work / "result.json"
     result.unlink(missing_ok=True)
+    command = ["jobs/run.py", "--conf", conf, "--as-of", as_of, "--result-file", result]
+    for override in options.set:
+        command += ["--set", override]
+    done = measured(command)
+    outcome = json.loads(result.read_text(encoding="utf-8"))
+    return {
+        "stages": stages_of(outcome),
+        "total": outcome["seconds"],
+        "start": round(done["wall"] - outcome["seconds"], 3),
+        "peak_mb": done["peak_mb"],
+        "peak_java_mb": done["peak_java_mb"],
+        "peak_python_mb": done["peak_python_mb"],
+        "customers": outcome["rows"],
+    }
+
+
+def write_conf(lines: Path, options: argparse.Namespace) -> Path:
+    """The configuration of our job, as a file."""
     transactions = {
         "format": "parquet",
         "path": str(lines),
@@ -133,7 +155,7 @@ def run_ours(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
         "columns": {name: name for name in COLUMNS},
     }
     settings = {
-        "lake": {"path": str(lake)},
+        "lake": {"path": str(options.work / "lake")},
         "source": {"transactions": transactions},
         "currency": "EUR",
         "segments": ["country"],
@@ -142,22 +164,14 @@ def run_ours(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
         # So that the night after the first run uses its parameters.
         "fit": {"refit_every": 7},
     }
+    conf: Path = options.work / "bench.yml"
     conf.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    command = ["jobs/run.py", "--conf", conf, "--as-of", as_of, "--result-file", result]
-    for override in options.set:
-        command += ["--set", override]
-    done = measured(command)
-    outcome = json.loads(result.read_text(encoding="utf-8"))
-    stages = {stage["stage"]: stage["seconds"] for stage in outcome["stages"]}
-    return {
-        "stages": stages,
-        "total": outcome["seconds"],
-        "start": round(done["wall"] - outcome["seconds"], 3),
-        "peak_mb": done["peak_mb"],
-        "peak_java_mb": done["peak_java_mb"],
-        "peak_python_mb": done["peak_python_mb"],
-        "customers": outcome["rows"],
-    }
+    return conf
+
+
+def stages_of(outcome: dict[str, Any]) -> dict[str, float]:
+    """Seconds by stage, of what a job prints at its end."""
+    return {stage["stage"]: stage["seconds"] for stage in outcome["stages"]}
 
 
 def run_peer(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -175,6 +189,16 @@ def run_peer(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
         "peak_mb": done["peak_mb"],
         "customers": outcome["customers"],
     }
+
+
+def run_limits(lines: Path, options: argparse.Namespace) -> dict[str, float]:
+    """What Spark alone needs for the lines and for the tables of the lake as it stands."""
+    copies = options.work / "copies"
+    command = ["benchmarks/limits.py", "--data", lines, "--lake", options.work / "lake"]
+    done = measured([*command, "--work", copies])
+    shutil.rmtree(copies)
+    found: dict[str, float] = json.loads(done["stdout"].splitlines()[-1])
+    return found
 
 
 def measured(command: list[Any]) -> dict[str, Any]:

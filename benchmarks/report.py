@@ -96,6 +96,7 @@ def page() -> str:
     parts = [INTRODUCTION, JOB, *jobs]
     parts += [parts_section(entry) for entry in _results("results_stages.json")]
     parts += [_skew(entry) for entry in _results("results_skew.json")]
+    parts += [_workers(entry) for entry in _results("results_workers.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
     held = _results("results_contracts.json")
@@ -123,6 +124,24 @@ def _detail(ours: dict[str, Any]) -> str:
     return ", ".join(f"{name} {seconds:.1f}" for name, seconds in ours["stages"].items())
 
 
+def _limits(entry: dict[str, Any]) -> str:
+    """What Spark alone needs for the same bytes."""
+    if "limits" not in entry:
+        return ""
+    limits = entry["limits"]
+    rows = [f"| {step} | {seconds:.1f} |" for step, seconds in limits.items()]
+    # To fold the lines is to read them too.
+    needed = sum(limits.values()) - limits["lines, read"]
+    peer = entry["peer_result"]["total"]
+    rows.append(f"| **all but the first** | {needed:.1f} |")
+    return (
+        "Spark alone, on the same lines and the tables of the first run, without a check, a fit or "
+        f"a score ({needed / peer:.2f} times the peer's total):\n\n| step | s |\n|---|--:|\n"
+        + "\n".join(rows)
+        + "\n\n"
+    )
+
+
 def _job(entry: dict[str, Any]) -> str:
     detail = _detail(entry["ours"])
     return (
@@ -131,26 +150,47 @@ def _job(entry: dict[str, Any]) -> str:
         f"{table(entry)}\n\n"
         f"Our stages in seconds: {detail}.{_memory(entry['ours'])} "
         f"Input: {entry['megabytes']} MB of Parquet. Rounds: {entry['rounds']}.\n\n"
+        f"{_limits(entry)}"
         f"{_night(entry)}"
         f"{circumstances(entry)}"
     )
 
 
 def _skew(entry: dict[str, Any]) -> str:
-    even, skewed = entry["even"], entry["skewed"]
-    ratio = skewed["total"] / even["total"]
-    rows = "\n".join(
-        f"| {name} | {even['stages'][name]:.1f} | {skewed['stages'][name]:.1f} |"
-        for name in even["stages"]
-    )
+    ratio = entry["skewed"]["total"] / entry["even"]["total"]
     return (
-        f"### Skew: {entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers\n\n"
+        f"### Skew: {_size(entry)}\n\n"
         "One guest id has 5% of all lines, one country 95% of the customers, and one customer buys "
         f"on 100,000 days: {ratio:.2f} times the time of even lines.\n\n"
-        f"| stage | even, s | skewed, s |\n|---|--:|--:|\n{rows}\n"
-        f"| **total** | {even['total']:.1f} | {skewed['total']:.1f} |\n\n"
+        f"{_beside(entry, {'even': 'even', 'skewed': 'skewed'})}"
         f"{circumstances(entry)}"
     )
+
+
+def _workers(entry: dict[str, Any]) -> str:
+    ratio = entry["one"]["total"] / entry["two"]["total"]
+    return (
+        f"### Workers: {_size(entry)}\n\n"
+        "The first run on a standalone cluster on loopback, by `spark-submit.sh`, with workers of "
+        f"one core: two are {ratio:.2f} times as fast as one. The driver is a process beside them "
+        "and takes of the same two cores.\n\n"
+        f"{_beside(entry, {'one': 'one worker', 'two': 'two workers'})}"
+        f"{circumstances(entry)}"
+    )
+
+
+def _size(entry: dict[str, Any]) -> str:
+    return f"{entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers"
+
+
+def _beside(entry: dict[str, Any], titles: dict[str, str]) -> str:
+    """Two runs of our job, stage by stage."""
+    first, second = (entry[name] for name in titles)
+    heads = " | ".join(f"{title}, s" for title in titles.values())
+    stages = {**first["stages"], "**total**": first["total"]}
+    others = {**second["stages"], "**total**": second["total"]}
+    rows = [f"| {name} | {stages[name]:.1f} | {others[name]:.1f} |" for name in stages]
+    return "\n".join([f"| stage | {heads} |", "|---|--:|--:|", *rows]) + "\n\n"
 
 
 def _memory(ours: dict[str, Any]) -> str:
