@@ -43,6 +43,12 @@ _EVERYWHERE = {
     # column costs three times as much as to write them plainly, and LZ4 saves half of the disk.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.rdd.compress": "true",
+    # To name the Python line in an error, PySpark asks Java five times more for every expression:
+    # a tenth of a run on little data. Our errors name what was found instead.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # A join of customers with what is known of them sorts neither side where one fits into memory
+    # part by part, as adaptive execution finds out.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
     # A dated slice is one partition: without a file open for each value Spark would sort all rows
     # by the date they share.
     "spark.sql.maxConcurrentOutputFileWriters": "2",
