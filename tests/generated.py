@@ -28,6 +28,8 @@ def config(folder: Path, **sections: Any) -> Config:
             "segments": ["country"],
             # The world's own models, so that its truth can be compared with the fits.
             "models": {"transactions": "bg_nbd", "spend_basis": "repeat"},
+            # These have tests of their own.
+            "reports": {"cohorts": "never", "forecast": False},
             **sections,
         }
     )

@@ -44,6 +44,8 @@ def config(folder: Path, **models: Any) -> Config:
             "segments": ["region", "country"],
             "models": {"candidates": MODELS, "switch_margin": 0, **models},
             "fit": {"min_customers": 150, "min_repeaters": 30},
+            # These have tests of their own.
+            "reports": {"cohorts": "never", "forecast": False},
         }
     )
 
