@@ -1,6 +1,6 @@
 """The only floor that reads or writes tables: sources, Delta tables, commits, the lock."""
 
-from clv_spark.lake.commit import Commit
+from clv_spark.lake.commit import DAYS_HELD, Commit, Range
 from clv_spark.lake.export import write_export
 from clv_spark.lake.lock import lake_lock
 from clv_spark.lake.place import ensure_schema, lake_folder, schema_name
@@ -11,11 +11,13 @@ from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 from clv_spark.lake.tables import Lake
 
 __all__ = [
+    "DAYS_HELD",
     "SPARK_ERRORS",
     "UNVERSIONED",
     "Commit",
     "Lake",
     "Mark",
+    "Range",
     "Source",
     "condition",
     "ensure_schema",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +19,13 @@ KEEPS_ROWS = (
     "VACUUM END",
     "VACUUM START",
 )
+_CHANGES_ROWS = ("DELETE", "RESTORE", "UPDATE", "MERGE", "TRUNCATE")
+# What the commit says that removes slices which retention does not keep.
+EXPIRED = "clv_spark: dated slices beyond retention"
+# Among the figures of a commit: the first and last event_date of the table with it, ISO.
+DAYS_HELD = "days_held"
+
+Range = tuple[dt.date, dt.date]
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,9 @@ class Commit:
         try:
             values = json.loads(row["userMetadata"] or "")["clv_spark"]
             metrics = row["operationMetrics"] or {}
-            written = metrics.get("numOutputRows")
+            # Of a write without files Delta does not count the rows.
+            none = "0" if metrics.get("numFiles") == "0" else None
+            written = metrics.get("numOutputRows", none)
             if written is not None:
                 written = int(written) - int(metrics.get("numCopiedRows", 0))
             held = values.pop("held", None)
@@ -86,6 +96,17 @@ class Commit:
             )
         except (ValueError, KeyError, TypeError):
             return None
+
+
+def by_others(row: dict[str, Any]) -> bool:
+    """Whether somebody else deleted, restored or changed rows, by a row of DESCRIBE HISTORY."""
+    return row["operation"] in _CHANGES_ROWS and EXPIRED not in (row["userMetadata"] or "")
+
+
+def as_range(dates: Sequence[str]) -> Range | None:
+    """ISO dates in order as the first and the last."""
+    days = [dt.date.fromisoformat(date) for date in dates]
+    return (days[0], days[-1]) if days else None
 
 
 def slices_held(log: Iterable[dict[str, Any]]) -> tuple[str, ...] | None:

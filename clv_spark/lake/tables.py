@@ -14,7 +14,17 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
-from clv_spark.lake.commit import KEEPS_ROWS, Commit, Held, slices_held
+from clv_spark.lake.commit import (
+    DAYS_HELD,
+    EXPIRED,
+    KEEPS_ROWS,
+    Commit,
+    Held,
+    Range,
+    as_range,
+    by_others,
+    slices_held,
+)
 from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.ddl import create_table, pairs, table_properties, text
 from clv_spark.lake.leftover import remove_leftover
@@ -25,12 +35,7 @@ from clv_spark.schemas import TableSpec
 _WRITE_ATTEMPTS = 3
 _HISTORY_ROWS = 1000
 _RECENT_ROWS = 50
-_CHANGES_ROWS = ("DELETE", "RESTORE", "UPDATE", "MERGE", "TRUNCATE")
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-_EXPIRED = "clv_spark: dated slices beyond retention"
-
-
-Range = tuple[dt.date, dt.date]
 
 
 class Lake:
@@ -112,14 +117,23 @@ class Lake:
 
     def date_range(self, spec: TableSpec) -> Range | None:
         """First and last event_date, None without rows; read from the log, not the rows."""
-        return self._range(spec, "event_date")
+        commit = self.last_commit(spec)
+        told = as_range(commit.figures.get(DAYS_HELD, ())) if commit else None
+        return told or self._range(spec, "event_date")
+
+    def holds(self, spec: TableSpec, slice_date: dt.date) -> bool:
+        """Whether a dated table holds a row of that date."""
+        held = self._range(spec, str(spec.slice_column))
+        if held is None or not held[0] <= slice_date <= held[1]:
+            return False
+        return not self.is_empty(spec, slice_date)
 
     def _range(self, spec: TableSpec, column: str) -> Range | None:
         """First and last date of a column, asked once for each version of the table."""
         if column == spec.slice_column:
             known = slices_held(self._history(spec, _RECENT_ROWS))
             if known is not None:
-                return _as_range(known)
+                return as_range(known)
         key = (spec.name, column, self._version(spec))
         if key not in self._ranges:
             row = self.read(spec).agg(F.min(column), F.max(column)).first()
@@ -133,7 +147,7 @@ class Lake:
             commit = Commit.from_history(row)
             if commit is not None and commit.slice is not None:
                 found.setdefault(dt.date.fromisoformat(commit.slice), commit)
-            elif commit is None and _by_others(row):
+            elif commit is None and by_others(row):
                 break
         return found
 
@@ -159,7 +173,7 @@ class Lake:
             commit = Commit.from_history(row)
             if commit is not None and commit.slice == wanted:
                 return commit
-            if _by_others(row):
+            if by_others(row):
                 # Somebody else deleted, restored or changed rows since: ours can't be relied on.
                 return None
         return None
@@ -253,7 +267,7 @@ class Lake:
     def remove(self, spec: TableSpec, which: Column) -> None:
         """Delete rows that nothing reads any more; the slices that stay count as untouched."""
         self.may_write()
-        self.spark.conf.set(_USER_METADATA, _EXPIRED)
+        self.spark.conf.set(_USER_METADATA, EXPIRED)
         try:
             self._delta(spec).delete(which)
         finally:
@@ -359,16 +373,6 @@ class Lake:
                     f"{spec.name}.{column.name} is {have[column.name]} in the lake, now it would "
                     f"be {column.type}. Map the column to the old type, or use another lake"
                 )
-
-
-def _as_range(dates: tuple[str, ...]) -> Range | None:
-    days = [dt.date.fromisoformat(date) for date in dates]
-    return (days[0], days[-1]) if days else None
-
-
-def _by_others(row: dict[str, Any]) -> bool:
-    """Whether somebody else deleted, restored or changed rows."""
-    return row["operation"] in _CHANGES_ROWS and _EXPIRED not in (row["userMetadata"] or "")
 
 
 def _committed(spec: TableSpec, commit: Commit, log: Iterable[dict[str, Any]]) -> Commit:

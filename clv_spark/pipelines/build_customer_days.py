@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.lake import Commit, Source, open_source
+from clv_spark.lake import DAYS_HELD, Commit, Source, open_source
 from clv_spark.pipelines.line_totals import (
     Totals,
     check_rejected,
@@ -96,7 +96,7 @@ def _write(
     commit = replace(commit, figures=figures)
     if reading.days is not None and not reading.days:
         record_files(run, reading, commit)
-        return run.lake.record(CUSTOMER_DAYS, commit)
+        return run.lake.record(CUSTOMER_DAYS, _with_days_held(run, reading, {}, commit))
     conformed = conform(
         reading.rows,
         config,
@@ -132,6 +132,7 @@ def _write_lines(
         if products is not None:
             check_products(run, products, kept)
         commit = replace(commit, figures=commit.figures | figures_of(read))
+        held = _with_days_held(run, reading, read, commit)
         spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.customer_keys))
         # Whatever the table refuses shows before the first of them is replaced.
         run.lake.ensure(spec)
@@ -145,7 +146,17 @@ def _write_lines(
         days = customer_days(kept, look.codes)
         by_date = days.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")
-        return run.lake.replace(spec, by_date, commit, where=reading.condition(months=True))
+        return run.lake.replace(spec, by_date, held, where=reading.condition(months=True))
+
+
+def _with_days_held(run: Run, reading: Reading, read: Totals, commit: Commit) -> Commit:
+    """The commit, with the first and last day of the table after it, where they can be told."""
+    before = None if reading.days is None else run.lake.date_range(CUSTOMER_DAYS)
+    used = read.get(None)
+    found = None if used is None else (used["first_date"], used["last_date"])
+    after = reading.range_after(before, found)
+    days = [] if after is None else [day.isoformat() for day in after]
+    return replace(commit, figures=commit.figures | {DAYS_HELD: days})
 
 
 def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: Totals) -> None:

@@ -80,8 +80,12 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
         features = customer_features(folded.rows, shape, run.date)
         written = run.lake.replace(CUSTOMER_FEATURES.of(shape), features, commit, run.date)
         reached("customer_features:features_written")
-        without = refund_only_customers(folded.rows, run.date)
-        run.lake.replace(others, without, commit, run.date)
+        if everyone > buyers or run.lake.holds(others, run.date):
+            without = refund_only_customers(folded.rows, run.date)
+            run.lake.replace(others, without, commit, run.date)
+        else:
+            # Nobody, as before: to find that out again would be another pass over all customers.
+            run.lake.record(others, commit)
         return written
 
 

@@ -64,6 +64,8 @@ class KnownFiles:
             read_id: the last read whose result was committed.
         """
         rows = lake.read(SOURCE_FILES).where(F.col("read_id") >= base)
+        last = lake.last_commit(SOURCE_FILES)
+        self._is_whole = last is not None and last.figures["read_id"] <= read_id
         self._cut_off = rows.where(F.col("read_id") > read_id)
         newest = rows.where(F.col("read_id") <= read_id).groupBy("path")
         row = F.struct(*(name for name in SOURCE_FILES.column_names if name != "path"))
@@ -88,7 +90,7 @@ class KnownFiles:
 
     def cut_off(self) -> dict[str, FileDays]:
         """Files of a read that was cut off: their days may have been replaced in part."""
-        return file_days(self._cut_off)
+        return {} if self._is_whole else file_days(self._cut_off)
 
 
 def file_days(rows: DataFrame) -> dict[str, FileDays]:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from clv_spark import __version__
 from clv_spark.config import TransactionsSource
 from clv_spark.errors import InputError
-from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Source
+from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Range, Source
 from clv_spark.pipelines.known_files import Days, FileDays, KnownFiles, file_days
 from clv_spark.pipelines.line_totals import reading
 from clv_spark.pipelines.run_context import Run
@@ -72,6 +72,22 @@ class Reading:
             return f"event_month IN ({named}) AND ({' OR '.join(spans)})" if firsts else "false"
         undated = ["event_date IS NULL"] if self.days.undated else []
         return " OR ".join(spans + undated)
+
+    def range_after(self, before: Range | None, found: Range | None) -> Range | None:
+        """First and last day of the table once it holds this reading; None where it can't be told.
+
+        A first or last day that is derived again may be gone; the table alone knows the next one.
+
+        Args:
+            before: of the table as it is, None without rows.
+            found: of the lines that are used, None without one.
+        """
+        kept = () if self.days is None or before is None else before
+        days = [*kept, *(found or ())]
+        gone = self.days is not None and any(
+            day in self.days.dates and day not in (found or ()) for day in kept
+        )
+        return None if gone or not days else (min(days), max(days))
 
     def figures(self, run_id: str) -> dict[str, Any]:
         """What the commit says, so that the next run can go on from it."""
@@ -245,7 +261,7 @@ def _late_so_far(last: Commit) -> frozenset[dt.date]:
 
 def _too_late(run: Run, dates: Iterable[dt.date]) -> frozenset[dt.date]:
     limit = run.config.gates.max_late_days
-    held = run.lake.date_range(CUSTOMER_DAYS)
+    held = None if limit is None else run.lake.date_range(CUSTOMER_DAYS)
     if limit is None or held is None:
         return frozenset()
     # A mistyped year in a line must not make every other day look old.

@@ -35,6 +35,9 @@ def wrote(
         ([wrote(MARCH, (JANUARY, MARCH), rows=0)], None),
         # The log may have been told to keep no metrics.
         ([wrote(JANUARY, (), operationMetrics={})], None),
+        # Delta does not count the rows of a write without files.
+        ([wrote(JANUARY, (), operationMetrics={"numFiles": "0"})], ()),
+        ([wrote(JANUARY, (), operationMetrics={"numFiles": "1"})], None),
         # A commit without rows, which was made where there was nothing to replace.
         ([wrote(MARCH, (JANUARY, JANUARY), operation="SET TBLPROPERTIES")], (JANUARY, JANUARY)),
         # What touches no row is passed over; what may have touched some is not.
