@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pyspark.logger import PySparkLogger
@@ -38,18 +38,27 @@ def trusted_session(spark: SparkSession) -> Iterator[SparkSession]:
     for key in _LOSES_ROWS:
         if str(spark.conf.get(key, "false")).lower() == "true":
             raise ConfigError(f"{key} is true, which loses rows in silence; set it to false")
-    before = {key: spark.conf.get(key, None) for key in RUNTIME_SETTINGS}
     loggers = [PySparkLogger.getLogger(name) for name in _QUOTES_ROWS]
     spoke = [logger.disabled for logger in loggers]
     try:
         for logger in loggers:
             logger.disabled = True
-        for key, value in RUNTIME_SETTINGS.items():
-            spark.conf.set(key, value)
-        yield spark
+        with settings(spark, RUNTIME_SETTINGS):
+            yield spark
     finally:
         for logger, was in zip(loggers, spoke, strict=True):
             logger.disabled = was
+
+
+@contextmanager
+def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """Hold some settings of a session, and put back what stood there before."""
+    before = {key: spark.conf.get(key, None) for key in values}
+    try:
+        for key, value in values.items():
+            spark.conf.set(key, value)
+        yield
+    finally:
         for key, old in before.items():
             if old is None:
                 spark.conf.unset(key)

@@ -20,3 +20,25 @@ def condition(error: Exception) -> str:
     """
     found = re.search(r"\[([A-Z][A-Z0-9_.]+)\]", str(error))
     return found.group(1) if found else type(error).__name__
+
+
+def violation(table: str, text: str) -> str:
+    """What to say when a row breaks a constraint, from Delta's message.
+
+    Delta goes on with the values of the row, which may hold a customer id.
+
+    Example:
+        >>> said = "[DELTA_NOT_NULL_CONSTRAINT] NOT NULL constraint violated for column: clv."
+        >>> print(violation("clv_scores", said)[:54])
+        clv_scores: a row breaks the table's constraint 'clv';
+    """
+    name = re.search(
+        r"CHECK constraint (\w+)|NOT NULL constraint violated for column: ([\w.]*\w)", text
+    )
+    which = next((group for group in name.groups() if group), "unknown") if name else "unknown"
+    if which == "EXPRESSION":  # how Delta calls the condition of replaceWhere
+        which = "rows of the slice only"
+    return (
+        f"{table}: a row breaks the table's constraint {which!r}; nothing was written. "
+        "This is a fault of the package or of a mapped expression: please report it"
+    )

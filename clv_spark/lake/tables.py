@@ -28,8 +28,9 @@ from clv_spark.lake.commit import (
 from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.ddl import create_table, pairs, table_properties, text
 from clv_spark.lake.leftover import remove_leftover
+from clv_spark.lake.parquet import COMPRESSION, plain_doubles
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
-from clv_spark.lake.spark_errors import SPARK_ERRORS
+from clv_spark.lake.spark_errors import SPARK_ERRORS, violation
 from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
@@ -274,10 +275,12 @@ class Lake:
             self.spark.conf.unset(_USER_METADATA)
 
     def _save(self, spec: TableSpec, writer: Any) -> None:
-        if self.config.lake.path is not None:
-            writer.save(self.path(spec))
-        else:
-            writer.saveAsTable(self.identifier(spec))
+        writer = writer.option("compression", COMPRESSION)
+        with plain_doubles(self.spark, spec):
+            if self.config.lake.path is not None:
+                writer.save(self.path(spec))
+            else:
+                writer.saveAsTable(self.identifier(spec))
 
     def _with_retries(self, spec: TableSpec, write: Any) -> None:
         for attempt in range(1, _WRITE_ATTEMPTS + 1):
@@ -287,7 +290,7 @@ class Lake:
             except SPARK_ERRORS as error:
                 text = str(error)
                 if re.search(r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)", text):
-                    raise GateError(_violation(spec, text)) from error
+                    raise GateError(violation(spec.name, text)) from error
                 if "DELTA_CONCURRENT" not in text and "Concurrent" not in type(error).__name__:
                     raise
                 if attempt == _WRITE_ATTEMPTS:
@@ -383,18 +386,4 @@ def _committed(spec: TableSpec, commit: Commit, log: Iterable[dict[str, Any]]) -
     raise ConflictError(
         f"{spec.name}: the commit of this run is not in the table's log; another writer took "
         "its place. Run this again"
-    )
-
-
-def _violation(spec: TableSpec, text: str) -> str:
-    # Delta's message goes on with the values of the row, which may hold a customer id.
-    name = re.search(
-        r"CHECK constraint (\w+)|NOT NULL constraint violated for column: ([\w.]*\w)", text
-    )
-    which = next((group for group in name.groups() if group), "unknown") if name else "unknown"
-    if which == "EXPRESSION":  # how Delta calls the condition of replaceWhere
-        which = "rows of the slice only"
-    return (
-        f"{spec.name}: a row breaks the table's constraint {which!r}; nothing was written. "
-        "This is a fault of the package or of a mapped expression: please report it"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import deltalake
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
@@ -194,6 +195,21 @@ def test_a_stage_has_its_name_in_spark_and_a_file_the_limits_of_its_key(
     found = pa.table(limits).column_names
     assert "min.name" in found
     assert "min.amount" not in found
+
+
+def test_files_are_compressed_and_only_texts_have_dictionaries(
+    spark: SparkSession, lake: Lake
+) -> None:
+    setting = "parquet.enable.dictionary#amount"
+    rows = [(MONDAY, f"name {number % 2}", float(number % 2)) for number in range(50)]
+    lake.replace(NOTES, spark.createDataFrame(rows, SCHEMA), commit("r1", MONDAY), MONDAY)
+    (file, *_) = Path(lake.path(NOTES)).rglob("*.parquet")
+    columns = pq.read_metadata(file).row_group(0).to_dict()["columns"]
+    found = {column["path_in_schema"]: column for column in columns}
+    assert {column["compression"] for column in columns} == {"ZSTD"}
+    assert found["name"]["has_dictionary_page"]
+    assert not found["amount"]["has_dictionary_page"]
+    assert spark.conf.get(setting, "as before") == "as before"
 
 
 def test_a_folder_that_a_killed_process_left_without_a_commit_becomes_a_table(
