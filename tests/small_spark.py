@@ -28,6 +28,10 @@ TEST_SPARK = {
     "spark.default.parallelism": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.warehouse.dir": "",
+    # Hadoop's checksums of local files stand in files of their own, and for each of these it starts
+    # chmod and readlink: an eighth of a run. Child processes keep them, as users do.
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
 }
 
 
