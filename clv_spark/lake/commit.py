@@ -109,6 +109,21 @@ def as_range(dates: Sequence[str]) -> Range | None:
     return (days[0], days[-1]) if days else None
 
 
+def days_held(log: Iterable[dict[str, Any]]) -> Range | None:
+    """First and last event_date of a table, from what its commits say; None when they do not tell.
+
+    Args:
+        log: the commits, newest first.
+    """
+    for row in log:
+        commit = Commit.from_history(row)
+        if commit is not None:
+            return as_range(commit.figures.get(DAYS_HELD, ()))
+        if row["operation"] not in KEEPS_ROWS:
+            return None
+    return None
+
+
 def slices_held(log: Iterable[dict[str, Any]]) -> tuple[str, ...] | None:
     """First and last slice of a table, from what its commits say; None when they do not tell.
 

@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError, InputError
 from clv_spark.lake.commit import (
-    DAYS_HELD,
     EXPIRED,
     KEEPS_ROWS,
     Commit,
@@ -23,6 +22,7 @@ from clv_spark.lake.commit import (
     Range,
     as_range,
     by_others,
+    days_held,
     slices_held,
 )
 from clv_spark.lake.commit_log import CommitLog
@@ -118,8 +118,7 @@ class Lake:
 
     def date_range(self, spec: TableSpec) -> Range | None:
         """First and last event_date, None without rows; read from the log, not the rows."""
-        commit = self.last_commit(spec)
-        told = as_range(commit.figures.get(DAYS_HELD, ())) if commit else None
+        told = days_held(self._history(spec, _RECENT_ROWS)) if self.exists(spec) else None
         return told or self._range(spec, "event_date")
 
     def holds(self, spec: TableSpec, slice_date: dt.date) -> bool:

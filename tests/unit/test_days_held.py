@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clv_spark.lake.commit import DAYS_HELD, Commit, days_held
 from clv_spark.pipelines.known_files import Days
 from clv_spark.pipelines.source_changes import Reading
 
@@ -61,3 +62,37 @@ def test_most_nights_are_told(
 ) -> None:
     held = (DAYS[1], DAYS[5])
     assert reading(frozenset(again)).range_after(held, ends(frozenset(found))) == told
+
+
+def row(operation: str, held: list[str] | None = None) -> dict[str, Any]:
+    """A commit in the log, ours where it says which days the table holds."""
+    ours = Commit("run", None, "f", "s", "c", "v", figures={DAYS_HELD: held})
+    metadata = None if held is None else ours.to_json()
+    return {
+        "version": 1,
+        "operation": operation,
+        "operationMetrics": {},
+        "userMetadata": metadata,
+    }
+
+
+NIGHT = row("WRITE", ["2024-01-02", "2024-01-06"])
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ([NIGHT, row("CREATE TABLE")], (DAYS[1], DAYS[5])),
+        ([row("OPTIMIZE"), NIGHT], (DAYS[1], DAYS[5])),
+        ([row("SET TBLPROPERTIES", ["2024-01-02", "2024-01-03"]), NIGHT], (DAYS[1], DAYS[2])),
+        # Somebody else wrote or removed rows, or our own commit could not tell.
+        ([row("WRITE"), NIGHT], None),
+        ([row("DELETE"), NIGHT], None),
+        ([row("WRITE", []), NIGHT], None),
+        ([], None),
+    ],
+)
+def test_the_newest_commit_tells_the_days(
+    log: list[dict[str, Any]], told: tuple[dt.date, dt.date] | None
+) -> None:
+    assert days_held(log) == told
