@@ -17,13 +17,15 @@ NOT_COMPILED = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+# Short jobs: compile little, collect garbage on one thread. The room for compiled code is as large
+# as usual: the little that this compiler has by itself fills up, and is swept for ever.
+SHORT_JOBS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m"
 # Small data: a few partitions are faster than many.
 TEST_SPARK = {
     **NOT_COMPILED,
     "spark.driver.memory": "3g",
-    # Short jobs: compile little, collect garbage on one thread. The room for compiled code is as
-    # large as usual: the little that this compiler has by itself fills up, and is swept for ever.
-    JAVA_OPTIONS: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m",
+    # What a run leaves behind is garbage soon: the more room it has, the less is copied.
+    JAVA_OPTIONS: f"{SHORT_JOBS} -Xmn1g -XX:MetaspaceSize=256m",
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
