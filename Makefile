@@ -17,6 +17,7 @@ CUSTOMERS ?= 600000
 FITS ?= 2000000
 FITS_LARGE ?= 20000000
 SCORES ?= 2000000
+# 43000000 is about 50 million contracts, and takes 45 minutes.
 HOLDERS ?= 2000000
 
 # Folders without a JVM, so that the others need not even be read.

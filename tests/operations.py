@@ -27,7 +27,7 @@ from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.kernels.generate import WORLD, transactions
 from clv_spark.schemas import TABLES
-from tests.small_spark import JAVA_OPTIONS, NOT_COMPILED, SHORT_JOBS
+from tests.small_spark import JAVA_OPTIONS, NOT_COMPILED, TEST_SPARK
 
 ROOT = Path(__file__).parent.parent
 AS_OF = dt.date(2023, 9, 30)
@@ -42,7 +42,7 @@ SMALL_SPARK = {
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "1",
-    JAVA_OPTIONS: SHORT_JOBS,
+    JAVA_OPTIONS: TEST_SPARK[JAVA_OPTIONS],
 }
 
 

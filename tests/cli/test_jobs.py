@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.operations import AS_OF, clv_spark, outcome, read_table, runs, versions, write_conf
-from tests.small_spark import SHORT_JOBS
+from tests.small_spark import JAVA_OPTIONS, TEST_SPARK
 
 DAY = AS_OF.isoformat()
 CUSTOMERS = 600
@@ -33,7 +33,7 @@ def source(folder: Path) -> Path:
         *("generate", "--out", out, "--customers", str(CUSTOMERS), "--start", "2022-01-01"),
         *("--end", "2023-12-31", "--seed", "5", "--ids", "string"),
         cwd=folder,
-        JDK_JAVA_OPTIONS=SHORT_JOBS,
+        JDK_JAVA_OPTIONS=TEST_SPARK[JAVA_OPTIONS],
     )
     assert result.returncode == 0, result.stderr
     last = outcome(result)

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from tests.costed import costed_once
+from tests.held import held_once
 from tests.operations import Finished, copied, finished_once, sections
 
 
@@ -23,6 +24,12 @@ def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> F
 def costed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """That run once more, with contracts, costs and scenarios; its source holds their files."""
     return costed_once(spark, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def held(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """That run once more, with products and contracts; its source is the contracts."""
+    return held_once(spark, tmp_path_factory)
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from pyspark.sql import SparkSession
 from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
+from clv_spark.pipelines.run_context import SECTIONS, Run
 from clv_spark.pipelines.score_customers import together
 from clv_spark.pipelines.scored import Scored
-from clv_spark.schemas import TABLES, Shape
+from clv_spark.schemas import ACTION_COLUMNS, TABLES, Shape
 from clv_spark.transforms.scores import SCORED
 from tests.contract_world import PLANS, contract_sections, contracts, write_contracts
+from tests.held import beside
 from tests.operations import (
     AS_OF,
     KEYS,
@@ -56,29 +58,6 @@ SHARED = ("model_parameters", "segment_summary", "clv_scores", "clv_scores_lates
 
 def alone(lake: Path, source: Path | str, **more: Any) -> Config:
     return Config.model_validate({"lake": {"path": str(lake)}, **contract_sections(source, **more)})
-
-
-def beside(shop: Path, lake: Path, source: Path | str, **more: Any) -> Config:
-    """The shop's configuration with contracts; a customer is an integer in both."""
-    values, held = sections(shop), contract_sections(source)
-    both = {"source": {**values["source"], **held["source"]}, "contract_segments": ["plan"]}
-    return Config.model_validate({**values, "lake": {"path": str(lake)}, **both, **more})
-
-
-@pytest.fixture(scope="module")
-def held(
-    spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory
-) -> Finished:
-    """A lake in which contracts came to the finished run of the shop."""
-    folder = tmp_path_factory.mktemp("contracts")
-    source = write_contracts(contracts(900, as_of=AS_OF), folder / "source")
-    lake = copied(finished.lake, folder / "lake")
-    done = pipelines.run(spark, beside(finished.source, lake, source), AS_OF)
-    assert {s["stage"] for s in done["stages"] if s["status"] == "already_done"} == {
-        "customer_days",
-        "customer_features",
-    }
-    return Finished(source, lake)
 
 
 def rows_by(lake: Path, name: str, *key: str) -> dict[Any, dict[str, Any]]:
@@ -192,16 +171,18 @@ def test_every_table_has_its_comments_and_needs_reader_version_1(held: Finished)
                 assert comments[column.name] == column.comment
 
 
-def test_purchases_are_as_without_contracts(
+def test_purchases_are_as_without_contracts_and_products(
     spark: SparkSession, held: Finished, finished: Finished
 ) -> None:
+    of_purchases = ("customer_days", "customer_features")
+    assert contents(held.lake, of_purchases) == contents(finished.lake, of_purchases)
     for name in SHARED:
         table = read_table(held.lake / name)
         ours = table.filter(pc.field("relationship") == "purchases")
         alone = read_table(finished.lake / name)
-        # A tier is a place among all customers, and what to do depends on it.
+        # A tier is a place among all customers, and what to do depends on it and on products.
         tiers = [column for column in table.column_names if column.endswith("_tier")]
-        among_all = (*tiers, "recommended_action", "action_reason")
+        among_all = (*tiers, *ACTION_COLUMNS)
         found, expected = (rows_of(rows, KEYS[name], among_all) for rows in (ours, alone))
         assert found == expected, name
     kinds: dict[int, set[str]] = defaultdict(set)
@@ -212,6 +193,20 @@ def test_purchases_are_as_without_contracts(
         frozenset({"contract"}),
         frozenset({"purchases", "contract"}),
     }
+
+
+def test_contracts_do_not_make_the_days_and_features_of_buyers_due(
+    spark: SparkSession, held: Finished, finished: Finished
+) -> None:
+    values, contracts_too = sections(finished.source), contract_sections(held.source)
+    both = {**values, "source": {**values["source"], **contracts_too["source"]}}
+    for name in ("customer_days", "customer_features"):
+        found = [
+            Run(spark, Config.model_validate({"lake": {"path": "lake"}, **one}), "run")
+            for one in (values, {**both, "contract_segments": ["plan"]})
+        ]
+        before, after = (run.config_hash(SECTIONS[name]) for run in found)
+        assert after == before
 
 
 def test_again_is_already_done(spark: SparkSession, held: Finished, finished: Finished) -> None:
