@@ -44,8 +44,9 @@ How to read it:
 - The ratio is our seconds over the peer's: below one we are faster.
 - Both sides run in processes of their own, alternating; of several rounds each keeps its fastest.
 - The two do not do the same work. Ours checks and reconciles every line, keeps customer-days for
-  the next run, writes transactional tables with history and publishes after gates; the peer keeps
-  nothing but its scores. Both fit BG/NBD and gamma-gamma by country; ours the global model too.
+  the next run, writes transactional tables with history, publishes after gates, and adds tiers,
+  actions, intervals, summary, forecast and, in the first run, cohorts; the peer keeps nothing but
+  its scores. Both fit BG/NBD and gamma-gamma by country; ours the global model too.
 - Our stages include their Delta commits. Starting and stopping Spark, or Python for the peer,
   stands apart. Our total also holds the lock, the retention and the record of the run.
 - Memory is the largest sum of resident memory over all processes of a side, sampled five times a

@@ -38,8 +38,7 @@ PARTS = """Task seconds (on two cores) and processor seconds of the JVM, without
 part of the scoring stage; `clv_scores` is scoring itself with the write of the table, in the night
 also the join with the slice before. The sum under draws of the parameters is part of `summary`;
 `cohort_summary` is for the first date and ends of months. The parts beside `clv_scores` together
-take {first} of its task seconds in the first run and {night} in the night after. Results of the
-whole job dated before 2026-11-26 are from before these parts were there.
+take {first} of its task seconds in the first run and {night} in the night after.
 """
 
 ONE_SCORING = """### {customers} customers of {segments} segments, {model}, on {cores} cores
