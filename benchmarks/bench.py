@@ -41,11 +41,8 @@ SAMPLE_SECONDS = 0.2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lines", type=int, default=20_000_000)
-    parser.add_argument("--customers", type=int, default=600_000)
+    parser = sizes(__doc__)
     parser.add_argument("--ids", choices=("int", "string"), default="int")
-    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
     parser.add_argument("--rounds", type=int, default=2, help="each side keeps its fastest")
     parser.add_argument("--global-peer", action="store_true", help="one model for all countries")
     parser.add_argument("--only", choices=("ours", "peer"), help="run one side, record nothing")
@@ -93,6 +90,15 @@ def main() -> None:
     say(table(entry))
     publish("results.json", entry, ("lines", "ids", "peer", "customers"))
     say(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+def sizes(description: str | None) -> argparse.ArgumentParser:
+    """The options that all runs of our job on generated lines have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--lines", type=int, default=20_000_000)
+    parser.add_argument("--customers", type=int, default=600_000)
+    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
+    return parser
 
 
 def lines_for(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:

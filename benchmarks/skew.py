@@ -8,7 +8,6 @@ customer buys on 100,000 days.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from bench import AS_OF, lines_for, linked, run_ours, say
-from report import ROOT, machine, publish
+from bench import AS_OF, lines_for, linked, run_ours, say, sizes
+from report import machine, publish
 
 GUEST, LOYAL, DAYS = 0, 1, 100_000
 SKEWED = """
@@ -41,11 +40,7 @@ COPY (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lines", type=int, default=20_000_000)
-    parser.add_argument("--customers", type=int, default=600_000)
-    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
-    options = parser.parse_args()
+    options = sizes(__doc__).parse_args()
     options.work, options.ids, options.set = options.work.resolve(), "int", []
     surroundings = machine()
     lines, made = lines_for(options)

@@ -9,7 +9,6 @@ that each stage of the pipeline started. What the parts of scoring cost stands i
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -18,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say
-from report import ROOT, machine, publish
+from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say, sizes
+from report import machine, publish
 
 BETWEEN = "between stages"
 SCORING = "clv_scores"
@@ -27,11 +26,8 @@ COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spille
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lines", type=int, default=20_000_000)
-    parser.add_argument("--customers", type=int, default=600_000)
+    parser = sizes(__doc__)
     parser.add_argument("--ids", choices=("int", "string"), default="int")
-    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
     options = parser.parse_args()
     options.work = options.work.resolve()
     log = options.work / "events"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pyspark
-from bench import AS_OF, end, lines_for, linked, say, stages_of, write_conf
+from bench import AS_OF, end, lines_for, linked, say, sizes, stages_of, write_conf
 from report import ROOT, machine, publish
 
 LOOPBACK = "127.0.0.1"
@@ -42,11 +42,7 @@ READY_SECONDS, JOB_SECONDS = 90, 3600
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lines", type=int, default=20_000_000)
-    parser.add_argument("--customers", type=int, default=600_000)
-    parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / "work")
-    options = parser.parse_args()
+    options = sizes(__doc__).parse_args()
     options.work, options.ids = options.work.resolve(), "int"
     surroundings = machine()
     lines, made = lines_for(options)

@@ -28,8 +28,9 @@ from clv_spark.lake.commit import (
 from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.ddl import create_table, pairs, table_properties, text
 from clv_spark.lake.leftover import remove_leftover
-from clv_spark.lake.parquet import COMPRESSION, plain_doubles
+from clv_spark.lake.parquet import file_settings
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
+from clv_spark.lake.session_settings import settings
 from clv_spark.lake.spark_errors import SPARK_ERRORS, violation
 from clv_spark.schemas import TableSpec
 
@@ -244,12 +245,9 @@ class Lake:
         """A commit without rows: what a run found out where there was nothing to replace."""
         self.may_write()
         commit = self._with_slices(spec, commit, self._version(spec))
-        self.spark.conf.set(_USER_METADATA, commit.to_json())
-        try:
+        with settings(self.spark, {_USER_METADATA: commit.to_json()}):
             pair = pairs({"clv_spark.lastRun": commit.run_id})
             self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pair})")
-        finally:
-            self.spark.conf.unset(_USER_METADATA)
         return _committed(spec, commit, self._history(spec, _RECENT_ROWS))
 
     def append(self, spec: TableSpec, rows: DataFrame) -> None:
@@ -267,15 +265,11 @@ class Lake:
     def remove(self, spec: TableSpec, which: Column) -> None:
         """Delete rows that nothing reads any more; the slices that stay count as untouched."""
         self.may_write()
-        self.spark.conf.set(_USER_METADATA, EXPIRED)
-        try:
+        with settings(self.spark, {_USER_METADATA: EXPIRED, **file_settings(spec)}):
             self._delta(spec).delete(which)
-        finally:
-            self.spark.conf.unset(_USER_METADATA)
 
     def _save(self, spec: TableSpec, writer: Any) -> None:
-        writer = writer.option("compression", COMPRESSION)
-        with plain_doubles(self.spark, spec):
+        with settings(self.spark, file_settings(spec)):
             if self.config.lake.path is not None:
                 writer.save(self.path(spec))
             else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from pyspark.sql import functions as F
 
+from clv_spark.lake.parquet import file_settings
+from clv_spark.lake.session_settings import settings
 from clv_spark.lake.tables import Lake
 from clv_spark.schemas import TableSpec
 
@@ -33,7 +34,9 @@ def compact(lake: Lake, spec: TableSpec, condition: str) -> int:
     """
     lake.may_write()
     which = "" if condition == "true" else f" WHERE {condition}"
-    row = lake.spark.sql(f"OPTIMIZE {lake.identifier(spec)}{which}").select("metrics.*").first()
+    with settings(lake.spark, file_settings(spec)):
+        done = lake.spark.sql(f"OPTIMIZE {lake.identifier(spec)}{which}")
+    row = done.select("metrics.*").first()
     return 0 if row is None else int(row["numFilesRemoved"]) - int(row["numFilesAdded"])
 
 
@@ -51,13 +54,7 @@ def vacuum(lake: Lake, spec: TableSpec) -> None:
         lake.spark.sql(f"VACUUM {lake.identifier(spec)}")
 
 
-@contextmanager
-def _few_tasks(lake: Lake) -> Iterator[None]:
+def _few_tasks(lake: Lake) -> AbstractContextManager[None]:
     """Delta lists folders in thousands of tasks, which is meant for thousands of cores."""
-    conf, key = lake.spark.conf, "spark.sql.sources.parallelPartitionDiscovery.parallelism"
-    before = str(conf.get(key))
-    conf.set(key, str(4 * lake.spark.sparkContext.defaultParallelism))
-    try:
-        yield
-    finally:
-        conf.set(key, before)
+    key = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+    return settings(lake.spark, {key: str(4 * lake.spark.sparkContext.defaultParallelism)})

@@ -132,7 +132,6 @@ def _write_lines(
         if products is not None:
             check_products(run, products, kept)
         commit = replace(commit, figures=commit.figures | figures_of(read))
-        held = _with_days_held(run, reading, read, commit)
         spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.customer_keys))
         # Whatever the table refuses shows before the first of them is replaced.
         run.lake.ensure(spec)
@@ -146,7 +145,8 @@ def _write_lines(
         days = customer_days(kept, look.codes)
         by_date = days.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")
-        return run.lake.replace(spec, by_date, held, where=reading.condition(months=True))
+        commit = _with_days_held(run, reading, read, commit)
+        return run.lake.replace(spec, by_date, commit, where=reading.condition(months=True))
 
 
 def _with_days_held(run: Run, reading: Reading, read: Totals, commit: Commit) -> Commit:

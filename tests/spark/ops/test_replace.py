@@ -20,6 +20,7 @@ from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError
 from clv_spark.lake import Commit, Lake
 from clv_spark.lake.commit_log import CommitLog
+from clv_spark.lake.upkeep import compact
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import Column, TableSpec
 from tests.operations import read_table
@@ -202,14 +203,24 @@ def test_files_are_compressed_and_only_texts_have_dictionaries(
 ) -> None:
     setting = "parquet.enable.dictionary#amount"
     rows = [(MONDAY, f"name {number % 2}", float(number % 2)) for number in range(50)]
-    lake.replace(NOTES, spark.createDataFrame(rows, SCHEMA), commit("r1", MONDAY), MONDAY)
-    (file, *_) = Path(lake.path(NOTES)).rglob("*.parquet")
-    columns = pq.read_metadata(file).row_group(0).to_dict()["columns"]
-    found = {column["path_in_schema"]: column for column in columns}
-    assert {column["compression"] for column in columns} == {"ZSTD"}
-    assert found["name"]["has_dictionary_page"]
-    assert not found["amount"]["has_dictionary_page"]
+    two = spark.createDataFrame(rows, SCHEMA).repartition(2)
+    lake.replace(NOTES, two, commit("r1", MONDAY), MONDAY)
+    check_files(lake, 2)
+    assert compact(lake, NOTES, "true") == 1
+    check_files(lake, 1)
     assert spark.conf.get(setting, "as before") == "as before"
+
+
+def check_files(lake: Lake, number: int) -> None:
+    """The table consists of so many files, each as a table's files are."""
+    files = deltalake.DeltaTable(lake.path(NOTES)).file_uris()
+    assert len(files) == number
+    for file in files:
+        columns = pq.read_metadata(file).row_group(0).to_dict()["columns"]
+        found = {column["path_in_schema"]: column for column in columns}
+        assert {column["compression"] for column in columns} == {"ZSTD"}
+        assert found["name"]["has_dictionary_page"]
+        assert not found["amount"]["has_dictionary_page"]
 
 
 def test_a_folder_that_a_killed_process_left_without_a_commit_becomes_a_table(
