@@ -166,10 +166,10 @@ def timed_stage(
     from clv_spark.schemas import CLV_SCORES, Shape
     from clv_spark.transforms.scores import score_columns, score_input, spread_segments
 
-    schema = kernel_schema(CLV_SCORES.of(Shape("BIGINT", ("country",))))
     sizes = dict.fromkeys(parameters, features.count() // len(parameters))
     before, began = processor_seconds_of_all(), time.perf_counter()
     inputs = score_input(features, ("country",), {}).transform(spread_segments, sizes)
+    schema = kernel_schema(CLV_SCORES.of(Shape("BIGINT", ("country",))), inputs)
     scored = inputs.mapInArrow(kernel, schema)
     table = score_columns(scored, list(parameters.values()), config, AS_OF, AS_OF)
     table.write.format("noop").mode("overwrite").save()

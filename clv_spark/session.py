@@ -49,6 +49,12 @@ _EVERYWHERE = {
     # A join of customers with what is known of them sorts neither side where one fits into memory
     # part by part, as adaptive execution finds out.
     "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
+    # Java never compiles a method of more than 8,000 bytes of code, so that a row of many columns
+    # would be judged by its interpreter, for half of the time of a night. Spark then generates
+    # smaller methods for each step instead of one for all.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # What is kept is put into as many parts as its size needs, not as many as a shuffle has.
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
     # A dated slice is one partition: without a file open for each value Spark would sort all rows
     # by the date they share.
     "spark.sql.maxConcurrentOutputFileWriters": "2",

@@ -12,7 +12,7 @@ from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CLV_SCORES, TIER_MIGRATION, Shape
 from clv_spark.transforms.actions import OF_ACTIONS, with_actions, with_products, without_products
-from clv_spark.transforms.lifecycle import with_previous, with_rhythm, with_stage
+from clv_spark.transforms.lifecycle import with_change, with_rhythm, with_stage
 from clv_spark.transforms.migration import tier_migration
 from clv_spark.transforms.ranks import rank_starts, with_ranks
 from clv_spark.transforms.rfm import combinations
@@ -87,25 +87,21 @@ def rank_customers(run: Run, valued: DataFrame, rules: Rules) -> DataFrame:
     return with_ranks(valued, rank_starts(valued, tiers).collect(), tiers, rules.rfm_names)
 
 
-def judge_customers(
-    run: Run, ranked: DataFrame, before: dt.date | None, offered: DataFrame | None
-) -> DataFrame:
-    """Compare everybody with the slice before, by one join, and say what is to be done.
+def judge_customers(run: Run, ranked: DataFrame, offered: DataFrame | None) -> DataFrame:
+    """Compare everybody with the slice before, and say what is to be done.
 
     Args:
         run: The run.
         ranked: What :func:`rank_customers` gives.
-        before: The date of the slice to compare with, if any.
         offered: What to offer each customer who buys, where products are known.
 
     Returns:
         Rows of clv_scores.
     """
     lifecycle = run.config.lifecycle
-    previous = None if before is None else run.lake.read(CLV_SCORES, before)
     return (
         ranked.transform(with_rhythm, lifecycle, run.date)
-        .transform(with_previous, previous, run.config.value.definition)
+        .transform(with_change)
         .transform(with_stage, lifecycle)
         .transform(with_products, offered)
         .transform(with_actions, run.config.actions)

@@ -40,19 +40,22 @@ from clv_spark.transforms.contract_scores import (
     lone_contracts,
     with_count_of_lives,
 )
+from clv_spark.transforms.earlier import with_earlier
 from clv_spark.transforms.segments import GLOBAL
 
 
-def score_contracts(run: Run, fit_date: dt.date, fitted: list[Row], kept: ExitStack) -> Scored:
+def score_contracts(
+    run: Run, fit: tuple[dt.date, list[Row]], previous: DataFrame | None, kept: ExitStack
+) -> Scored:
     """Score every contract in Arrow batches, then put each customer's together.
 
     Args:
         run: The run; its date's slice of contract_features is read.
-        fit_date: When the parameters were fitted.
-        fitted: The chosen rows of model_parameters.
+        fit: When the parameters were fitted, and the chosen rows of model_parameters.
+        previous: The slice of clv_scores to compare with, if any.
         kept: Holds what is kept on disks until everything is written.
     """
-    keys = run.config.contract_segments
+    (fit_date, fitted), keys = fit, run.config.contract_segments
     _require_fit_for(run, fitted)
     features = run.lake.read(CONTRACT_FEATURES, run.date)
     inputs = contract_score_input(features, keys, run.date)
@@ -70,7 +73,11 @@ def score_contracts(run: Run, fit_date: dt.date, fitted: list[Row], kept: ExitSt
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
     # Read more than once: to see where everybody stands, and to be written.
-    customers = kept.enter_context(cached(_customers(run.config, rows, used)))
+    definition = run.config.value.definition
+    customers = _customers(run.config, rows, used).transform(
+        with_earlier, previous, definition, "contract"
+    )
+    customers = kept.enter_context(cached(customers))
     outlooks = partial(contract_outlooks, run, rows, parameters)
     return Scored(customers, outlooks, message, detail=contract_score_rows(rows))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial, reduce
@@ -32,7 +32,7 @@ from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
-from clv_spark.pipelines.value_customers import value_customers
+from clv_spark.pipelines.value_customers import Valued, value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -48,6 +48,7 @@ from clv_spark.schemas import (
     WHAT_IF,
     TableSpec,
 )
+from clv_spark.transforms.earlier import EARLIER
 from clv_spark.transforms.scores import SCORED
 
 
@@ -159,17 +160,21 @@ def _write(
 ) -> Commit:
     """Score both relationships, value and judge their customers together, then write."""
     fit_date, before = dates
+    previous = None if before is None else run.lake.read(CLV_SCORES, before)
     rules = checked_rules(run)
     run.input_accepted = True
     with ExitStack() as kept:
-        parts = _scored(run, fit_date, kept)
+        parts = _scored(run, fit_date, previous, kept)
         report = {key: values for part in parts.values() for key, values in part.report.items()}
         valued = value_customers(run, together(list(parts.values())), spend, report, kept)
         with run.part("ranks"):
             ranked = rank_customers(run, valued.rows, rules)
         products, offered = offer_products(run, ranked, kept)
-        rows = judge_customers(run, ranked, before, offered)
+        rows = judge_customers(run, ranked, offered)
         shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
+        # Before a table is replaced: Spark forgets what it keeps of one that changes, and to the
+        # scores belongs what the slice before says.
+        told = _told(run, parts, valued, ranked, report)
         # Whatever a table refuses shows before the first is replaced.
         for spec in _tables_beside(run):
             run.lake.ensure(spec.of(shape))
@@ -187,41 +192,49 @@ def _write(
         with run.part("moves"):
             write_migration(run, before, commit)
         reached("clv_scores:migration_written")
-        with run.part("summary"):
-            outlooks = {
-                name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
-            }
-            sums, scenarios = summarise_segments(run, ranked, outlooks, report)
-            run.lake.replace(SEGMENT_SUMMARY.of(shape), sums, commit, run.date)
-            reached("clv_scores:summary_written")
-            if run.config.what_if:
-                run.lake.replace(WHAT_IF, scenarios, commit, run.date)
-        reports = parts["purchases"].reports if "purchases" in parts else {}
-        _write_reports(run, reports, commit)
+        for spec, frame in told:
+            with run.part(spec.name):
+                run.lake.replace(spec.of(shape), frame, commit, run.date)
+            reached(f"clv_scores:{spec.name}_written")
         return published
 
 
-def _write_reports(
-    run: Run, reports: Mapping[str, Callable[[], DataFrame]], commit: Commit
-) -> None:
-    """What is told of customers who buy, where it is wanted."""
+def _told(
+    run: Run,
+    parts: Mapping[str, Scored],
+    valued: Valued,
+    ranked: DataFrame,
+    report: Mapping[str, list[str]],
+) -> list[tuple[TableSpec, DataFrame]]:
+    """What is told of segments, and of customers who buy: the rows of each table."""
+    with run.part(SEGMENT_SUMMARY.name):
+        outlooks = {
+            name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
+        }
+        sums, scenarios = summarise_segments(run, ranked, outlooks, report)
+    told = [(SEGMENT_SUMMARY, sums)]
+    if run.config.what_if:
+        told.append((WHAT_IF, scenarios))
+    reports = parts["purchases"].reports if "purchases" in parts else {}
     for spec in _tables_beside(run):
         if spec.name in reports:
-            reached(f"clv_scores:{spec.name}")
             with run.part(spec.name):
-                run.lake.replace(spec, reports[spec.name](), commit, run.date)
+                told.append((spec, reports[spec.name]()))
+    return told
 
 
-def _scored(run: Run, fit_date: dt.date, kept: ExitStack) -> dict[str, Scored]:
+def _scored(
+    run: Run, fit_date: dt.date, previous: DataFrame | None, kept: ExitStack
+) -> dict[str, Scored]:
     """The scores of each relationship, kept on disks."""
     fitted = run.lake.read(MODEL_PARAMETERS, fit_date).where("chosen")
     parts: dict[str, Scored] = {}
     if run.config.has_purchases:
         ours = fitted.where("relationship = 'purchases'").collect()
-        parts["purchases"] = score_purchases(run, fit_date, ours, kept)
+        parts["purchases"] = score_purchases(run, (fit_date, ours), previous, kept)
     if run.config.has_contracts:
         ours = fitted.where("relationship = 'contract'").collect()
-        parts["contract"] = score_contracts(run, fit_date, ours, kept)
+        parts["contract"] = score_contracts(run, (fit_date, ours), previous, kept)
     return parts
 
 
@@ -231,7 +244,7 @@ def together(parts: list[Scored]) -> DataFrame:
     Raises:
         InputError: their customer ids have different types.
     """
-    rows = [part.rows.select(*SCORED) for part in parts]
+    rows = [part.rows.select(*SCORED, *EARLIER) for part in parts]
     types = [part.schema["customer_id"].dataType.simpleString() for part in rows]
     if len(set(types)) > 1:
         raise InputError(

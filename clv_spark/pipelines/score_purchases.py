@@ -16,6 +16,7 @@ from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.errors import InputError
 from clv_spark.kernels.living_forecasts import worker_forecasts
 from clv_spark.kernels.score_batch import (
+    INPUT_NUMBERS,
     OUTPUT_COLUMNS,
     ScoreSettings,
     SegmentParameters,
@@ -39,6 +40,7 @@ from clv_spark.schemas import (
     REVENUE_FORECAST,
     TableSpec,
 )
+from clv_spark.transforms.earlier import with_earlier
 from clv_spark.transforms.scores import (
     PLACE_TYPES,
     SUMMARY_TYPES,
@@ -54,15 +56,18 @@ from clv_spark.transforms.summary import value_sums
 MANY_CUSTOMERS = 20_000
 
 
-def score_purchases(run: Run, fit_date: dt.date, fitted: list[Row], kept: ExitStack) -> Scored:
+def score_purchases(
+    run: Run, fit: tuple[dt.date, list[Row]], previous: DataFrame | None, kept: ExitStack
+) -> Scored:
     """Score the customers who buy without contract, in Arrow batches.
 
     Args:
         run: The run; its date's slice of customer_features is read.
-        fit_date: When the parameters were fitted.
-        fitted: The chosen rows of model_parameters.
+        fit: When the parameters were fitted, and the chosen rows of model_parameters.
+        previous: The slice of clv_scores to compare with, if any.
         kept: Holds what is kept on disks until everything is written.
     """
+    fit_date, fitted = fit
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     spec = CLV_SCORES.of(shape_of(features, run.config.segments))
     _require_fit_for(run, fitted)
@@ -71,8 +76,13 @@ def score_purchases(run: Run, fit_date: dt.date, fitted: list[Row], kept: ExitSt
     inputs = score_input(features, run.config.segments, report)
     if fit_date < run.date:
         parameters |= _newcomers(run, inputs, parameters)
+    if previous is not None:
+        # Before the scores are there: to join a few narrow columns costs a third of whole rows.
+        definition = run.config.value.definition
+        inputs = with_earlier(inputs, previous, definition, "purchases")
     inputs = inputs.transform(spread_segments, _sizes(fitted))
-    scored = inputs.mapInArrow(score_batches(run.config, parameters), kernel_schema(spec))
+    schema = kernel_schema(spec, inputs)
+    scored = inputs.mapInArrow(score_batches(run.config, parameters), schema)
     used = list(parameters.values())
     scored = score_columns(scored, used, run.config, run.date, fit_date)
     rows = kept.enter_context(cached(scored))
@@ -162,13 +172,10 @@ def score_batches(
     return score_all
 
 
-def kernel_schema(spec: TableSpec) -> str:
-    """The columns that the kernel gives back, for Spark."""
-    types = (
-        {column.name: column.type for column in spec.columns}
-        | PLACE_TYPES
-        | SUMMARY_TYPES
-        | {"report_code": "INT"}
-    )
-    names = (*OUTPUT_COLUMNS, "report_code")
-    return ", ".join(f"`{name}` {types[name]}" for name in names)
+def kernel_schema(spec: TableSpec, inputs: DataFrame) -> str:
+    """The columns that the kernel gives back, for Spark: its own, then those it hands through."""
+    types = {column.name: column.type for column in spec.columns} | PLACE_TYPES | SUMMARY_TYPES
+    ours = {name: types[name] for name in OUTPUT_COLUMNS}
+    given = {field.name: field.dataType.simpleString() for field in inputs.schema}
+    handed = {n: kind for n, kind in given.items() if n not in (*OUTPUT_COLUMNS, *INPUT_NUMBERS)}
+    return ", ".join(f"`{name}` {kind}" for name, kind in (ours | handed).items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clv_spark.schemas.checks import NO_PURCHASE_MODEL, all_of, number
+from clv_spark.schemas.checks import LARGEST, NO_PURCHASE_MODEL, all_of, number
 from clv_spark.schemas.spec import Column
 
 
@@ -105,7 +105,7 @@ JUDGED_CHECKS = {
     "lifecycle": all_of(
         "days_since_last_purchase >= 0",
         "coalesce(purchase_interval_days, 1) > 0",
-        "coalesce(purchase_interval_days, 1) < double('Infinity')",
+        f"coalesce(purchase_interval_days, 1) <= {LARGEST}",
         "coalesce(next_purchase_date, as_of_date) >= as_of_date",
         f"coalesce(lifecycle_status, 'new') IN ({', '.join(map(repr, STAGES))})",
         f"(lifecycle_status IS NOT NULL OR {NO_PURCHASE_MODEL})",

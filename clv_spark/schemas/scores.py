@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clv_spark.schemas.checks import (
+    LARGEST,
     NO_PURCHASE_MODEL,
     NO_SPEND_MODEL,
     all_of,
@@ -238,7 +239,7 @@ CLV_SCORES = TableSpec(
             "margin_rate >= 0",
             "margin_rate <= 1",
             "(monetary_value IS NULL) = (frequency = 0)",
-            "coalesce(monetary_value, 0) < double('Infinity')",
+            f"coalesce(monetary_value, 0) <= {LARGEST}",
         ),
         **JUDGED_CHECKS,
     },

@@ -12,19 +12,17 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import LifecycleConfig
-from clv_spark.transforms.segments import UNKNOWN
+from clv_spark.transforms.earlier import (
+    BEFORE_CLV,
+    BEFORE_FREQUENCY,
+    BEFORE_STATUS,
+    BEFORE_TIER,
+    EARLIER,
+)
 
 # Of a probability this small a quotient means nothing any more.
 _VANISHED = 1e-300
 _LONGEST_INTERVAL = 36_500
-_OF_PREVIOUS = {
-    "clv": "double",
-    "clv_tier": "string",
-    "lifecycle_status": "string",
-    "frequency": "int",
-}
-_KEY = ("customer_id", "relationship")
-_BEFORE = "__clv_spark_before_{}"
 
 
 def with_rhythm(rows: DataFrame, rules: LifecycleConfig, as_of: dt.date) -> DataFrame:
@@ -52,64 +50,30 @@ def with_rhythm(rows: DataFrame, rules: LifecycleConfig, as_of: dt.date) -> Data
     )
 
 
-def with_previous(rows: DataFrame, previous: DataFrame | None, definition: str) -> DataFrame:
-    """Adds what the customer was worth before, and what is needed to tell who came back.
-
-    Args:
-        rows: Customers with tiers.
-        previous: An earlier slice of clv_scores, maybe of a schema that had less columns; None
-            where there is none.
-        definition: What clv counts now; one that counted something else is not compared.
-
-    Returns:
-        The rows with previous_clv, previous_clv_tier, clv_change, and two columns for
-        :func:`with_stage`.
-    """
-    before = {name: _BEFORE.format(name) for name in _OF_PREVIOUS}
-    if previous is None:
-        nothing = {before[name]: F.lit(None).cast(kind) for name, kind in _OF_PREVIOUS.items()}
-        joined = rows.withColumns(nothing)
-    else:
-        held = earlier_values(previous, definition)
-        named = (F.col(name).alias(before[name]) for name in _OF_PREVIOUS)
-        joined = rows.join(held.select(*_KEY, *named), list(_KEY), "left")
-    value = F.col(before["clv"])
-    return joined.withColumns(
+def with_change(rows: DataFrame) -> DataFrame:
+    """Adds previous_clv, previous_clv_tier and clv_change, from ``EARLIER`` of each customer."""
+    value = F.col(BEFORE_CLV)
+    return rows.withColumns(
         {
             "previous_clv": value,
-            "previous_clv_tier": F.col(before["clv_tier"]),
+            "previous_clv_tier": F.col(BEFORE_TIER),
             "clv_change": F.col("clv") - value,
         }
-    ).drop(before["clv"], before["clv_tier"])
-
-
-def earlier_values(previous: DataFrame, definition: str) -> DataFrame:
-    """What is used of an earlier slice; its tier is '(unknown)' where it had none to compare."""
-    columns = {
-        name: F.col(name) if name in previous.columns else F.lit(None).cast(kind)
-        for name, kind in _OF_PREVIOUS.items()
-    }
-    if "value_definition" in previous.columns:
-        same = F.col("value_definition") == definition
-        columns |= {name: F.when(same, columns[name]) for name in ("clv", "clv_tier")}
-    columns["clv_tier"] = F.coalesce(columns["clv_tier"], F.lit(UNKNOWN))
-    return previous.select(*_KEY, *(column.alias(name) for name, column in columns.items()))
+    )
 
 
 def with_stage(rows: DataFrame, rules: LifecycleConfig) -> DataFrame:
-    """Adds lifecycle_status, and drops what only it needed.
+    """Adds lifecycle_status, and drops ``EARLIER``, which nothing needs after it.
 
     Args:
-        rows: As :func:`with_rhythm` and :func:`with_previous` give them.
+        rows: As :func:`with_rhythm` and :func:`with_change` give them.
         rules: How many own intervals, and which probabilities, divide the stages.
     """
-    was, bought = (F.col(_BEFORE.format(name)) for name in ("lifecycle_status", "frequency"))
+    was, bought = F.col(BEFORE_STATUS), F.col(BEFORE_FREQUENCY)
     stage = F.when(
         F.col("relationship") == "purchases", _stage_of_buyer(rules, was, bought)
     ).otherwise(_stage_of_contract(rules, was, bought))
-    return rows.withColumn("lifecycle_status", stage).drop(
-        *(_BEFORE.format(name) for name in ("lifecycle_status", "frequency"))
-    )
+    return rows.withColumn("lifecycle_status", stage).drop(*EARLIER)
 
 
 def _stage_of_buyer(rules: LifecycleConfig, was: Column, bought: Column) -> Column:

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.schemas.migration import GONE, NEW
-from clv_spark.transforms.lifecycle import earlier_values
+from clv_spark.transforms.earlier import earlier_values
 from clv_spark.transforms.money import summand
 from clv_spark.transforms.segments import UNKNOWN
 

@@ -13,6 +13,7 @@ from clv_spark.config import Config
 from clv_spark.kernels.score_batch import STATUSES, SegmentParameters
 from clv_spark.schemas import CLV_SCORES
 from clv_spark.schemas.scores import JUDGED, VALUED
+from clv_spark.transforms.earlier import EARLIER, without_earlier
 from clv_spark.transforms.segments import UNKNOWN, segment_name
 
 # Above this number of segments scoring brings those of one segment together; a segment of more
@@ -124,16 +125,22 @@ def score_columns(
     """
     models = [f"{one.model} + {config.models.spend}" for one in parameters]
     place = "parameters_place"
-    return scored.withColumns(
-        {
-            **same_for_all(config, as_of, fit_date),
-            "relationship": F.lit("purchases"),
-            "model": decoded(place, models),
-            "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
-            "spend_parameters_segment": decoded(place, [one.spend_segment for one in parameters]),
-            "score_status": decoded("status_place", STATUSES),
-        }
-    ).select(*dict.fromkeys((*SCORED, *SUMMARY_TYPES)))
+    return (
+        without_earlier(scored)
+        .withColumns(
+            {
+                **same_for_all(config, as_of, fit_date),
+                "relationship": F.lit("purchases"),
+                "model": decoded(place, models),
+                "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
+                "spend_parameters_segment": decoded(
+                    place, [one.spend_segment for one in parameters]
+                ),
+                "score_status": decoded("status_place", STATUSES),
+            }
+        )
+        .select(*dict.fromkeys((*SCORED, *SUMMARY_TYPES, *EARLIER)))
+    )
 
 
 def same_for_all(config: Config, as_of: dt.date, fit_date: dt.date) -> dict[str, Column]:

@@ -16,9 +16,9 @@ from tests.operations import AS_OF, Finished, contents, copied, write_sections
 POINTS = (
     "customer_costs:rejected_written",
     "clv_scores:migration_written",
-    "clv_scores:summary_written",
-    "clv_scores:revenue_forecast",
-    "clv_scores:cohort_summary",
+    "clv_scores:segment_summary_written",
+    "clv_scores:revenue_forecast_written",
+    "clv_scores:cohort_summary_written",
 )
 
 

@@ -44,7 +44,7 @@ POINTS = (
     "clv_scores:scored",
     "clv_scores:scores_written",
     "clv_scores:migration_written",
-    "clv_scores:summary_written",
+    "clv_scores:segment_summary_written",
     "pipeline_runs:start",
     "pipeline_runs:committed",
 )

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import LifecycleConfig
-from clv_spark.transforms.lifecycle import with_previous, with_rhythm, with_stage
+from clv_spark.transforms.earlier import with_earlier
+from clv_spark.transforms.lifecycle import with_change, with_rhythm, with_stage
 from clv_spark.transforms.migration import tier_migration
 
 AS_OF, BEFORE = dt.date(2024, 6, 30), dt.date(2024, 5, 31)
@@ -31,11 +32,18 @@ EARLIER = (
 
 def judged(rows: DataFrame, previous: DataFrame | None, rules: LifecycleConfig = RULES) -> Any:
     found = (
-        rows.transform(with_rhythm, rules, AS_OF)
-        .transform(with_previous, previous, "margin")
-        .transform(with_stage, rules)
+        compared(rows, previous).transform(with_rhythm, rules, AS_OF).transform(with_stage, rules)
     )
     return {(row["customer_id"], row["relationship"]): row for row in found.collect()}
+
+
+def compared(rows: DataFrame, previous: DataFrame | None) -> DataFrame:
+    """Customers of both relationships beside what was said of them before."""
+    parts = [
+        rows.where(F.col("relationship") == name).transform(with_earlier, previous, "margin", name)
+        for name in ("purchases", "contract")
+    ]
+    return parts[0].unionByName(parts[1]).transform(with_change)
 
 
 def buyer(number: int, since: int, active: float | None, **more: Any) -> tuple[Any, ...]:
@@ -206,9 +214,7 @@ def test_moves_between_tiers_add_up_to_both_dates(
     earlier = [(n, kind, 0, clv, tier, "active") for (n, kind), (tier, clv) in held.items()]
     rows = [(n, kind, 1, 5, 9, 1.0, 0.9, 0.5, clv, tier) for (n, kind), (tier, clv) in now.items()]
     previous = spark.createDataFrame(earlier, EARLIER).repartition(partitions)
-    scores = with_previous(
-        spark.createDataFrame(rows, SCHEMA).repartition(partitions), previous, "margin"
-    )
+    scores = compared(spark.createDataFrame(rows, SCHEMA).repartition(partitions), previous)
     moves = tier_migration(scores, previous, "margin", (AS_OF, BEFORE)).collect()
 
     assert sums(moves, "from_tier", "clv_before", ("(none)",)) == totals(held)

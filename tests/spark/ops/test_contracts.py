@@ -20,6 +20,7 @@ from clv_spark.pipelines.run_context import SECTIONS, Run
 from clv_spark.pipelines.score_customers import together
 from clv_spark.pipelines.scored import Scored
 from clv_spark.schemas import ACTION_COLUMNS, TABLES, Shape
+from clv_spark.transforms.earlier import EARLIER
 from clv_spark.transforms.scores import SCORED
 from tests.contract_world import PLANS, contract_sections, contracts, write_contracts
 from tests.held import beside
@@ -287,7 +288,7 @@ def test_refused_rows_are_kept_with_their_reason(
 
 
 def test_ids_of_two_types_are_no_customer(spark: SparkSession) -> None:
-    columns = ", ".join(f"'' AS {name}" for name in SCORED if name != "customer_id")
+    columns = ", ".join(f"'' AS {name}" for name in (*SCORED, *EARLIER) if name != "customer_id")
     parts = [
         Scored(spark.sql(f"SELECT {value} AS customer_id, {columns}"), lambda rates: {}, "")
         for value in ("CAST(1 AS BIGINT)", "'1'")
