@@ -108,14 +108,14 @@ def judge_customers(run: Run, ranked: DataFrame, offered: DataFrame | None) -> D
     )
 
 
-def write_migration(run: Run, before: dt.date | None, commit: Commit) -> Commit:
-    """Count who moved between tiers, from the slice that was just written; none for the first."""
+def write_migration(run: Run, moved: DataFrame, before: dt.date | None, commit: Commit) -> Commit:
+    """Say who moved between tiers and who is gone since the slice before; none for the first."""
     if before is None and run.lake.last_commit(TIER_MIGRATION, run.date) is None:
         return run.lake.record(TIER_MIGRATION, commit)
     if before is None:
         rows = run.lake.read(TIER_MIGRATION).limit(0)
     else:
-        now, previous = (run.lake.read(CLV_SCORES, date) for date in (run.date, before))
-        moves = tier_migration(now, previous, run.config.value.definition, (run.date, before))
-        rows = moves.coalesce(1)
+        previous = run.lake.read(CLV_SCORES, before)
+        found = tier_migration(moved, previous, run.config.value.definition, (run.date, before))
+        rows = found.coalesce(1)
     return run.lake.replace(TIER_MIGRATION, rows, commit, run.date)

@@ -32,7 +32,7 @@ from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
-from clv_spark.pipelines.value_customers import Valued, value_customers
+from clv_spark.pipelines.value_customers import value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -159,7 +159,7 @@ def _write(
     commit: Commit,
 ) -> Commit:
     """Score both relationships, value and judge their customers together, then write."""
-    fit_date, before = dates
+    config, (fit_date, before) = run.config, dates
     previous = None if before is None else run.lake.read(CLV_SCORES, before)
     rules = checked_rules(run)
     run.input_accepted = True
@@ -171,10 +171,18 @@ def _write(
             ranked = rank_customers(run, valued.rows, rules)
         products, offered = offer_products(run, ranked, kept)
         rows = judge_customers(run, ranked, offered)
-        shape = replace(shape_of(rows, ()), definition=run.config.value.definition)
+        shape = replace(shape_of(rows, ()), definition=config.value.definition)
         # Before a table is replaced: Spark forgets what it keeps of one that changes, and to the
         # scores belongs what the slice before says.
-        told = _told(run, parts, valued, ranked, report)
+        with run.part(SEGMENT_SUMMARY.name):
+            outlooks = {
+                name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
+            }
+            told = summarise_segments(run, ranked, outlooks, report)
+        tables = [(SEGMENT_SUMMARY, told.summary)]
+        if config.what_if:
+            tables.append((WHAT_IF, told.scenarios))
+        tables += _reports(run, parts)
         # Whatever a table refuses shows before the first is replaced.
         for spec in _tables_beside(run):
             run.lake.ensure(spec.of(shape))
@@ -190,37 +198,24 @@ def _write(
         published = run.lake.replace(CLV_SCORES.of(shape), rows, scored, run.date)
         reached("clv_scores:scores_written")
         with run.part("moves"):
-            write_migration(run, before, commit)
+            write_migration(run, told.moved, before, commit)
         reached("clv_scores:migration_written")
-        for spec, frame in told:
+        for spec, frame in tables:
             with run.part(spec.name):
                 run.lake.replace(spec.of(shape), frame, commit, run.date)
             reached(f"clv_scores:{spec.name}_written")
         return published
 
 
-def _told(
-    run: Run,
-    parts: Mapping[str, Scored],
-    valued: Valued,
-    ranked: DataFrame,
-    report: Mapping[str, list[str]],
-) -> list[tuple[TableSpec, DataFrame]]:
-    """What is told of segments, and of customers who buy: the rows of each table."""
-    with run.part(SEGMENT_SUMMARY.name):
-        outlooks = {
-            name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
-        }
-        sums, scenarios = summarise_segments(run, ranked, outlooks, report)
-    told = [(SEGMENT_SUMMARY, sums)]
-    if run.config.what_if:
-        told.append((WHAT_IF, scenarios))
+def _reports(run: Run, parts: Mapping[str, Scored]) -> list[tuple[TableSpec, DataFrame]]:
+    """What is told of customers who buy: the rows of each further table that is wanted."""
     reports = parts["purchases"].reports if "purchases" in parts else {}
+    found = []
     for spec in _tables_beside(run):
         if spec.name in reports:
             with run.part(spec.name):
-                told.append((spec, reports[spec.name]()))
-    return told
+                found.append((spec, reports[spec.name]()))
+    return found
 
 
 def _scored(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -20,8 +21,9 @@ from clv_spark.kernels.segment_value import (
 )
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.outlooks import recent_days
-from clv_spark.pipelines.run_context import Run
+from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF, TableSpec
+from clv_spark.transforms.migration import MOVED_TYPES, moves
 from clv_spark.transforms.segment_sums import (
     COUNTS,
     MONEY,
@@ -47,29 +49,44 @@ _BY_TIER = {
 NO_TIER = "(none)"
 
 
+@dataclass(frozen=True)
+class Told:
+    """What one pass over the customers tells.
+
+    Attributes:
+        summary: Rows of segment_summary.
+        scenarios: Rows of what_if.
+        moved: Customers by the tiers they were in and are in, see ``transforms.migration.moves``.
+    """
+
+    summary: DataFrame
+    scenarios: DataFrame
+    moved: DataFrame
+
+
 def summarise_segments(
     run: Run,
     valued: DataFrame,
     outlooks: Mapping[str, Mapping[str, LeafOutlook]],
     report: Mapping[str, list[str]],
-) -> tuple[DataFrame, DataFrame]:
+) -> Told:
     """Sum the customers up by segment, group and tier, beside what their parameters say.
 
     Args:
         run: The run.
-        valued: Rows of clv_scores, with report_code and the service costs ahead.
+        valued: Rows of clv_scores, with report_code, the service costs ahead and ``EARLIER``.
         outlooks: What is known of each leaf segment, by relationship.
         report: The values of each further key of the summary, by report_code.
-
-    Returns:
-        Rows of segment_summary, and of what_if.
     """
     config, costs = run.config, run.config.costs.acquisition
     keys = {"purchases": config.segments, "contract": config.contract_segments}
     by_month = ACQUISITION_MONTH in config.report_by
     recent = recent_days(config)
     summed = leaf_sums(valued, recent_days=recent, by_month=by_month)
-    by_tier = tier_sums(with_levels(summed, keys, report)).collect()
+    # Read twice, and as few rows as there are segments, groups and tiers.
+    with cached(summed) as kept:
+        by_tier = tier_sums(with_levels(kept, keys, report)).collect()
+        moved = moves(kept).collect()
     steps = with_levels(step_sums(valued, by_month=by_month), keys, report)
     shapes = {_place(row): row.asDict() for row in distributions(steps).collect()}
     kinds = _kinds(run, valued, keys)
@@ -96,7 +113,11 @@ def summarise_segments(
         if config.what_if:
             for values in scenario_values(place[2], leaves, known, config.what_if, settings):
                 scenarios.append(_row(run, WHAT_IF, place, values))
-    return frame_of(run, SEGMENT_SUMMARY, rows), frame_of(run, WHAT_IF, scenarios)
+    return Told(
+        frame_of(run, SEGMENT_SUMMARY, rows),
+        frame_of(run, WHAT_IF, scenarios),
+        run.spark.createDataFrame(moved, MOVED_TYPES),
+    )
 
 
 def frame_of(run: Run, spec: TableSpec, rows: list[SparkRow]) -> DataFrame:

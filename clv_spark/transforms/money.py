@@ -46,9 +46,25 @@ def summand(amount: Column) -> Column:
 def exact_sum(amount: Column) -> Column:
     """The sum of a DOUBLE to six decimals, the same in whatever order; an aggregate, DECIMAL(38,6).
 
-    Millionths are added up as BIGINT in three parts of 33 bits, none of which can overflow. As a
-    decimal every single amount would be written out as text and read again, ten times the cost.
+    As a decimal every single amount would be written out as text and read again, ten times the
+    cost of adding up whole numbers.
     """
+    total = F.lit(0).cast("decimal(38,0)")
+    for part in _sums_of_parts(amount):
+        total = total * F.lit(int(_PART)) + part
+    return (total * F.lit(Decimal(1) / _MILLIONTHS)).cast("decimal(38,6)")
+
+
+def orderless_sum(amount: Column) -> Column:
+    """The same as DOUBLE, for sums of many groups, of which a decimal each would cost most."""
+    total = F.lit(0.0)
+    for part in _sums_of_parts(amount):
+        total = total * _PART + part
+    return total / _MILLIONTHS
+
+
+def _sums_of_parts(amount: Column) -> list[Column]:
+    """Millionths added up as BIGINT in three parts of 33 bits, none of which can overflow."""
     bound = F.lit(_LARGEST_SUMMAND)
     whole = F.rint(F.greatest(F.least(amount, bound), -bound) * _MILLIONTHS)
     rest = F.when(amount.isNotNull(), whole)
@@ -58,10 +74,7 @@ def exact_sum(amount: Column) -> Column:
         taken = (rest / size).cast("bigint")
         parts.append(taken)
         rest = rest - taken * size
-    total = F.lit(0).cast("decimal(38,0)")
-    for part in (*parts, rest.cast("bigint")):
-        total = total * F.lit(int(_PART)) + F.sum(part)
-    return (total * F.lit(Decimal(1) / _MILLIONTHS)).cast("decimal(38,6)")
+    return [F.sum(part) for part in (*parts, rest.cast("bigint"))]
 
 
 def cents(amount: Column) -> Column:

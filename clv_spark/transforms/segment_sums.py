@@ -10,6 +10,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.config import ACQUISITION_MONTH
 from clv_spark.transforms.acquisition import acquisition_month
+from clv_spark.transforms.earlier import BEFORE_CLV, BEFORE_TIER
 from clv_spark.transforms.money import exact_sum, summand
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import GLOBAL
@@ -43,7 +44,8 @@ COUNTS = (
     "new_with_cost",
 )
 GROUP = ("relationship", "segment", "report_code", ACQUISITION_MONTH)
-LEAF = (*GROUP, "clv_tier")
+# The tier that customers come from tells them apart for tier_migration alone.
+LEAF = (*GROUP, "clv_tier", "from_tier")
 # Steps of half a percent, and apart from them everything below a cent.
 _WIDTH, _CENT, _NOTHING = 0.005, 0.01, -1_000_000
 _YEAR = 365
@@ -53,12 +55,13 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
     """Sums over customers of a segment, group, month and tier.
 
     Args:
-        valued: Rows of clv_scores, with report_code and the service costs ahead.
+        valued: Rows of clv_scores, with report_code, the service costs ahead and ``EARLIER``.
         recent_days: Younger customers count as new ones.
         by_month: Whether the month of acquisition tells groups apart.
 
     Returns:
-        ``LEAF``, and ``COUNTS`` and ``MONEY``: bigints and decimals.
+        ``LEAF``, ``COUNTS`` as bigints, ``MONEY`` and clv_before (of the slice before, where the
+        customer was in it) as decimals.
     """
     age, away = F.col("T"), F.col("T") - F.col("recency")
     was_there, is_new = age > _YEAR, age < recent_days
@@ -76,13 +79,15 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
     placed = valued.select(
         *_group(by_month),
         "clv_tier",
+        F.col(BEFORE_TIER).alias("from_tier"),
+        F.col(BEFORE_CLV).alias("clv_before"),
         *(count.cast("bigint").alias(name) for name, count in counts.items()),
         *MONEY[:-1],
         F.when(is_new, F.col("acquisition_cost")).alias(MONEY[-1]),
     )
     return placed.groupBy(*LEAF).agg(
         *(F.sum(name).alias(name) for name in COUNTS),
-        *(exact_sum(F.col(name)).alias(name) for name in MONEY),
+        *(exact_sum(F.col(name)).alias(name) for name in (*MONEY, "clv_before")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import exact_sum
+from clv_spark.transforms.money import orderless_sum
 
 # In segments of many customers recency and T are counted in steps of four weeks: their total
 # moves by less than its interval, and its exact value is known from the customers.
@@ -61,6 +61,6 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
     )
     summed = valued.groupBy(*KEYS).agg(
         F.count(F.lit(1)).alias("customers"),
-        *(exact_sum(F.col(name)).alias(name) for name in parts),
+        *(orderless_sum(F.col(name)).alias(name) for name in parts),
     )
     return summed.select(*KEYS, *(F.col(name).cast("double").alias(name) for name in SUMS))

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import LifecycleConfig
 from clv_spark.transforms.earlier import with_earlier
 from clv_spark.transforms.lifecycle import with_change, with_rhythm, with_stage
+from clv_spark.transforms.migration import moves as tier_moves
 from clv_spark.transforms.migration import tier_migration
 
 AS_OF, BEFORE = dt.date(2024, 6, 30), dt.date(2024, 5, 31)
@@ -215,7 +216,15 @@ def test_moves_between_tiers_add_up_to_both_dates(
     rows = [(n, kind, 1, 5, 9, 1.0, 0.9, 0.5, clv, tier) for (n, kind), (tier, clv) in now.items()]
     previous = spark.createDataFrame(earlier, EARLIER).repartition(partitions)
     scores = compared(spark.createDataFrame(rows, SCHEMA).repartition(partitions), previous)
-    moves = tier_migration(scores, previous, "margin", (AS_OF, BEFORE)).collect()
+    moved = scores.select(
+        "relationship",
+        F.col("previous_clv_tier").alias("from_tier"),
+        "clv_tier",
+        F.lit(1).alias("customers"),
+        F.col("previous_clv").cast("decimal(38,6)").alias("clv_before"),
+        F.col("clv").cast("decimal(38,6)").alias("clv"),
+    ).transform(tier_moves)
+    moves = tier_migration(moved, previous, "margin", (AS_OF, BEFORE)).collect()
 
     assert sums(moves, "from_tier", "clv_before", ("(none)",)) == totals(held)
     assert sums(moves, "to_tier", "clv_after", ("(gone)",)) == totals(now)
