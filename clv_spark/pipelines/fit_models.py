@@ -22,6 +22,7 @@ from clv_spark.models import CONTRACT_MODELS, PURCHASE_MODELS
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
 from clv_spark.pipelines.fit_contracts import contracts_in_words, failures_of, fit_contracts
 from clv_spark.pipelines.fit_purchases import fit_purchases, used_rows
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import SECTIONS, Run, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.patterns import customers_by_class
@@ -119,13 +120,11 @@ def _write(run: Run, last: Choices, commit: Commit) -> Commit:
         words.append(contracts_in_words(held))
     reached("model_parameters:fitted")
     schema = ", ".join(MODEL_PARAMETERS.ddl(column) for column in MODEL_PARAMETERS.columns)
-    frame = run.spark.createDataFrame([_table_row(run, row) for row in rows], schema)
+    frame = local_rows(run.spark, (_table_row(run, row) for row in rows), schema)
     figures: dict[str, Any] = {"message": "; ".join(words)}
     if run.config.fit.refit_at_drift is not None and run.config.has_purchases:
         figures[_CLASSES] = _customers_by_class(run)
-    return run.lake.replace(
-        MODEL_PARAMETERS, frame.coalesce(1), replace(commit, figures=figures), run.date
-    )
+    return run.lake.replace(MODEL_PARAMETERS, frame, replace(commit, figures=figures), run.date)
 
 
 def _last_choice(run: Run) -> Choices:

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 
 from clv_spark.errors import ConfigError
 from clv_spark.lake import Commit
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CLV_SCORES, TIER_MIGRATION, Shape
 from clv_spark.transforms.actions import OF_ACTIONS, with_actions, with_products, without_products
@@ -52,7 +53,7 @@ def _no_customers(run: Run) -> DataFrame:
     """No rows, of the columns that the rules of actions may name."""
     named = [c for c in CLV_SCORES.of(Shape()).columns if c.name not in OF_ACTIONS]
     schema = ", ".join(CLV_SCORES.ddl(column) for column in named)
-    return without_products(run.spark.createDataFrame([], schema))
+    return without_products(local_rows(run.spark, [], schema))
 
 
 def previous_date(run: Run) -> dt.date | None:

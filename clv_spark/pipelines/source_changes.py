@@ -17,6 +17,7 @@ from clv_spark.errors import InputError
 from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Range, Source
 from clv_spark.pipelines.known_files import Days, FileDays, KnownFiles, file_days
 from clv_spark.pipelines.line_totals import reading
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_DAYS, LATE_CHANGES, SOURCE_FILES
 from clv_spark.transforms.survey import dates_of_lines, days_of_files, file_hash
@@ -141,16 +142,16 @@ def record_files(run: Run, reading: Reading, commit: Commit) -> None:
     if reading.files:
         names = [f"{c.name} {c.type}" for c in SOURCE_FILES.columns]
         schema = ", ".join(names).replace("modification_time TIMESTAMP", "modification_us BIGINT")
-        rows = spark.createDataFrame(list(reading.files), schema)
+        rows = local_rows(spark, reading.files, schema)
         rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
         where = f"read_id = {reading.read_id}"
-        lake.replace(SOURCE_FILES, rows.coalesce(1), commit, where=where)
+        lake.replace(SOURCE_FILES, rows, commit, where=where)
     lake.ensure(LATE_CHANGES)
     before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
     late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
     if late != before:
-        found = spark.createDataFrame(list(late.items()), "event_date DATE, read_id BIGINT")
-        lake.replace(LATE_CHANGES, found.coalesce(1), commit)
+        found = local_rows(spark, late.items(), "event_date DATE, read_id BIGINT")
+        lake.replace(LATE_CHANGES, found, commit)
 
 
 def _comparable(last: Commit, planned: Commit) -> bool:
@@ -226,7 +227,7 @@ def _survey(
     if not paths:
         return {}
     rows = source.of_files(paths)
-    names = rows.sparkSession.createDataFrame([(path,) for path in sorted(paths)], "path STRING")
+    names = local_rows(rows.sparkSession, ([path] for path in sorted(paths)), "path STRING")
     names = names.withColumn("file", file_hash(F.col("path")))
     with reading(config, "dates"):
         found = file_days(days_of_files(rows, config).join(names, on="file", how="left"))

@@ -20,6 +20,7 @@ from clv_spark.kernels.segment_value import (
     summary_values,
 )
 from clv_spark.pipelines.build_costs import has_costs
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.outlooks import recent_days
 from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF, TableSpec
@@ -116,14 +117,14 @@ def summarise_segments(
     return Told(
         frame_of(run, SEGMENT_SUMMARY, rows),
         frame_of(run, WHAT_IF, scenarios),
-        run.spark.createDataFrame(moved, MOVED_TYPES),
+        local_rows(run.spark, moved, MOVED_TYPES),
     )
 
 
 def frame_of(run: Run, spec: TableSpec, rows: list[SparkRow]) -> DataFrame:
     """Few rows as a frame with the columns of their table."""
     schema = ", ".join(spec.ddl(column) for column in spec.columns)
-    return run.spark.createDataFrame(rows, schema).coalesce(1)
+    return local_rows(run.spark, rows, schema)
 
 
 def _row(run: Run, spec: TableSpec, place: Place, found: Mapping[str, Any]) -> SparkRow:

@@ -24,6 +24,7 @@ from clv_spark.kernels.forecast_subscriptions import (
 )
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contracts import contracts_of
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import SECTIONS, Run, cached, reached
 from clv_spark.pipelines.summarise_segments import members_of, places_of
 from clv_spark.schemas import (
@@ -118,7 +119,7 @@ def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
     nested = len(run.config.contract_segments) > 1
     members = members_of(sums, places_of(fitted), nested)
     parts = [(name, *sums[leaf]) for name, leaves in members.items() for leaf in leaves]
-    listed = run.spark.createDataFrame(parts, "segment STRING, sum DECIMAL(38,6), n BIGINT")
+    listed = local_rows(run.spark, parts, "segment STRING, sum DECIMAL(38,6), n BIGINT")
     mean = F.sum("sum").cast("double") / F.sum("n")
     return (
         listed.groupBy("segment").agg(mean.alias("model_clv")).select("segment", last, "model_clv")
@@ -149,8 +150,8 @@ def _forecast(run: Run, fitted: list[Row]) -> DataFrame:
         for numbers in forecast_rows([part for leaf in members for part in parts[leaf]]):
             rows.append((segment, level, *numbers.values()))
     names = [c for c in SUBSCRIPTION_FORECAST.columns if c.name not in _SAME]
-    frame = run.spark.createDataFrame(rows, ", ".join(map(SUBSCRIPTION_FORECAST.ddl, names)))
-    return frame.coalesce(1).select(
+    frame = local_rows(run.spark, rows, ", ".join(map(SUBSCRIPTION_FORECAST.ddl, names)))
+    return frame.select(
         F.lit(run.date).alias("as_of_date"),
         "*",
         F.add_months(F.lit(run.date), F.col("months_ahead")).alias("forecast_date"),

@@ -16,6 +16,7 @@ from clv_spark.kernels.event_rates import event_rates, service_rates
 from clv_spark.lake import Source
 from clv_spark.pipelines.acquisition import with_acquisition_cost
 from clv_spark.pipelines.build_costs import has_costs
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CUSTOMER_COSTS
 from clv_spark.transforms.service import (
@@ -71,7 +72,7 @@ def value_customers(
         scored = kept.enter_context(cached(joined))
     exposed = with_exposure(scored, service.early_days)
     found = _event_rates(run, exposed)
-    rates = run.spark.createDataFrame(found, RATE_TYPES) if found else None
+    rates = local_rows(run.spark, found, RATE_TYPES) if found else None
     costed = with_service_costs(exposed, service, rates, config.segment_depth)
     rows = with_acquisition_cost(run, with_value(costed, config.value), spend, report)
     events = {row[:2]: dict(zip(EVENT_RATES, row[2:], strict=True)) for row in found}
