@@ -18,6 +18,7 @@ from clv_spark.transforms.acquisition import (
     conform_spend,
     key_of_segment,
     spend_per_customer,
+    unusable_spend,
 )
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import of_segment_column
@@ -102,9 +103,8 @@ def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:
     Raises:
         InputError: there is none, one lacks its month or has no amount of at least 0.
     """
-    bad = F.col("month").isNull() | F.col("amount_cents").isNull() | (F.col("amount_cents") < 0)
     with reading(config, "rows"):
-        (found,) = rows.agg(F.count(F.lit(1)), F.count(F.when(bad, 1))).collect()
+        (found,) = rows.agg(F.count(F.lit(1)), F.count(F.when(unusable_spend(), 1))).collect()
     if not found[0] or found[1]:
         raise InputError(
             f"{config.key}: {found[1]} of {found[0]} rows have no month or no amount of at least "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,6 +13,13 @@ from clv_spark.config import Config, SourceSection
 from clv_spark.lake import open_source, trusted_session
 from clv_spark.pipelines.build_contracts import contracts_of
 from clv_spark.pipelines.build_customer_days import transactions_of
+from clv_spark.pipelines.check_costs import (
+    NO_RATE,
+    NO_SPEND,
+    TWO_RATES,
+    Understood,
+    sources_of_costs,
+)
 from clv_spark.pipelines.line_totals import figures_of, read_totals
 from clv_spark.transforms import conform as reasons
 from clv_spark.transforms.conform import conform, map_columns
@@ -36,6 +44,12 @@ _ADVICE = {
     "invalid_end": "check columns.end_date: NULL means running, other text must be a date",
     "end_before_start": "check that start_date and end_date are not mixed up",
     "invalid_tenure": "tenure is whole periods, at least 1 for a lost contract; is_lost is known",
+    "missing_kind": "check columns.kind: it says what kind of event it was",
+    "unknown_kind": "name the kind under costs.service.kinds, or refuse it by a rule under reject",
+    "no_amount": "check columns.amount, or give the kind a unit_cost; costs are not negative",
+    NO_SPEND: "each row needs its month and an amount of at least 0: a run would stop",
+    NO_RATE: "each row needs a rate from 0 to 1: a run would stop",
+    TWO_RATES: "keep one rate for each name: a run would stop",
     "overlap": "rows of a contract must follow each other; close a row when the next begins",
 }
 
@@ -52,52 +66,46 @@ def check_source(spark: SparkSession, config: Config) -> dict[str, Any]:
     Returns:
         ``source`` (its section), ``mapping`` (column, expression, type), ``sample`` (ten conformed
         lines), ``reasons`` (lines and money by reason; "used" for the rest), ``first_date``,
-        ``last_date``, ``currencies``, ``advice`` (what to change) and the reconciled totals. With
-        both sources configured this is of the transactions, and ``contracts`` has the same of the
-        contracts.
+        ``last_date``, ``currencies``, ``advice`` (what to change) and the reconciled totals, of the
+        transactions, or of the contracts where only they are configured; ``beside`` lists the same
+        of the other sources: contracts, service events, acquisition costs and spend, margins.
 
     Raises:
         InputError: a source cannot be read, or a mapped expression has the wrong type.
         ConfigError: no source is configured.
     """
     with trusted_session(spark):
-        found = []
-        if config.has_purchases:
-            lines = transactions_of(config)
-            state = open_source(spark, lines)
-            conformed = conform(
-                state.rows, lines, currency=config.currency, segments=config.customer_keys
-            )
-            mapped = map_columns(state.rows, lines)
-            keys = config.customer_keys
-            found.append(_look(config, lines, state.version, mapped, conformed, keys))
-        if config.has_contracts:
-            contracts, keys = contracts_of(config), config.contract_segments
-            state = open_source(spark, contracts)
-            conformed = conform_contracts(
-                state.rows, contracts, currency=config.currency, segments=keys
-            )
-            mapped = map_contracts(state.rows, contracts)
-            found.append(_look(config, contracts, state.version, mapped, conformed, keys))
-        return found[0] | ({"contracts": found[1]} if len(found) > 1 else {})
+        first, *others = [_look(config, one) for one in _sources(spark, config)]
+        return {**first, "beside": others}
 
 
-def _look(
-    config: Config,
-    source: SourceSection,
-    version: str,
-    mapped: DataFrame,
-    conformed: DataFrame,
-    keys: tuple[str, ...],
-) -> dict[str, Any]:
+def _sources(spark: SparkSession, config: Config) -> Iterator[Understood]:
+    if config.has_purchases or not config.has_contracts:
+        lines, keys = transactions_of(config), config.customer_keys
+        state = open_source(spark, lines)
+        conformed = conform(state.rows, lines, currency=config.currency, segments=keys)
+        mapped = map_columns(state.rows, lines)
+        yield Understood(lines, state.version, mapped, conformed, keys)
+    if config.has_contracts:
+        contracts, keys = contracts_of(config), config.contract_segments
+        state = open_source(spark, contracts)
+        conformed = conform_contracts(
+            state.rows, contracts, currency=config.currency, segments=keys
+        )
+        mapped = map_contracts(state.rows, contracts)
+        yield Understood(contracts, state.version, mapped, conformed, keys)
+    yield from sources_of_costs(spark, config)
+
+
+def _look(config: Config, one: Understood) -> dict[str, Any]:
     """What one source holds."""
-    read = read_totals(totals_by_reason(conformed), source)
-    unshown = ("reason", "line", *(text_of(key) for key in keys))
-    sample = conformed.where(F.col("reason").isNull()).drop(*unshown).limit(_SAMPLE)
+    read = read_totals(totals_by_reason(one.conformed), one.source)
+    unshown = ("reason", "line", *(text_of(key) for key in one.keys or ()))
+    sample = one.conformed.where(F.col("reason").isNull()).drop(*unshown).limit(_SAMPLE)
     return {
-        "source": source.key,
-        "source_version": version,
-        "mapping": _mapping(mapped, source),
+        "source": one.source.key,
+        "source_version": one.version,
+        "mapping": _mapping(one.mapped, one.source),
         "sample": [row.asDict() for row in sample.collect()],
         "reasons": {
             reason or "used": {
@@ -109,8 +117,8 @@ def _look(
         "totals": figures_of(read),
         "first_date": min(_dates(read, "first_date"), default=None),
         "last_date": max(_dates(read, "last_date"), default=None),
-        "currencies": _currencies(mapped, source),
-        "advice": _advice(read, config, source, keys),
+        "currencies": _currencies(one.mapped, one.source),
+        "advice": _advice(read, config, one),
     }
 
 
@@ -138,13 +146,8 @@ def _currencies(mapped: DataFrame, config: SourceSection) -> dict[str, int] | No
     return dict(sorted((str(row[0]), int(row[1])) for row in rows))
 
 
-def _advice(
-    read: dict[str | None, dict[str, Any]],
-    config: Config,
-    source: SourceSection,
-    keys: tuple[str, ...],
-) -> list[str]:
-    advice = []
+def _advice(read: dict[str | None, dict[str, Any]], config: Config, one: Understood) -> list[str]:
+    advice, source = [], one.source
     for reason in sorted(key for key in read if key is not None):
         text = _ADVICE.get(reason, f"refused by your rule under {source.key}.reject")
         advice.append(f"{reason}: {text}")
@@ -152,9 +155,9 @@ def _advice(
         advice.append("the source holds no line: check path or table")
     elif None not in read:
         advice.append("no line can be used: a run would stop with exit code 11")
-    if config.currency is None:
+    if one.keys is not None and config.currency is None:
         advice.append("currency is not set: amounts are taken as one currency and not labelled")
-    if not keys:
+    if one.keys == ():
         name, key = _KEYS[source.key]
         advice.append(f"{name} is empty: one global model; name a key such as {key} to split")
     return advice

@@ -26,8 +26,8 @@ from clv_spark.kernels.segment_seasons import seasons_by_segment
 from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.pipelines.run_context import Run
 from clv_spark.pipelines.summarise_segments import frame_of, members_of, places_of
-from clv_spark.schemas import CUSTOMER_DAYS, REVENUE_FORECAST
-from clv_spark.transforms.forecast import monthly_revenue, newcomers
+from clv_spark.schemas import REVENUE_FORECAST, REVENUE_HISTORY
+from clv_spark.transforms.forecast import newcomers, season_months
 from clv_spark.transforms.segments import GLOBAL, level_columns
 
 _NUMBERS = (
@@ -121,8 +121,8 @@ def _rows(
 def _seasons(run: Run, parameters: Mapping[str, SegmentParameters]) -> dict[str, Season]:
     keys = run.config.segments
     keeps_refunds = run.config.refunds == "ignore"
-    days = run.lake.read(CUSTOMER_DAYS)
-    months = monthly_revenue(days, keys, run.date, keeps_refunds=keeps_refunds).collect()
+    history = run.lake.read(REVENUE_HISTORY, run.date)
+    months = season_months(history, keys, keeps_refunds=keeps_refunds).collect()
     return seasons_by_segment(
         [row.asDict() for row in months],
         level_columns(keys),

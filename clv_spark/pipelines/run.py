@@ -18,6 +18,7 @@ from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.fit_models import fit_stage
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
+from clv_spark.pipelines.summarise_revenue import forecasts, history_stage
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.schemas import (
     CLV_SCORES,
@@ -31,6 +32,7 @@ from clv_spark.schemas import (
     MODEL_PARAMETERS,
     REFUND_ONLY_CUSTOMERS,
     REVENUE_FORECAST,
+    REVENUE_HISTORY,
     SEGMENT_PRODUCTS,
     SEGMENT_SUMMARY,
     SUBSCRIPTION_FORECAST,
@@ -93,6 +95,8 @@ def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) 
         if has_costs(config):
             costs_stage(this)
         fit_stage(this)
+        if forecasts(config):
+            history_stage(this)
         score_stage(this)
         if config.has_contracts:
             subscriptions_stage(this)
@@ -114,6 +118,7 @@ DATED = (
     TIER_MIGRATION,
     SEGMENT_SUMMARY,
     SEGMENT_PRODUCTS,
+    REVENUE_HISTORY,
     REVENUE_FORECAST,
     COHORT_SUMMARY,
     SUBSCRIPTION_METRICS,

@@ -30,6 +30,7 @@ from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
+from clv_spark.pipelines.summarise_revenue import forecasts, history_stage
 from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.pipelines.value_customers import value_customers
@@ -63,6 +64,8 @@ def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict
         GateError: a score breaks a rule; nothing was published.
     """
     with open_run(spark, config, "score-customers", as_of) as run:
+        if forecasts(config):
+            history_stage(run)
         score_stage(run)
         if config.has_contracts:
             subscriptions_stage(run)
@@ -108,7 +111,7 @@ def _tables_beside(run: Run) -> tuple[TableSpec, ...]:
         (TIER_MIGRATION, True),
         (SEGMENT_SUMMARY, True),
         (WHAT_IF, bool(config.what_if)),
-        (REVENUE_FORECAST, config.has_purchases and config.reports.forecast),
+        (REVENUE_FORECAST, forecasts(config)),
         (COHORT_SUMMARY, config.has_purchases and cohorts_are_due(run)),
         (CONTRACT_SCORES, config.has_contracts),
         (SEGMENT_PRODUCTS, config.products.enabled),

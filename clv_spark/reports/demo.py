@@ -140,8 +140,8 @@ Polars (pip install polars deltalake)
 
 
 def source_report(found: dict[str, Any]) -> str:
-    """What check-source found, for the terminal; of both sources, if there are two."""
-    more = source_report(found["contracts"]) if "contracts" in found else ""
+    """What check-source found, for the terminal; of every source, if there are several."""
+    more = "".join(source_report(other) for other in found.get("beside", ()))
     reasons = [(reason, t["lines"], t["amount"]) for reason, t in found["reasons"].items()]
     sample = found["sample"]
     names = tuple(sample[0]) if sample else ()

@@ -4,7 +4,7 @@ from clv_spark.schemas.cohorts import COHORT_SUMMARY
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
-from clv_spark.schemas.forecast import REVENUE_FORECAST
+from clv_spark.schemas.forecast import REVENUE_FORECAST, REVENUE_HISTORY
 from clv_spark.schemas.judgement import ACTION_COLUMNS
 from clv_spark.schemas.migration import TIER_MIGRATION
 from clv_spark.schemas.parameters import MODEL_PARAMETERS
@@ -43,6 +43,7 @@ TABLES: tuple[TableSpec, ...] = (
     TIER_MIGRATION,
     SEGMENT_SUMMARY,
     SEGMENT_PRODUCTS,
+    REVENUE_HISTORY,
     REVENUE_FORECAST,
     COHORT_SUMMARY,
     SUBSCRIPTION_METRICS,
@@ -73,6 +74,7 @@ __all__ = [
     "REJECTED_COSTS",
     "REJECTED_TRANSACTIONS",
     "REVENUE_FORECAST",
+    "REVENUE_HISTORY",
     "SEGMENT_PRODUCTS",
     "SEGMENT_SUMMARY",
     "SOURCE_FILES",

@@ -1,4 +1,4 @@
-"""Tables of what is to come: revenue_forecast."""
+"""Tables of revenue by month, so far and to come: revenue_history and revenue_forecast."""
 
 from __future__ import annotations
 
@@ -16,6 +16,46 @@ _EXPECTED = (
     "new_customers",
     "new_purchases",
     "new_revenue",
+)
+
+REVENUE_HISTORY = TableSpec(
+    name="revenue_history",
+    comment=(
+        "One row per as_of_date, leaf segment and calendar month up to as_of_date: what "
+        "revenue_forecast goes on from, and can be held against later."
+    ),
+    columns=(
+        Column("as_of_date", "DATE", "last day that counts; date, the partition"),
+        Column("relationship", "STRING", "purchases; text"),
+        Column(
+            "segment",
+            "STRING",
+            "leaf segment that the customers were in on the day, 'global' without segment keys; "
+            "text",
+        ),
+        Column("month", "DATE", "first day of the calendar month; date"),
+        Column("first_date", "DATE", "first day of the month with a line; date"),
+        Column("purchases", "BIGINT", "purchase days of all customers; count"),
+        Column("gross_amount", "DECIMAL(28,2)", "sum of the sales; money"),
+        Column("refund_amount", "DECIMAL(28,2)", "sum of the refunds, positive; money"),
+        Column(
+            "gross_square",
+            "DOUBLE",
+            "sum of the squares of each customer's sales of a day, from which the noise of months "
+            "is estimated; money squared",
+        ),
+        Column("net_square", "DOUBLE", "the same of sales less refunds; money squared"),
+        Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
+    ),
+    key=("as_of_date", "relationship", "segment", "month"),
+    partition_by=("as_of_date",),
+    slice_column="as_of_date",
+    checks={
+        "relationship": "relationship = 'purchases'",
+        "month": "month = trunc(first_date, 'MM') AND first_date <= as_of_date",
+        "sums": "purchases >= 0 AND refund_amount >= 0 AND gross_square >= 0 AND net_square >= 0",
+    },
+    version=1,
 )
 
 REVENUE_FORECAST = TableSpec(

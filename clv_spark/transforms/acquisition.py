@@ -33,6 +33,12 @@ def conform_spend(source: DataFrame, config: AcquisitionSpend) -> DataFrame:
     )
 
 
+def unusable_spend() -> Column:
+    """Whether a row of :func:`conform_spend` lacks its month or an amount of at least 0."""
+    cents = F.col("amount_cents")
+    return F.col("month").isNull() | cents.isNull() | (cents < 0)
+
+
 def spend_per_customer(spend: DataFrame, scored: DataFrame, keys: tuple[str, ...]) -> DataFrame:
     """Spend of each month divided by the customers who were new in it.
 

@@ -13,7 +13,7 @@ from clv_spark.transforms.acquisition import acquisition_month
 from clv_spark.transforms.earlier import BEFORE_CLV, BEFORE_TIER
 from clv_spark.transforms.money import exact_sum, summand
 from clv_spark.transforms.scores import decoded
-from clv_spark.transforms.segments import GLOBAL
+from clv_spark.transforms.segments import GLOBAL, segment_above
 
 # Money and probabilities: sums of doubles depend on their order, sums of decimals do not.
 MONEY = (
@@ -145,7 +145,7 @@ def with_levels(
     for relationship, names in keys.items():
         ours = F.col("relationship") == relationship
         levels += [
-            (F.lit(key), _segment_above(names, depth), ours) for depth, key in enumerate(names, 1)
+            (F.lit(key), segment_above(names, depth), ours) for depth, key in enumerate(names, 1)
         ]
     for key, values in report.items():
         levels.append((F.lit(key), decoded("report_code", values), F.lit(True)))
@@ -159,14 +159,6 @@ def with_levels(
     )
     repeated = leaves.select("*", F.explode(listed).alias("of")).select("*", "of.*").drop("of")
     return repeated.where(F.col("name").isNotNull())
-
-
-def _segment_above(keys: tuple[str, ...], depth: int) -> Column:
-    """The name of a customer's segment on one level, from that of the leaf."""
-    if depth == len(keys):
-        return F.col("segment")
-    path = F.substring_index("segment", "/", depth)
-    return F.when(path == GLOBAL, F.lit(f"{keys[0]}={GLOBAL}")).otherwise(path)
 
 
 def tier_sums(levels: DataFrame) -> DataFrame:

@@ -99,6 +99,21 @@ def segment_name(keys: tuple[str, ...], level: int | None = None) -> Column:
     return F.when(name == GLOBAL, F.lit(f"{keys[0]}={GLOBAL}")).otherwise(name)
 
 
+def segment_above(keys: tuple[str, ...], depth: int) -> Column:
+    """The segment on one level, from the column ``segment`` with the name of the leaf.
+
+    Args:
+        keys: Names of the segment keys, outermost first.
+        depth: How many of the keys count, 0 for the root.
+    """
+    if depth == 0:
+        return F.lit(GLOBAL)
+    if depth == len(keys):
+        return F.col("segment")
+    path = F.substring_index("segment", "/", depth)
+    return F.when(path == GLOBAL, F.lit(f"{keys[0]}={GLOBAL}")).otherwise(path)
+
+
 def _part_of_path(key: str) -> Column:
     value = F.replace(F.col(key), F.lit("%"), F.lit("%25"))
     return F.replace(value, F.lit("/"), F.lit("%2F"))

@@ -18,6 +18,8 @@ from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
 from clv_spark.config import Config
+from clv_spark.pipelines.run_context import open_run
+from clv_spark.pipelines.summarise_revenue import history_stage
 from tests.nights import COLUMNS, FIRST, Delta, Files
 from tests.operations import read_table, rows_of
 
@@ -30,7 +32,13 @@ CATEGORY = "nullif(concat('k', line % 5), 'k4')"
 # Each stage has imported the function by its name, and the package has functions of these names.
 STAGES = [
     importlib.import_module(f"clv_spark.pipelines.{name}")
-    for name in ("build_customer_days", "build_features", "build_products", "run_context")
+    for name in (
+        "build_customer_days",
+        "build_features",
+        "build_products",
+        "summarise_revenue",
+        "run_context",
+    )
 ]
 
 
@@ -59,6 +67,7 @@ class Follower:
     source: Files | Delta
     deduplicate: str
     products: bool = False
+    months: bool = False
 
     def config(self, lake: str = "lake", **gates: Any) -> Config:
         transactions = {
@@ -91,13 +100,18 @@ class Follower:
 
     def build(self, config: Config, day: dt.date) -> dict[str, Any]:
         pipelines.build_customer_days(self.spark, config)
-        return pipelines.build_features(self.spark, config, day)
+        features = pipelines.build_features(self.spark, config, day)
+        if self.months:
+            with open_run(self.spark, config, "score-customers", day) as run:
+                history_stage(run)
+        return features
 
     def check(self, day: dt.date) -> None:
         """Every table is, to the last digit, what a lake without a past has."""
         self.build(self._fresh(), day)
         products = ("product_days", "customer_products") if self.products else ()
-        self._compare((*OF_DAYS, *OF_DATE, *products), day)
+        months = ("revenue_history",) if self.months else ()
+        self._compare((*OF_DAYS, *OF_DATE, *products, *months), day)
 
     def check_days(self) -> None:
         """The same of the tables of days alone."""
@@ -142,7 +156,12 @@ def follow(spark: SparkSession, tmp_path: Path) -> Callable[..., Follower]:
     """Makes a follower of a source of some kind."""
 
     def make(
-        kind: str, seed: int, deduplicate: str = "all_columns", *, products: bool = False
+        kind: str,
+        seed: int,
+        deduplicate: str = "all_columns",
+        *,
+        products: bool = False,
+        months: bool = False,
     ) -> Follower:
         place = tmp_path / "the night's lines"
         source = {
@@ -151,6 +170,6 @@ def follow(spark: SparkSession, tmp_path: Path) -> Callable[..., Follower]:
             "delta": lambda: Delta(place, seed),
             "change data feed": lambda: Delta(place, seed, feed=True),
         }[kind]()
-        return Follower(spark, tmp_path, source, deduplicate, products)
+        return Follower(spark, tmp_path, source, deduplicate, products, months)
 
     return make

@@ -20,6 +20,7 @@ NIGHTS = 200
 POINTS = (
     *(f"customer_days:{at}" for at in ("read", "files_written", "rejected_written", "committed")),
     *(f"customer_features:{at}" for at in ("read", "features_written", "committed")),
+    *(f"revenue_history:{at}" for at in ("read", "committed")),
 )
 
 
@@ -28,7 +29,7 @@ POINTS = (
     "kind", [pytest.param("parquet", marks=pytest.mark.long), "change data feed"]
 )
 def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
-    shop = follow(kind, seed=11)
+    shop = follow(kind, seed=11, months=True)
     for number in range(2):
         day = shop.night(number)
     shop.check(day)
@@ -48,7 +49,7 @@ def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: st
 def test_two_hundred_nights_with_faults_end_as_a_rebuild(
     follow: Callable[..., Follower], kind: str, deduplicate: str
 ) -> None:
-    shop = follow(kind, seed=23, deduplicate=deduplicate)
+    shop = follow(kind, seed=23, deduplicate=deduplicate, months=True)
     faults = random.Random(29)
     for number in range(NIGHTS):
         # Cut off, the lake is behind when the source moves on: nobody repeats the run that night.

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
-from tests.costed import EARLY, SPEND, STRANGER, USELESS, events, first_purchases
+from clv_spark.config import Config
+from clv_spark.pipelines import check_source
+from clv_spark.reports import source_report
+from tests.costed import (
+    COLUMNS,
+    EARLY,
+    SPEND,
+    STRANGER,
+    USELESS,
+    costed_config,
+    events,
+    first_purchases,
+)
 from tests.operations import AS_OF, Finished, read_table, runs
 
 MONTH = "acquisition_month"
@@ -140,3 +154,43 @@ def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
             assert found["new_customers"] == len(ours), name
             assert found["cac"] == pytest.approx(mean, rel=1e-6)
             assert found["clv_to_cac"] == pytest.approx(found["new_customer_value"] / found["cac"])
+
+
+def test_check_source_shows_every_source_of_costs(
+    spark: SparkSession, finished: Finished, costed: Finished, tmp_path: Path
+) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_text("what,rate\na,0.3\nb,0.2\nb,0.25\nc,1.5\nc2,\n")
+    margins = {
+        "format": "csv",
+        "path": str(rates),
+        "columns": {"product": "what", "margin_rate": "rate"},
+    }
+    given = costed_config(finished, costed).model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    given["source"]["transactions"]["columns"]["product"] = "product"
+    given["value"] = {"margins": margins}
+    found = check_source(spark, Config.model_validate(given))
+    contracts, service, spend, shown = found["beside"]
+    assert (found["source"], contracts["source"]) == ("source.transactions", "source.contracts")
+
+    assert service["source"] == "costs.service.events"
+    good = len(events(first_purchases(costed.lake))) - USELESS
+    lines = {reason: one["lines"] for reason, one in service["reasons"].items()}
+    bad = ("missing_customer_id", "invalid_date", "missing_kind", "unknown_kind", "no_amount")
+    assert lines == {"used": good, **dict.fromkeys(bad, 1)}
+    assert {part["column"] for part in service["mapping"]} == COLUMNS.keys()
+    assert any("costs.service.kinds" in text for text in service["advice"])
+
+    assert spend["source"] == "costs.acquisition.spend"
+    assert spend["reasons"] == {"used": {"lines": len(SPEND), "amount": sum(SPEND.values())}}
+    assert spend["first_date"] == dt.date(1999, 1, 1)
+    assert spend["advice"] == []
+
+    assert shown["source"] == "value.margins"
+    lines = {reason: one["lines"] for reason, one in shown["reasons"].items()}
+    assert lines == {"used": 1, "two_rates": 2, "no_rate": 2}
+    report = source_report(found)
+    for source in (found, *found["beside"]):
+        assert f"How each column of {source['source']} is mapped" in report

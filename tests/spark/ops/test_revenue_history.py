@@ -1,0 +1,86 @@
+"""revenue_history: as counted from the days, and a night reads the months of its days alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from clv_spark.config import Config
+from clv_spark.pipelines import summarise_revenue
+from clv_spark.pipelines.run_context import Run, open_run
+from clv_spark.pipelines.summarise_revenue import history_stage
+from tests.operations import AS_OF, Finished, copied, read_table, sections
+
+BEFORE = AS_OF - dt.timedelta(days=75)
+
+
+def months_read(spark: SparkSession, config: Config, as_of: dt.date) -> tuple[str, set[dt.date]]:
+    """What the stage says it did, and the months of the days that it added up."""
+    seen: set[dt.date] = set()
+    of_days = summarise_revenue._months
+
+    def months(run: Run, days: DataFrame) -> DataFrame:
+        seen.update(row[0] for row in days.select("event_month").distinct().collect())
+        return of_days(run, days)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summarise_revenue, "_months", months)
+        with open_run(spark, config, "score-customers", as_of) as run:
+            done = history_stage(run)
+    return str(done.figures["message"]), seen
+
+
+def counted(lake: Path, as_of: dt.date) -> dict[tuple[str, dt.date], list[Any]]:
+    """First day, purchase days and money by country and month, in plain Python."""
+    sums: dict[tuple[str, dt.date], list[Any]] = defaultdict(
+        lambda: [dt.date.max, 0, Decimal(0), Decimal(0)]
+    )
+    for row in read_table(lake / "customer_days").to_pylist():
+        if row["event_date"] <= as_of:
+            one = sums[row["country"], row["event_month"]]
+            one[0] = min(one[0], row["event_date"])
+            one[1] += row["transactions"] > 0
+            one[2] += row["gross_amount"]
+            one[3] += row["refund_amount"]
+    return dict(sums)
+
+
+def published(lake: Path, as_of: dt.date) -> dict[tuple[str, dt.date], list[Any]]:
+    rows = read_table(lake / "revenue_history").to_pylist()
+    names = ("first_date", "purchases", "gross_amount", "refund_amount")
+    return {
+        (row["segment"], row["month"]): [row[name] for name in names]
+        for row in rows
+        if row["as_of_date"] == as_of
+    }
+
+
+def test_a_later_date_adds_up_the_months_since_and_ends_as_all(
+    spark: SparkSession, finished: Finished, tmp_path: Path
+) -> None:
+    lake = copied(finished.lake, tmp_path / "lake")
+    values = {**sections(finished.source), "lake": {"path": str(lake)}}
+    config = Config.model_validate(values)
+    how, months = months_read(spark, config, BEFORE)
+    assert how == "all months"
+    assert published(lake, BEFORE) == counted(lake, BEFORE)
+
+    how, again = months_read(spark, config, AS_OF)
+    assert how == f"starts from the slice of {BEFORE}"
+    first = BEFORE.replace(day=1)
+    assert months - again == {month for month in months if month < first} != set()
+    assert sorted(again)[0] == first
+    assert len(again) == 3
+    assert published(lake, AS_OF) == counted(lake, AS_OF)
+
+    with open_run(spark, config, "score-customers", AS_OF) as run:
+        whole = summarise_revenue._history(run, None).collect()
+    rows = [r for r in read_table(lake / "revenue_history").to_pylist() if r["as_of_date"] == AS_OF]
+    by_key = {(row["segment"], row["month"]): row for row in rows}
+    assert {(row["segment"], row["month"]): row.asDict() for row in whole} == by_key
