@@ -96,6 +96,23 @@ def test_only_customers_with_changed_days_are_folded_again(
     shop.check(day)
 
 
+def test_a_month_that_changes_late_is_added_up_again(follow: Callable[..., Follower]) -> None:
+    shop = follow("parquet", seed=4, months=True)
+    files = shop.source
+    assert isinstance(files, Files)
+    days = [FIRST + dt.timedelta(days=number) for number in (-70, -40, 0, 1)]
+    for day in days[:3]:
+        files.put(f"day {day}", files.lines.of(day, 20))
+    shop.build(shop.config(), days[2])
+
+    files.put(f"day {days[3]}", files.lines.of(days[3], 20))
+    files.put("late", [{**files.lines.of(days[0], 1)[0], "day": str(days[0])}])
+    shop.build(shop.config(), days[3])
+    shop.check(days[3])
+    months = read_table(shop.folder / "lake" / "revenue_history")["month"].to_pylist()
+    assert {day.replace(day=1) for day in days} == set(months)
+
+
 @pytest.mark.long
 def test_who_cannot_be_told_apart_is_folded_with_all(
     follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -15,7 +16,7 @@ from clv_spark.config import Config
 from clv_spark.pipelines import summarise_revenue
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.pipelines.summarise_revenue import history_stage
-from tests.operations import AS_OF, Finished, copied, read_table, sections
+from tests.operations import AS_OF, Finished, copied, read_table, rows_of, sections
 
 BEFORE = AS_OF - dt.timedelta(days=75)
 
@@ -82,5 +83,6 @@ def test_a_later_date_adds_up_the_months_since_and_ends_as_all(
     with open_run(spark, config, "score-customers", AS_OF) as run:
         whole = summarise_revenue._history(run, None).collect()
     rows = [r for r in read_table(lake / "revenue_history").to_pylist() if r["as_of_date"] == AS_OF]
-    by_key = {(row["segment"], row["month"]): row for row in rows}
-    assert {(row["segment"], row["month"]): row.asDict() for row in whole} == by_key
+    assert rows_of(pa.Table.from_pylist(rows)) == rows_of(
+        pa.Table.from_pylist([row.asDict() for row in whole])
+    )
