@@ -19,7 +19,7 @@ BENCHMARKS = ROOT / "benchmarks"
 PAGE = ROOT / "docs" / "performance.md"
 # What is compared with what: our stages, the peer's stages.
 STAGES = {
-    "lines to features": (("customer_days", "customer_features"), ("features",)),
+    "lines to features": (("customer_days", "customer_features", "revenue_history"), ("features",)),
     "fit": (("model_parameters",), ("fit",)),
     "score and write": (("clv_scores", "clv_scores_latest"), ("score", "write")),
 }
@@ -150,11 +150,16 @@ def _job(entry: dict[str, Any]) -> str:
         f"{entry['ids']} ids, peer with {entry['peer']}\n\n"
         f"{table(entry)}\n\n"
         f"Our stages in seconds: {detail}.{_memory(entry['ours'])} "
-        f"Input: {entry['megabytes']} MB of Parquet. Rounds: {entry['rounds']}.\n\n"
+        f"Input: {entry['megabytes']} MB of Parquet{_times(entry)}. Rounds: {entry['rounds']}.\n\n"
         f"{_limits(entry)}"
         f"{_night(entry)}"
         f"{circumstances(entry)}"
     )
+
+
+def _times(entry: dict[str, Any]) -> str:
+    times = entry.get("times", 1)
+    return f", every file read {times} times" if times > 1 else ""
 
 
 def _skew(entry: dict[str, Any]) -> str:

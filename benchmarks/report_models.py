@@ -36,9 +36,10 @@ which every worker does once; the second time it knows them.
 
 PARTS = """Task seconds (on two cores) and processor seconds of the JVM, without those of Python, by
 part of the scoring stage; `clv_scores` is scoring itself with the write of the table, in the night
-also the join with the slice before. The sum under draws of the parameters is part of `summary`;
-`cohort_summary` is for the first date and ends of months. The parts beside `clv_scores` together
-take {first} of its task seconds in the first run and {night} in the night after.
+also the join with the slice before. The sum under draws of the parameters is part of
+`segment_summary`; `revenue_history` is a stage of its own, for the forecast; `cohort_summary` is
+for the first date and ends of months. The parts beside `clv_scores` together take {first} of its
+task seconds in the first run and {night} in the night after.
 """
 
 ONE_SCORING = """### {customers} customers of {segments} segments, {model}, on {cores} cores

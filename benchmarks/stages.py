@@ -21,7 +21,8 @@ from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say, sizes
 from report import machine, publish
 
 BETWEEN = "between stages"
-SCORING = "clv_scores"
+# Scoring, and what the forecast goes on from.
+SCORING = ("clv_scores", "revenue_history")
 COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spilled MB", "written MB")
 
 
@@ -50,7 +51,7 @@ def main() -> None:
         found = costs(events, tuple(done["stages"]))
         say(f"as of {as_of}: {json.dumps(done)}\n\n{table(found)}\n")
         for title, sums in found.items():
-            if title.split(".")[0] == SCORING:
+            if title.split(".")[0] in SCORING:
                 cost = {name: round(sums[name], 1) for name in ("task s", "cpu s")}
                 parts.setdefault(title, {})[when] = cost
     entry = {
