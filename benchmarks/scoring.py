@@ -143,7 +143,7 @@ def in_spark(data: Path) -> dict[str, Any]:
     table = data / "customer_features"
     if not table.exists():
         drawn = spark.read.parquet(str(data / "features.parquet"))
-        money = {name: drawn[name].cast("decimal(28,2)") for name in MONEY}
+        money = {name: drawn[name].cast("decimal(18,2)") for name in MONEY}
         drawn.withColumns(money).write.format("delta").save(str(table))
     features = spark.read.format("delta").load(str(table))
     features.count()  # so that the log of the table is read before

@@ -89,8 +89,8 @@ CUSTOMER_FEATURES = TableSpec(
         Column("recency", "INT", "from first to last purchase day; days"),
         Column("T", "INT", "age: from first purchase day to as_of_date; days"),
         Column("days_since_last_purchase", "INT", "T less recency; days"),
-        Column("first_day_amount", "DECIMAL(28,2)", "gross amount of the first day; money"),
-        Column("repeat_amount", "DECIMAL(28,2)", "gross amount of the repeat days; money"),
+        Column("first_day_amount", "DECIMAL(18,2)", "gross amount of the first day; money"),
+        Column("repeat_amount", "DECIMAL(18,2)", "gross amount of the repeat days; money"),
         Column(
             "monetary_value",
             "DOUBLE",
@@ -99,11 +99,11 @@ CUSTOMER_FEATURES = TableSpec(
             nullable=True,
         ),
         Column("transactions", "BIGINT", "sales, see customer_days; count"),
-        Column("gross_amount", "DECIMAL(28,2)", "all sales up to as_of_date; money"),
-        Column("refund_amount", "DECIMAL(28,2)", "all refunds up to as_of_date, positive; money"),
+        Column("gross_amount", "DECIMAL(18,2)", "all sales up to as_of_date; money"),
+        Column("refund_amount", "DECIMAL(18,2)", "all refunds up to as_of_date, positive; money"),
         Column(
             "margin_amount",
-            "DECIMAL(28,2)",
+            "DECIMAL(18,2)",
             "margin of sales less margin of refunds, NULL when the source maps no margin; money",
             nullable=True,
         ),
@@ -115,7 +115,7 @@ CUSTOMER_FEATURES = TableSpec(
         "ages": "frequency >= 0 AND recency >= 0 AND recency <= T AND frequency <= recency",
         "refund": "refund_amount >= 0",
     },
-    version=1,
+    version=2,
 )
 
 REFUND_ONLY_CUSTOMERS = TableSpec(

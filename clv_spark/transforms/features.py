@@ -128,13 +128,13 @@ def customer_features(folded: DataFrame, shape: Shape, as_of: dt.date) -> DataFr
         F.datediff(last, first).alias("recency"),
         F.datediff(F.lit(as_of), first).alias("T"),
         F.datediff(F.lit(as_of), last).alias("days_since_last_purchase"),
-        money(F.col("first_day"), 28).alias("first_day_amount"),
-        money(repeat, 28).alias("repeat_amount"),
+        money(F.col("first_day"), 18).alias("first_day_amount"),
+        money(repeat, 18).alias("repeat_amount"),
         F.when(frequency > 0, mean).alias("monetary_value"),
         "transactions",
-        money(F.col("gross"), 28).alias("gross_amount"),
-        money(F.col("refund"), 28).alias("refund_amount"),
-        money(F.col("margin"), 28).alias("margin_amount"),
+        money(F.col("gross"), 18).alias("gross_amount"),
+        money(F.col("refund"), 18).alias("refund_amount"),
+        money(F.col("margin"), 18).alias("margin_amount"),
     ).select(*CUSTOMER_FEATURES.of(shape).column_names)
 
 

@@ -355,6 +355,7 @@ def test_every_stage_is_on_record(demo_lake: Lake) -> None:
         "customer_days",
         "customer_features",
         "model_parameters",
+        "revenue_history",
         "clv_scores",
         "clv_scores_latest",
     ]
