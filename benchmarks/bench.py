@@ -276,7 +276,10 @@ def watch(pid: int, peak: dict[str, int], spent: dict[int, float]) -> None:
             now = dict.fromkeys(peak, 0)
             for process in [root, *root.children(recursive=True)]:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    kind = "java" if process.name() == "java" else "python"
+                    kind = process.name().rstrip("0123456789.")
+                    if kind not in now:
+                        # A helper such as chmod, which has Java's pages until it is itself.
+                        continue
                     held, times = process.memory_info().rss, process.cpu_times()
                     now[kind] += held
                     now["all"] += held

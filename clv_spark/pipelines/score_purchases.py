@@ -77,7 +77,7 @@ def score_purchases(
     if fit_date < run.date:
         parameters |= _newcomers(run, inputs, parameters)
     if previous is not None:
-        # Before the scores are there: to join a few narrow columns costs a third of whole rows.
+        # Before the scores are there: few narrow columns are moved instead of whole rows.
         definition = run.config.value.definition
         inputs = with_earlier(inputs, previous, definition, "purchases")
     inputs = inputs.transform(spread_segments, _sizes(fitted))

@@ -29,7 +29,7 @@ POINTS = (
     "kind", [pytest.param("parquet", marks=pytest.mark.long), "change data feed"]
 )
 def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
-    shop = follow(kind, seed=11, months=True)
+    shop = follow(kind, seed=11)
     for number in range(2):
         day = shop.night(number)
     shop.check(day)
@@ -94,23 +94,6 @@ def test_only_customers_with_changed_days_are_folded_again(
     # The first slice has not seen that day.
     assert _how(shop, day) == f"days after {day} folded, {hit} customers from {days[0]}"
     shop.check(day)
-
-
-def test_a_month_that_changes_late_is_added_up_again(follow: Callable[..., Follower]) -> None:
-    shop = follow("parquet", seed=4, months=True)
-    files = shop.source
-    assert isinstance(files, Files)
-    days = [FIRST + dt.timedelta(days=number) for number in (-70, -40, 0, 1)]
-    for day in days[:3]:
-        files.put(f"day {day}", files.lines.of(day, 20))
-    shop.build(shop.config(), days[2])
-
-    files.put(f"day {days[3]}", files.lines.of(days[3], 20))
-    files.put("late", [{**files.lines.of(days[0], 1)[0], "day": str(days[0])}])
-    shop.build(shop.config(), days[3])
-    shop.check(days[3])
-    months = read_table(shop.folder / "lake" / "revenue_history")["month"].to_pylist()
-    assert {day.replace(day=1) for day in days} == set(months)
 
 
 @pytest.mark.long

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,16 @@ from pyspark.sql import DataFrame, SparkSession
 from clv_spark.config import Config
 from clv_spark.pipelines import summarise_revenue
 from clv_spark.pipelines.run_context import Run, open_run
+from clv_spark.pipelines.snapshot import Snapshot
 from clv_spark.pipelines.summarise_revenue import history_stage
 from tests.operations import AS_OF, Finished, copied, read_table, rows_of, sections
 
 BEFORE = AS_OF - dt.timedelta(days=75)
 
 
-def months_read(spark: SparkSession, config: Config, as_of: dt.date) -> tuple[str, set[dt.date]]:
-    """What the stage says it did, and the months of the days that it added up."""
+@contextmanager
+def months_added_up() -> Iterator[set[dt.date]]:
+    """The months of the days that are added up within."""
     seen: set[dt.date] = set()
     of_days = summarise_revenue._months
 
@@ -32,8 +36,13 @@ def months_read(spark: SparkSession, config: Config, as_of: dt.date) -> tuple[st
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(summarise_revenue, "_months", months)
-        with open_run(spark, config, "score-customers", as_of) as run:
-            done = history_stage(run)
+        yield seen
+
+
+def made(spark: SparkSession, config: Config, as_of: dt.date) -> tuple[str, set[dt.date]]:
+    """What the stage says it did, and the months that it added up."""
+    with months_added_up() as seen, open_run(spark, config, "score-customers", as_of) as run:
+        done = history_stage(run)
     return str(done.figures["message"]), seen
 
 
@@ -68,11 +77,11 @@ def test_a_later_date_adds_up_the_months_since_and_ends_as_all(
     lake = copied(finished.lake, tmp_path / "lake")
     values = {**sections(finished.source), "lake": {"path": str(lake)}}
     config = Config.model_validate(values)
-    how, months = months_read(spark, config, BEFORE)
+    how, months = made(spark, config, BEFORE)
     assert how == "all months"
     assert published(lake, BEFORE) == counted(lake, BEFORE)
 
-    how, again = months_read(spark, config, AS_OF)
+    how, again = made(spark, config, AS_OF)
     assert how == f"starts from the slice of {BEFORE}"
     first = BEFORE.replace(day=1)
     assert months - again == {month for month in months if month < first} != set()
@@ -80,9 +89,13 @@ def test_a_later_date_adds_up_the_months_since_and_ends_as_all(
     assert len(again) == 3
     assert published(lake, AS_OF) == counted(lake, AS_OF)
 
-    with open_run(spark, config, "score-customers", AS_OF) as run:
-        whole = summarise_revenue._history(run, None).collect()
     rows = [r for r in read_table(lake / "revenue_history").to_pylist() if r["as_of_date"] == AS_OF]
-    assert rows_of(pa.Table.from_pylist(rows)) == rows_of(
-        pa.Table.from_pylist([row.asDict() for row in whole])
-    )
+    # The same where days of an older month have been derived again, which is then added up too.
+    late = min(months)
+    snapshot = Snapshot(BEFORE, 0, frozenset({late + dt.timedelta(days=4)}))
+    with open_run(spark, config, "score-customers", AS_OF) as run, months_added_up() as seen:
+        for start in (None, snapshot):
+            seen.clear()
+            whole = [row.asDict() for row in summarise_revenue._history(run, start).collect()]
+            assert rows_of(pa.Table.from_pylist(whole)) == rows_of(pa.Table.from_pylist(rows))
+    assert seen == {late, *again}
