@@ -19,6 +19,7 @@ from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.features_of_date import check_drop
 from clv_spark.pipelines.fold_customers import fold_customers
 from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
+from clv_spark.pipelines.snapshot import state_of_days
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
 from clv_spark.transforms.features import customer_features, refund_only_customers
 
@@ -50,8 +51,7 @@ def features_stage(run: Run) -> Commit:
     upstream = run.upstream(CUSTOMER_DAYS, "build-customer-days")
     return run.stage(
         CUSTOMER_FEATURES,
-        # A read that found no changed line leaves the features as they are.
-        [upstream.config_hash, str(upstream.figures.get("changed_by", upstream.fingerprint))],
+        state_of_days(upstream),
         lambda commit: _write(run, days, upstream, commit),
         source_version=upstream.source_version,
         slice_date=run.date,

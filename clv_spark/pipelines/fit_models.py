@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyspark.sql import Row as SparkRow
 from pyspark.sql import SparkSession
 
 from clv_spark import __version__
@@ -22,7 +21,7 @@ from clv_spark.models import CONTRACT_MODELS, PURCHASE_MODELS
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
 from clv_spark.pipelines.fit_contracts import contracts_in_words, failures_of, fit_contracts
 from clv_spark.pipelines.fit_purchases import fit_purchases, used_rows
-from clv_spark.pipelines.local_rows import local_rows
+from clv_spark.pipelines.local_rows import table_rows
 from clv_spark.pipelines.run_context import SECTIONS, Run, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.patterns import customers_by_class
@@ -119,8 +118,8 @@ def _write(run: Run, last: Choices, commit: Commit) -> Commit:
         rows += held
         words.append(contracts_in_words(held))
     reached("model_parameters:fitted")
-    schema = ", ".join(MODEL_PARAMETERS.ddl(column) for column in MODEL_PARAMETERS.columns)
-    frame = local_rows(run.spark, (_table_row(run, row) for row in rows), schema)
+    same = {"fit_date": run.date, "package_version": __version__}
+    frame = table_rows(run.spark, MODEL_PARAMETERS, (row | same for row in rows))
     figures: dict[str, Any] = {"message": "; ".join(words)}
     if run.config.fit.refit_at_drift is not None and run.config.has_purchases:
         figures[_CLASSES] = _customers_by_class(run)
@@ -166,8 +165,3 @@ def _check_failures(run: Run, kind: str, rows: list[Row], said: str) -> None:
             "published; fit on more history, lower fit.min_customers, fit.min_repeaters or "
             "fit.min_losses, or name another model"
         )
-
-
-def _table_row(run: Run, row: Row) -> SparkRow:
-    values = row | {"fit_date": run.date, "package_version": __version__}
-    return SparkRow(*(values.get(name) for name in MODEL_PARAMETERS.column_names))

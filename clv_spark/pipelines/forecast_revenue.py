@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -24,8 +25,9 @@ from clv_spark.kernels.forecast_revenue import (
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_seasons import seasons_by_segment
 from clv_spark.kernels.segment_table import SegmentParameters
+from clv_spark.pipelines.local_rows import table_rows
 from clv_spark.pipelines.run_context import Run
-from clv_spark.pipelines.summarise_segments import frame_of, members_of, places_of
+from clv_spark.pipelines.summarise_segments import members_of, places_of
 from clv_spark.schemas import REVENUE_FORECAST, REVENUE_HISTORY
 from clv_spark.transforms.forecast import newcomers, season_months
 from clv_spark.transforms.segments import GLOBAL, level_columns
@@ -80,7 +82,7 @@ def forecast_revenue(
         season = seasons[nearest(segment, seasons, nested)]
         level = above.get(segment, (last, None))[0]
         rows += _rows(run, segment, level, ours, season)
-    return frame_of(run, REVENUE_FORECAST, rows)
+    return table_rows(run.spark, REVENUE_FORECAST, rows)
 
 
 def check_names(config: ForecastConfig, segments: Iterable[str]) -> None:
@@ -100,7 +102,7 @@ def check_names(config: ForecastConfig, segments: Iterable[str]) -> None:
 
 def _rows(
     run: Run, segment: str, level: str, parts: list[SegmentForecast], season: Season
-) -> list[SparkRow]:
+) -> list[dict[str, Any]]:
     months = run.config.forecast.months
     numbers = (
         forecast_rows(parts, season, run.date)
@@ -114,8 +116,7 @@ def _rows(
         "segment_level": level,
         "currency": run.config.currency,
     }
-    names = REVENUE_FORECAST.column_names
-    return [SparkRow(*((same | row).get(name) for name in names)) for row in numbers]
+    return [same | row for row in numbers]
 
 
 def _seasons(run: Run, parameters: Mapping[str, SegmentParameters]) -> dict[str, Season]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as st
 from pyspark.sql.pandas.types import to_arrow_schema
+
+from clv_spark.schemas import TableSpec
 
 
 def local_rows(spark: SparkSession, rows: Iterable[Sequence[Any]], schema: str) -> DataFrame:
@@ -31,6 +33,14 @@ def local_rows(spark: SparkSession, rows: Iterable[Sequence[Any]], schema: str) 
     ]
     table = pa.Table.from_arrays(arrays, schema=arrow)
     return spark.createDataFrame(table, columns).coalesce(1)
+
+
+def table_rows(
+    spark: SparkSession, spec: TableSpec, rows: Iterable[Mapping[str, Any]]
+) -> DataFrame:
+    """Rows of a table, by the names of its columns; NULL where a row has none of that name."""
+    values = ([row.get(name) for name in spec.column_names] for row in rows)
+    return local_rows(spark, values, ", ".join(map(spec.ddl, spec.columns)))
 
 
 def _plain(value: Any) -> Any:

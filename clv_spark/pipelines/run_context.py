@@ -21,7 +21,7 @@ from clv_spark import __version__
 from clv_spark.config import Config
 from clv_spark.errors import ClvError, ConfigError, InputError
 from clv_spark.lake import UNVERSIONED, Commit, Lake, lake_lock, trusted_session
-from clv_spark.pipelines.local_rows import local_rows
+from clv_spark.pipelines.local_rows import table_rows
 from clv_spark.schemas import PIPELINE_RUNS, TableSpec
 from clv_spark.schemas.spec import Shape
 
@@ -284,9 +284,7 @@ def _record(run: Run, more: list[dict[str, Any]]) -> None:
 
 
 def _append(run: Run, rows: list[dict[str, Any]]) -> None:
-    schema = ", ".join(PIPELINE_RUNS.ddl(column) for column in PIPELINE_RUNS.columns)
-    values = [tuple(row.get(name) for name in PIPELINE_RUNS.column_names) for row in rows]
-    run.lake.append(PIPELINE_RUNS, local_rows(run.spark, values, schema))
+    run.lake.append(PIPELINE_RUNS, table_rows(run.spark, PIPELINE_RUNS, rows))
 
 
 def _record_failure(run: Run, error: Exception) -> None:

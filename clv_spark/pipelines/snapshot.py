@@ -26,6 +26,12 @@ class Snapshot:
     changed: frozenset[dt.date]
 
 
+def state_of_days(upstream: Commit) -> list[str]:
+    """What tables made of customer_days depend on: a read without a changed line is no change."""
+    changed_by = upstream.figures.get("changed_by", upstream.fingerprint)
+    return [upstream.config_hash, str(changed_by)]
+
+
 def newest_snapshot(
     run: Run, planned: Commit, spec: TableSpec, beside: TableSpec | None = None
 ) -> Snapshot | None:

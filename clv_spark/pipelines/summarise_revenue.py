@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run, reached
-from clv_spark.pipelines.snapshot import Snapshot, newest_snapshot
+from clv_spark.pipelines.snapshot import Snapshot, newest_snapshot, state_of_days
 from clv_spark.schemas import CUSTOMER_DAYS, REVENUE_HISTORY
 from clv_spark.transforms.forecast import monthly_revenue
 
@@ -25,7 +25,7 @@ def history_stage(run: Run) -> Commit:
     upstream = run.upstream(CUSTOMER_DAYS, "build-customer-days")
     return run.stage(
         REVENUE_HISTORY,
-        [upstream.config_hash, str(upstream.figures.get("changed_by", upstream.fingerprint))],
+        state_of_days(upstream),
         lambda commit: _write(run, upstream, commit),
         source_version=upstream.source_version,
         slice_date=run.date,

@@ -20,10 +20,10 @@ from clv_spark.kernels.segment_value import (
     summary_values,
 )
 from clv_spark.pipelines.build_costs import has_costs
-from clv_spark.pipelines.local_rows import local_rows
+from clv_spark.pipelines.local_rows import local_rows, table_rows
 from clv_spark.pipelines.outlooks import recent_days
 from clv_spark.pipelines.run_context import Run, cached
-from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF, TableSpec
+from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF
 from clv_spark.transforms.migration import MOVED_TYPES, moves
 from clv_spark.transforms.segment_sums import (
     COUNTS,
@@ -110,26 +110,20 @@ def summarise_segments(
             **_shape(shapes.get(place), parts),
             "service_cost_by_kind": kinds.get(place),
         }
-        rows.append(_row(run, SEGMENT_SUMMARY, place, found))
+        rows.append(_row(run, place, found))
         if config.what_if:
             for values in scenario_values(place[2], leaves, known, config.what_if, settings):
-                scenarios.append(_row(run, WHAT_IF, place, values))
+                scenarios.append(_row(run, place, values))
     return Told(
-        frame_of(run, SEGMENT_SUMMARY, rows),
-        frame_of(run, WHAT_IF, scenarios),
+        table_rows(run.spark, SEGMENT_SUMMARY, rows),
+        table_rows(run.spark, WHAT_IF, scenarios),
         local_rows(run.spark, moved, MOVED_TYPES),
     )
 
 
-def frame_of(run: Run, spec: TableSpec, rows: list[SparkRow]) -> DataFrame:
-    """Few rows as a frame with the columns of their table."""
-    schema = ", ".join(spec.ddl(column) for column in spec.columns)
-    return local_rows(run.spark, rows, schema)
-
-
-def _row(run: Run, spec: TableSpec, place: Place, found: Mapping[str, Any]) -> SparkRow:
+def _row(run: Run, place: Place, found: Mapping[str, Any]) -> dict[str, Any]:
     relationship, level, name = place
-    values = {
+    return {
         **found,
         "as_of_date": run.date,
         "relationship": relationship,
@@ -139,7 +133,6 @@ def _row(run: Run, spec: TableSpec, place: Place, found: Mapping[str, Any]) -> S
         "value_definition": run.config.value.definition,
         "currency": run.config.currency,
     }
-    return SparkRow(*(values.get(name) for name in spec.column_names))
 
 
 def _place(row: SparkRow) -> Place:
