@@ -151,10 +151,16 @@ def _job(entry: dict[str, Any]) -> str:
         f"{table(entry)}\n\n"
         f"Our stages in seconds: {detail}.{_memory(entry['ours'])} "
         f"Input: {entry['megabytes']} MB of Parquet{_times(entry)}. Rounds: {entry['rounds']}.\n\n"
+        f"{_note(entry)}"
         f"{_limits(entry)}"
         f"{_night(entry)}"
         f"{circumstances(entry)}"
     )
+
+
+def _note(entry: dict[str, Any]) -> str:
+    """What became known of a result after its run."""
+    return f"{entry['note']}\n\n" if "note" in entry else ""
 
 
 def _times(entry: dict[str, Any]) -> str:
