@@ -53,6 +53,11 @@ _ADVICE = {
     "overlap": "rows of a contract must follow each other; close a row when the next begins",
 }
 
+# Where the same reason means another column: sources that name no segment keys.
+_ADVICE_ON_COSTS = {
+    reasons.MISSING_CUSTOMER_ID: "costs of nobody are left out: check columns.customer_id",
+    reasons.INVALID_DATE: "check columns.event_date: a date, or a text such as 2024-01-31",
+}
 
 _KEYS = {
     "source.transactions": ("segments", "country"),
@@ -148,8 +153,9 @@ def _currencies(mapped: DataFrame, config: SourceSection) -> dict[str, int] | No
 
 def _advice(read: dict[str | None, dict[str, Any]], config: Config, one: Understood) -> list[str]:
     advice, source = [], one.source
+    known = _ADVICE if one.keys is not None else _ADVICE | _ADVICE_ON_COSTS
     for reason in sorted(key for key in read if key is not None):
-        text = _ADVICE.get(reason, f"refused by your rule under {source.key}.reject")
+        text = known.get(reason, f"refused by your rule under {source.key}.reject")
         advice.append(f"{reason}: {text}")
     if not read:
         advice.append("the source holds no line: check path or table")

@@ -181,6 +181,7 @@ def test_check_source_shows_every_source_of_costs(
     bad = ("missing_customer_id", "invalid_date", "missing_kind", "unknown_kind", "no_amount")
     assert lines == {"used": good, **dict.fromkeys(bad, 1)}
     assert {part["column"] for part in service["mapping"]} == COLUMNS.keys()
+    assert any("columns.event_date" in text for text in service["advice"])
     assert any("costs.service.kinds" in text for text in service["advice"])
 
     assert spend["source"] == "costs.acquisition.spend"
