@@ -113,15 +113,19 @@ def sizes(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def lines_for(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def lines_for(
+    options: argparse.Namespace, start: str | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Return the directory of the lines, generated unless an earlier run left them."""
-    out = options.work / f"lines-{options.lines}-{options.customers}-{options.ids}"
+    since = f"-{start}" if start else ""
+    out = options.work / f"lines-{options.lines}-{options.customers}-{options.ids}{since}"
     made = out.with_suffix(".json")
     if not made.exists():
         shutil.rmtree(out, ignore_errors=True)  # half written by a run that was stopped
         out.parent.mkdir(parents=True, exist_ok=True)
         command = ["benchmarks/make_lines.py", "--out", out, "--ids", options.ids]
         command += ["--customers", options.customers, "--lines", options.lines]
+        command += ["--start", start] if start else []
         done = measured(command)
         made.write_text(done["stdout"].splitlines()[-1], encoding="utf-8")
         say(f"generated {made.read_text(encoding='utf-8')} in {done['wall']:.1f} s")

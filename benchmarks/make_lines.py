@@ -14,7 +14,7 @@ from clv_spark.config import Config
 from clv_spark.pipelines.generate import generate
 from clv_spark.session import get_session
 
-START, END = date(2022, 1, 1), date(2023, 12, 31)
+START, END = "2022-01-01", date(2023, 12, 31)
 
 
 def main() -> None:
@@ -23,13 +23,14 @@ def main() -> None:
     parser.add_argument("--customers", required=True, type=int)
     parser.add_argument("--lines", required=True, type=int)
     parser.add_argument("--ids", required=True, choices=("int", "string"))
+    parser.add_argument("--start", default=START, type=date.fromisoformat)
     options = parser.parse_args()
     result = generate(
         get_session(Config()),
         out=options.out,
         customers=options.customers,
         lines=options.lines,
-        start=START,
+        start=options.start,
         end=END,
         ids=options.ids,
         seed=1,

@@ -97,6 +97,7 @@ def page() -> str:
     parts = [INTRODUCTION, JOB, *jobs]
     parts += [parts_section(entry) for entry in _results("results_stages.json")]
     parts += [_skew(entry) for entry in _results("results_skew.json")]
+    parts += [_scale(entry) for entry in _results("results_scale.json")]
     parts += [_workers(entry) for entry in _results("results_workers.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
     parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
@@ -175,6 +176,21 @@ def _skew(entry: dict[str, Any]) -> str:
         "One guest id has 5% of all lines, one country 95% of the customers, and one customer buys "
         f"on 100,000 days: {ratio:.2f} times the time of even lines.\n\n"
         f"{_beside(entry, {'even': 'even', 'skewed': 'skewed'})}"
+        f"{circumstances(entry)}"
+    )
+
+
+def _scale(entry: dict[str, Any]) -> str:
+    small, large, copies = entry["small"], entry["large"], entry["copies"]
+    ratio = large["total"] / small["total"] / copies
+    return (
+        f"### Three years: {_size(entry)}, and {copies} times as many of both\n\n"
+        f"First runs with `spark.driver.memory: {entry['memory']}` and `spark.sql.shuffle."
+        f"partitions: {entry['partitions']}`. The {copies * entry['lines'] / 1e6:,.0f} million "
+        f"lines are the small input {copies} times, each time of other customers. One of them "
+        f"costs {ratio:.2f} times as much as a line of the small input.\n\n"
+        f"{_beside(entry, {'small': 'small', 'large': 'large'})}"
+        f"The small one:{_memory(small)} The large one:{_memory(large)}\n\n"
         f"{circumstances(entry)}"
     )
 
