@@ -113,9 +113,7 @@ def sizes(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def lines_for(
-    options: argparse.Namespace, start: str | None = None
-) -> tuple[Path, dict[str, Any]]:
+def lines_for(options: argparse.Namespace, start: str | None = None) -> tuple[Path, dict[str, Any]]:
     """Return the directory of the lines, generated unless an earlier run left them."""
     since = f"-{start}" if start else ""
     out = options.work / f"lines-{options.lines}-{options.customers}-{options.ids}{since}"

@@ -202,7 +202,8 @@ class Lake:
         """Replace one slice, what meets a condition, or the whole table, in one atomic commit.
 
         A repeated attempt carries the same transaction id, so a write whose answer was lost is
-        not done twice.
+        not done twice. The id is one for the table: Delta keeps the last transaction of each id
+        for ever, which of ids by date would be one more every night.
 
         Returns:
             The commit as the log now holds it.
@@ -219,7 +220,7 @@ class Lake:
             .write.format("delta")
             .mode("overwrite")
             .option("userMetadata", commit.to_json())
-            .option("txnAppId", f"clv_spark/{spec.name}/{commit.slice or 'all'}")
+            .option("txnAppId", f"clv_spark/{spec.name}")
             .option("txnVersion", before + 1)
             .partitionBy(*spec.partition_by)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,10 @@ def commit(run_id: str, day: dt.date) -> Commit:
 
 def rows_in(lake: Lake, spec: TableSpec) -> list[tuple[Any, ...]]:
     return sorted(tuple(row.values()) for row in read_table(lake.path(spec)).to_pylist())
+
+
+def logs(lake: Lake, spec: TableSpec) -> list[Path]:
+    return sorted(Path(lake.path(spec)).glob("_delta_log/*.json"))
 
 
 def version(lake: Lake, spec: TableSpec) -> int:
@@ -155,6 +160,13 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
     done = lake.replace(NOTES, rows, commit("r2", MONDAY), MONDAY)
     assert lost
     assert done.table_version == version(lake, NOTES) == before + 1
+    # Another slice is another write, and leaves no second id in the table's state.
+    rows = spark.createDataFrame([(TUESDAY, "b", 2.0)], SCHEMA)
+    lake.replace(NOTES, rows, commit("r2", TUESDAY), TUESDAY)
+    assert rows_in(lake, NOTES) == [(MONDAY, "a", 1.0), (TUESDAY, "b", 2.0)]
+    lines = [line for log in logs(lake, NOTES) for line in log.read_text().splitlines()]
+    transactions = [json.loads(line)["txn"]["appId"] for line in lines if '"txn"' in line]
+    assert transactions == ["clv_spark/notes"] * 3
 
 
 def test_what_others_did_to_a_table_is_seen_in_its_log(
