@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial, reduce
@@ -23,13 +22,19 @@ from clv_spark.pipelines.judge_customers import (
     previous_date,
     previous_fingerprint,
     rank_customers,
-    write_migration,
 )
 from clv_spark.pipelines.offer_products import offer_products
-from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
+from clv_spark.pipelines.run_context import Run, open_run, shape_of
 from clv_spark.pipelines.score_contracts import score_contracts
 from clv_spark.pipelines.score_purchases import score_purchases
 from clv_spark.pipelines.scored import Scored
+from clv_spark.pipelines.scores_beside import (
+    Made,
+    details_of,
+    reports_of,
+    tables_beside,
+    write_made,
+)
 from clv_spark.pipelines.summarise_revenue import forecasts, history_stage
 from clv_spark.pipelines.summarise_segments import summarise_segments
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
@@ -37,17 +42,10 @@ from clv_spark.pipelines.value_customers import value_customers
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
-    COHORT_SUMMARY,
-    CONTRACT_SCORES,
     CUSTOMER_COSTS,
     CUSTOMER_PRODUCTS,
     MODEL_PARAMETERS,
-    REVENUE_FORECAST,
-    SEGMENT_PRODUCTS,
     SEGMENT_SUMMARY,
-    TIER_MIGRATION,
-    WHAT_IF,
-    TableSpec,
 )
 from clv_spark.transforms.earlier import EARLIER
 from clv_spark.transforms.scores import SCORED
@@ -100,36 +98,8 @@ def score_stage(run: Run) -> Commit:
         lambda commit: _write(run, (fit_date, before), spend, commit),
         source_version=joint_version(features),
         slice_date=run.date,
-        beside=_tables_beside(run),
+        beside=tables_beside(run),
     )
-
-
-def _tables_beside(run: Run) -> tuple[TableSpec, ...]:
-    """What is written with the scores, in the same stage."""
-    config = run.config
-    wanted = (
-        (TIER_MIGRATION, True),
-        (SEGMENT_SUMMARY, True),
-        (WHAT_IF, bool(config.what_if)),
-        (REVENUE_FORECAST, forecasts(config)),
-        (COHORT_SUMMARY, config.has_purchases and cohorts_are_due(run)),
-        (CONTRACT_SCORES, config.has_contracts),
-        (SEGMENT_PRODUCTS, config.products.enabled),
-    )
-    return tuple(spec for spec, is_wanted in wanted if is_wanted)
-
-
-def cohorts_are_due(run: Run) -> bool:
-    """Whether cohort_summary is written for the date; monthly for the first and for ends of months.
-
-    It goes over all days there are, which a night should not.
-    """
-    when = run.config.reports.cohorts
-    if when != "monthly":
-        return when == "daily"
-    newest = run.lake.newest_slice(COHORT_SUMMARY)
-    ends_month = (run.date + dt.timedelta(days=1)).day == 1
-    return ends_month or newest in (None, run.date)
 
 
 def publish_stage(run: Run) -> Commit:
@@ -162,7 +132,7 @@ def _write(
     commit: Commit,
 ) -> Commit:
     """Score both relationships, value and judge their customers together, then write."""
-    config, (fit_date, before) = run.config, dates
+    fit_date, before = dates
     previous = None if before is None else run.lake.read(CLV_SCORES, before)
     rules = checked_rules(run)
     run.input_accepted = True
@@ -174,7 +144,6 @@ def _write(
             ranked = rank_customers(run, valued.rows, rules)
         products, offered = offer_products(run, ranked, kept)
         rows = judge_customers(run, ranked, offered)
-        shape = replace(shape_of(rows, ()), definition=config.value.definition)
         # Before a table is replaced: Spark forgets what it keeps of one that changes, and to the
         # scores belongs what the slice before says.
         with run.part(SEGMENT_SUMMARY.name):
@@ -182,43 +151,14 @@ def _write(
                 name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
             }
             told = summarise_segments(run, ranked, outlooks, report)
-        tables = [(SEGMENT_SUMMARY, told.summary)]
-        if config.what_if:
-            tables.append((WHAT_IF, told.scenarios))
-        tables += _reports(run, parts)
-        # Whatever a table refuses shows before the first is replaced.
-        for spec in _tables_beside(run):
-            run.lake.ensure(spec.of(shape))
-        for part in parts.values():
-            if part.detail is not None:
-                run.lake.replace(CONTRACT_SCORES.of(shape), part.detail, commit, run.date)
-                reached("clv_scores:contracts_written")
-        if products is not None:
-            run.lake.replace(SEGMENT_PRODUCTS, products, commit, run.date)
-            reached("clv_scores:products_written")
-        figures = {"message": "; ".join(part.message for part in parts.values())}
-        scored = replace(commit, figures=figures)
-        published = run.lake.replace(CLV_SCORES.of(shape), rows, scored, run.date)
-        reached("clv_scores:scores_written")
-        with run.part("moves"):
-            write_migration(run, told.moved, before, commit)
-        reached("clv_scores:migration_written")
-        for spec, frame in tables:
-            with run.part(spec.name):
-                run.lake.replace(spec.of(shape), frame, commit, run.date)
-            reached(f"clv_scores:{spec.name}_written")
-        return published
-
-
-def _reports(run: Run, parts: Mapping[str, Scored]) -> list[tuple[TableSpec, DataFrame]]:
-    """What is told of customers who buy: the rows of each further table that is wanted."""
-    reports = parts["purchases"].reports if "purchases" in parts else {}
-    found = []
-    for spec in _tables_beside(run):
-        if spec.name in reports:
-            with run.part(spec.name):
-                found.append((spec, reports[spec.name]()))
-    return found
+        made = Made(
+            scores=rows,
+            message="; ".join(part.message for part in parts.values()),
+            details=details_of(parts, products),
+            moved=told.moved,
+            reports=[(SEGMENT_SUMMARY, told.summary), *reports_of(run, parts, told.scenarios)],
+        )
+        return write_made(run, made, before, commit)
 
 
 def _scored(

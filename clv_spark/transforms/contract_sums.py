@@ -33,7 +33,7 @@ def contract_value_sums(scored: DataFrame) -> DataFrame:
     )
     summed = valued.groupBy(*_KEYS).agg(
         F.count(F.lit(1)).alias("contracts"),
-        *(exact_sum(F.col(name)).alias(name) for name in parts),
+        *(exact_sum(F.col(n), squares=n == "margin_2").alias(n) for n in parts),
     )
     return summed.select(
         *_KEYS, "contracts", *(F.col(name).cast("double").alias(name) for name in parts)

@@ -36,7 +36,7 @@ def monthly_revenue(days: DataFrame, keys: tuple[str, ...], as_of: dt.date) -> D
     )
 
     def square(name: str) -> Column:
-        return exact_sum(F.col(name) * F.col(name)).cast("double")
+        return exact_sum(F.col(name) * F.col(name), squares=True).cast("double")
 
     return rows.groupBy("segment", "month").agg(
         F.min("event_date").alias("first_date"),

@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 # Beyond this a DECIMAL(18,2) is full, and a DOUBLE no longer holds whole cents.
 LARGEST_AMOUNT = 1e15
 _SAFE_FOR_DOUBLE = 1e9
-# Beyond this nothing that is added up is money, nor its square, and a decimal is full.
-_LARGEST_SUMMAND = 1e21
+# Beyond these nothing that is added up is money, or the square of it, and a decimal is full.
+_LARGEST_SUMMAND, _LARGEST_SQUARE = 1e18, 1e21
 _MILLIONTHS, _PART = 1_000_000, 2.0**33
 
 
@@ -37,44 +37,48 @@ def cents_of_decimal(amount: Column) -> Column:
 
 def summand(amount: Column) -> Column:
     """A DOUBLE as a decimal: sums of doubles depend on their order, sums of decimals do not."""
-    bound = F.lit(_LARGEST_SUMMAND)
-    within = F.greatest(F.least(amount, bound), -bound).cast("decimal(28,6)")
-    # The smaller of NULL and a bound is the bound.
-    return F.when(amount.isNotNull(), within)
+    return _within(amount, _LARGEST_SQUARE).cast("decimal(28,6)")
 
 
-def exact_sum(amount: Column) -> Column:
+def exact_sum(amount: Column, *, squares: bool = False) -> Column:
     """The sum of a DOUBLE to six decimals, the same in whatever order; an aggregate, DECIMAL(38,6).
 
     As a decimal every single amount would be written out as text and read again, ten times the
     cost of adding up whole numbers.
+
+    Args:
+        amount: Money; what is larger than 1e18 counts as that.
+        squares: The amounts are squares of money, which need more room: up to 1e21 each.
     """
     total = F.lit(0).cast("decimal(38,0)")
-    for part in _sums_of_parts(amount):
+    for part in _sums_of_parts(amount, squares):
         total = total * F.lit(int(_PART)) + part
     return (total * F.lit(Decimal(1) / _MILLIONTHS)).cast("decimal(38,6)")
 
 
-def orderless_sum(amount: Column) -> Column:
+def orderless_sum(amount: Column, *, squares: bool = False) -> Column:
     """The same as DOUBLE, for sums of many groups, of which a decimal each would cost most."""
     total = F.lit(0.0)
-    for part in _sums_of_parts(amount):
+    for part in _sums_of_parts(amount, squares):
         total = total * _PART + part
     return total / _MILLIONTHS
 
 
-def _sums_of_parts(amount: Column) -> list[Column]:
-    """Millionths added up as BIGINT in three parts of 33 bits, none of which can overflow."""
-    bound = F.lit(_LARGEST_SUMMAND)
-    whole = F.rint(F.greatest(F.least(amount, bound), -bound) * _MILLIONTHS)
-    rest = F.when(amount.isNotNull(), whole)
+def _sums_of_parts(amount: Column, squares: bool) -> list[Column]:
+    """Millionths added up as BIGINT, the highest part first; all others have 33 bits."""
+    rest = F.rint(_within(amount, _LARGEST_SQUARE if squares else _LARGEST_SUMMAND) * _MILLIONTHS)
     parts = []
-    for size in (_PART**2, _PART):
+    for size in (_PART**2, _PART) if squares else (_PART,):
         # Towards zero: what is left of a negative amount has no more digits than it.
         taken = (rest / size).cast("bigint")
         parts.append(taken)
         rest = rest - taken * size
     return [F.sum(part) for part in (*parts, rest.cast("bigint"))]
+
+
+def _within(amount: Column, bound: float) -> Column:
+    larger = F.when(amount > bound, F.lit(bound)).when(amount < -bound, F.lit(-bound))
+    return larger.otherwise(amount)
 
 
 def cents(amount: Column) -> Column:

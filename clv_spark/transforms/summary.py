@@ -61,6 +61,6 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
     )
     summed = valued.groupBy(*KEYS).agg(
         F.count(F.lit(1)).alias("customers"),
-        *(orderless_sum(F.col(name)).alias(name) for name in parts),
+        *(orderless_sum(F.col(n), squares=n == "kept_2_spent_2").alias(n) for n in parts),
     )
     return summed.select(*KEYS, *(F.col(name).cast("double").alias(name) for name in SUMS))

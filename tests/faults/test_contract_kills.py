@@ -24,7 +24,7 @@ STAGES = (
 POINTS = (
     "contracts:rejected_written",
     "contract_features:read",
-    "clv_scores:contracts_written",
+    "clv_scores:contract_scores_written",
     "subscription_metrics:metrics_written",
 )
 

@@ -16,7 +16,7 @@ from tests.operations import AS_OF, Finished, contents, copied, write_sections
 POINTS = (
     "customer_costs:rejected_written",
     "revenue_history:read",
-    "clv_scores:migration_written",
+    "clv_scores:tier_migration_written",
     "clv_scores:segment_summary_written",
     "clv_scores:revenue_forecast_written",
     "clv_scores:cohort_summary_written",
