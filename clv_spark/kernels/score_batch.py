@@ -80,7 +80,6 @@ OUTPUT_COLUMNS = (
     # Not in the table: what service costs grow with, and what the sums of a segment are made of.
     "purchases_ahead",
     "days_ahead",
-    "kept",
     "spend_x",
     "spent",
 )
@@ -170,7 +169,7 @@ def score_batch(
     known = np.where(np.isnan(scores["clv"]), np.nan, counted)
     scores |= _interval(segments, purchases, living, spend, known)
     scores |= {"purchases_ahead": purchases["discounted"], "days_ahead": purchases["living_days"]}
-    scores |= {"kept": kept, "spend_x": spend.x, "spent": spend.x * spend.m_x}
+    scores |= {"spend_x": spend.x, "spent": spend.x * spend.m_x}
     columns = {name: batch.column(name) for name in OUTPUT_COLUMNS if name in batch.schema.names}
     columns |= {name: _nullable(values) for name, values in scores.items()}
     columns |= {

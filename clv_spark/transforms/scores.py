@@ -33,7 +33,6 @@ SCORED = (
 SUMMARY_TYPES = {
     "purchases_ahead": "DOUBLE",
     "days_ahead": "DOUBLE",
-    "kept": "DOUBLE",
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
 }

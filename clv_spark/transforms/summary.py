@@ -41,7 +41,7 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
     def stepped(name: str) -> Column:
         return (F.ceil(F.col(name) / width) * width).cast("int").alias(name)
 
-    c, s = F.col("kept"), F.col("spent")
+    c, s = 1 - F.col("return_rate"), F.col("spent")
     parts = {
         "active": F.col("p_active_365d"),
         "clv": F.col("clv"),

@@ -122,7 +122,6 @@ def expected_of(customer, entry):
         "historical_margin": history,
         "purchases_ahead": discounted(HORIZON / unit),
         "days_ahead": 0.0,
-        "kept": 1 - returned,
         "spend_x": past[0],
         "spent": past[0] * mean,
     }
@@ -158,7 +157,7 @@ def distribution_of(customer, entry):
         **SPEND,
         x=x,
         m_x=customer["monetary_value"] or 0.0,
-        margin=0.3 * expected_of(customer, entry)["kept"],
+        margin=0.3 * (1 - expected_of(customer, entry)["return_rate"]),
     )
 
 
@@ -227,7 +226,6 @@ def test_the_spend_of_all_purchase_days_counts_where_it_is_asked_for():
 def test_refunds_can_be_ignored():
     row = score(settings=replace(SETTINGS, refunds="ignore"))
     assert row["return_rate"] == 0.0
-    assert row["kept"] == 1.0
     assert row["historical_margin"] == pytest.approx(0.3 * 80)
     assert row["clv_high"] > score()["clv_high"]
 

@@ -35,7 +35,7 @@ def _rows_of(name, model, margin_rate, customers):
     memory = LivingForecasts(HORIZON, RATE)
     entry = segment(name, model, margin_rate=margin_rate)
     scored = score_batch(batch, SETTINGS, {name: entry}, memory).to_pandas()
-    c, s = scored["kept"], scored["spent"]
+    c, s = 1 - scored["return_rate"], scored["spent"]
     parts = scored[KEYS].assign(
         customers=1.0,
         active=scored["p_active_365d"],
