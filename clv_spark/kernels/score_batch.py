@@ -77,9 +77,11 @@ OUTPUT_COLUMNS = (
     "residual_clv",
     "historical_revenue",
     "historical_margin",
-    # Not in the table: what service costs grow with, and what the sums of a segment are made of.
+    # Not in the table by these names: what service costs grow with, the own rhythm, and what the
+    # sums of a segment are made of.
     "purchases_ahead",
     "days_ahead",
+    "rhythm_days",
     "spend_x",
     "spent",
 )
@@ -191,7 +193,7 @@ def _purchases(
     NaN where the segment has no parameters.
     """
     size = numbers["frequency"].size
-    alive = np.full(size, np.nan)
+    alive, rhythm = np.full(size, np.nan), np.full(size, np.nan)
     living = {name: np.full(size, np.nan) for name in (*NAMES, *SLOPE_NAMES)}
     for part in segments.by_model():
         rows, unit = part.rows, part.unit_days
@@ -199,6 +201,7 @@ def _purchases(
         x, t_x, T = (numbers[name][rows] for name in ("frequency", "recency", "T"))
         params = parameters_of(part.sets, part.codes, model)
         alive[rows] = model.probability_alive(params, x, t_x / unit, T / unit)
+        rhythm[rows] = unit * model.purchase_interval(params, x, t_x / unit)
         frequency, recency, age = (values.astype(np.int64) for values in (x, t_x, T))
         found = forecasts.of(part.sets, part.codes, frequency, age)
         for name, values in found.items():
@@ -210,6 +213,7 @@ def _purchases(
         "discounted": alive * living["discounted"],
         "residual": alive * living["residual"],
         "living_days": alive * living["living_days"],
+        "rhythm_days": rhythm,
     }
     for day in PERIODS:
         scores[f"expected_purchases_{day}d"] = alive * living[f"expected_{day}"]

@@ -44,6 +44,7 @@ __all__ = [
     "log_likelihood",
     "probability_active",
     "probability_alive",
+    "purchase_interval",
     "purchases_pmf",
     "purchases_pmf_new",
     "staying_if_alive",
@@ -110,6 +111,22 @@ def probability_active(
         0.9232
     """
     return probability_alive(params, x, t_x, T) * (1 - _if_alive("none", params, t, x, T))
+
+
+def purchase_interval(params: Parameters, x: ArrayLike, t_x: ArrayLike) -> Floats:
+    """Expected opportunities from one purchase to the next of a customer, as known at the last one.
+
+    One over the mean of p, which is Beta(alpha + x, beta + t_x - x) distributed then ([1] section
+    3): the silence since does not stretch it.
+
+    Example:
+        >>> params = {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}
+        >>> purchase_interval(params, [0, 2], [0, 4]).round(4).tolist()
+        [1.6229, 1.8583]
+    """
+    alpha, beta, _, _ = letters(params)
+    interval: Floats = (alpha + beta + np.asarray(t_x)) / (alpha + np.asarray(x))
+    return interval
 
 
 def purchases_pmf(

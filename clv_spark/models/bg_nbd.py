@@ -21,6 +21,7 @@ from clv_spark.models.arrays import Floats, Parameters
 from clv_spark.models.bg_nbd_likelihood import MODEL, letters, log_likelihood, log_odds_of_loss
 from clv_spark.models.dropout_curves import Living
 from clv_spark.models.model import Forecast
+from clv_spark.models.rhythm import purchase_interval
 
 __all__ = [
     "MODEL",
@@ -31,6 +32,7 @@ __all__ = [
     "log_likelihood",
     "probability_active",
     "probability_alive",
+    "purchase_interval",
     "purchases_pmf",
     "purchases_pmf_new",
     "staying_if_alive",

@@ -123,6 +123,9 @@ class PurchaseModel(Protocol):
     ) -> Floats:
         """Expected purchases, each weighed by exp(-discount_rate s); DERT at infinite horizon."""
 
+    def purchase_interval(self, params: Parameters, x: ArrayLike, t_x: ArrayLike) -> Floats:
+        """Expected time between two purchases of a customer, as known at the last one."""
+
     def forecast_if_alive(
         self,
         params: Parameters,

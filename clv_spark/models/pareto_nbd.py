@@ -26,6 +26,7 @@ from clv_spark.models.pareto_forecast import (
 )
 from clv_spark.models.pareto_nbd_likelihood import MODEL, broadcast, log_likelihood, log_silence
 from clv_spark.models.purchase_patterns import require_discounting
+from clv_spark.models.rhythm import purchase_interval
 
 __all__ = [
     "MODEL",
@@ -36,6 +37,7 @@ __all__ = [
     "log_likelihood",
     "probability_active",
     "probability_alive",
+    "purchase_interval",
     "purchases_pmf",
     "purchases_pmf_new",
     "staying_if_alive",

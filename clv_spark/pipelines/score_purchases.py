@@ -52,7 +52,7 @@ from clv_spark.transforms.scores import (
 from clv_spark.transforms.segments import GLOBAL
 from clv_spark.transforms.summary import value_sums
 
-# Beyond this many customers the patterns of a segment are rounded; its exact sum is known anyway.
+# Beyond this many customers the patterns of a segment are counted in steps of time.
 MANY_CUSTOMERS = 20_000
 
 

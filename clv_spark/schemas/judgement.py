@@ -25,15 +25,15 @@ JUDGED_COLUMNS = (
     Column(
         "purchase_interval_days",
         "DOUBLE",
-        "the customer's own rhythm: expected time between two purchase days while the relationship "
-        "exists; NULL for contracts; days",
+        "the customer's own rhythm: expected time between two purchase days, as known at the last "
+        "one, so that the silence since does not stretch it; NULL for contracts; days",
         nullable=True,
     ),
     Column(
         "next_purchase_date",
         "DATE",
-        "as_of_date plus the own interval, NULL where p_active_365d is below "
-        "lifecycle.next_purchase_from, and for contracts; date",
+        "as_of_date plus the expected time to the next purchase day; NULL where p_active_365d is "
+        "below lifecycle.next_purchase_from, and for contracts; date",
         nullable=True,
     ),
     Column(

@@ -203,6 +203,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
                 F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
             ),
             "spend_parameters_segment": F.lit(None).cast("string"),
+            "rhythm_days": F.lit(None).cast("double"),
             "report_code": F.lit(None).cast("int"),
         }
     ).select(*SCORED)

@@ -2,6 +2,7 @@
 
 A stage follows from how many of the customer's own intervals have passed since the last purchase,
 and from the probability of another one; how many days these are differs from customer to customer.
+The interval is that of the time of the last purchase, so that a long silence does not stretch it.
 """
 
 from __future__ import annotations
@@ -28,23 +29,24 @@ _LONGEST_INTERVAL = 36_500
 def with_rhythm(rows: DataFrame, rules: LifecycleConfig, as_of: dt.date) -> DataFrame:
     """Adds days since the last purchase, the own interval, and when the next one is expected.
 
+    When the next one is expected depends on the silence since, too: who is still a customer after
+    it has come to buy more rarely.
+
     Args:
-        rows: Scored customers.
+        rows: Scored customers, with rhythm_days.
         rules: From which probability on a next purchase is expected at all.
         as_of: Last day that counts.
     """
     alive, purchases = F.col("p_alive"), F.col("expected_purchases_30d")
     buys = F.col("relationship") == "purchases"
     known = buys & (alive > _VANISHED) & (purchases > _VANISHED)
-    interval = F.when(known, F.try_divide(30 * alive, purchases))
-    expected = (F.col("p_active_365d") >= rules.next_purchase_from) & (
-        interval <= _LONGEST_INTERVAL
-    )
-    days = F.when(expected, F.round(interval).cast("int"))
+    ahead = F.when(known, F.try_divide(30 * alive, purchases))
+    expected = (F.col("p_active_365d") >= rules.next_purchase_from) & (ahead <= _LONGEST_INTERVAL)
+    days = F.when(expected, F.round(ahead).cast("int"))
     return rows.withColumns(
         {
             "days_since_last_purchase": F.col("T") - F.col("recency"),
-            "purchase_interval_days": interval,
+            "purchase_interval_days": F.col("rhythm_days"),
             "next_purchase_date": F.date_add(F.lit(as_of), days),
         }
     )

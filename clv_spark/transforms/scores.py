@@ -22,17 +22,19 @@ MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
 # Columns of the kernel that stand for texts of the table, and what they are decoded with.
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
-# What both relationships give first, and what service costs grow with.
+# What both relationships give first, what service costs grow with, and the own rhythm.
 SCORED = (
     *(c for c in CLV_SCORES.column_names if c not in (*VALUED, *JUDGED)),
     "purchases_ahead",
     "days_ahead",
+    "rhythm_days",
     "report_code",
 )
-# Columns of the kernel beside those of the table: what the sums of a segment are made of.
+# Columns of the kernel beside those of the table.
 SUMMARY_TYPES = {
     "purchases_ahead": "DOUBLE",
     "days_ahead": "DOUBLE",
+    "rhythm_days": "DOUBLE",
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
 }

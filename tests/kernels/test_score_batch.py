@@ -122,6 +122,7 @@ def expected_of(customer, entry):
         "historical_margin": history,
         "purchases_ahead": discounted(HORIZON / unit),
         "days_ahead": 0.0,
+        "rhythm_days": unit * float(model.purchase_interval(params, past[0], past[1])),
         "spend_x": past[0],
         "spent": past[0] * mean,
     }
@@ -221,6 +222,16 @@ def test_the_spend_of_all_purchase_days_counts_where_it_is_asked_for():
     assert by_all["expected_order_value"] == pytest.approx(
         float(gamma_gamma.expected_spend(SPEND, 1, 500.0))
     )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_silence_does_not_stretch_the_rhythm_that_it_is_held_against(model):
+    for past in ({"frequency": 0, "recency": 0}, {"frequency": 3, "recency": 90}):
+        short, long = (
+            score(**past, T=age, parameters={"uk": segment("uk", model)}) for age in (91, 1500)
+        )
+        assert short["rhythm_days"] == long["rhythm_days"] > 0
+        assert short["p_alive"] >= long["p_alive"]
 
 
 def test_refunds_can_be_ignored():

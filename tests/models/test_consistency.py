@@ -195,6 +195,13 @@ def test_longer_silence_makes_loss_more_likely(model, params):
     assert np.all(np.diff(alive) < 0)
 
 
+def test_rhythm_is_how_often_who_has_just_bought_and_stays_buys_next(name, model, params):
+    soon = 1.0 if name == "bg_bb" else 1e-4
+    forecast = model.forecast_if_alive(params, [soon], 0.0, X, T_X)
+    bought = forecast.expected[0] / model.staying_if_alive(params, [soon], X, T_X)[0] / soon
+    assert 1 / model.purchase_interval(params, X, T_X) == pytest.approx(bought, rel=1e-5)
+
+
 def test_new_customer_is_one_without_past(model, params):
     # In the MBG/NBD even such a customer may be lost already; the expectation allows for it.
     assert model.expected_purchases(params, 90, 0, 0, 0) == pytest.approx(

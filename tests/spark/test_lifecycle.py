@@ -23,7 +23,8 @@ AS_OF, BEFORE = dt.date(2024, 6, 30), dt.date(2024, 5, 31)
 RULES = LifecycleConfig()
 SCHEMA = (
     "customer_id INT, relationship STRING, frequency INT, recency INT, T INT, p_alive DOUBLE, "
-    "p_active_365d DOUBLE, expected_purchases_30d DOUBLE, clv DOUBLE, clv_tier STRING"
+    "p_active_365d DOUBLE, expected_purchases_30d DOUBLE, rhythm_days DOUBLE, clv DOUBLE, "
+    "clv_tier STRING"
 )
 EARLIER = (
     "customer_id INT, relationship STRING, frequency INT, clv DOUBLE, clv_tier STRING, "
@@ -53,15 +54,16 @@ def buyer(number: int, since: int, active: float | None, **more: Any) -> tuple[A
         "frequency": 3,
         "alive": None if active is None else 0.5,
         "purchases": None if active is None else 0.15,
+        "rhythm": None if active is None else 100.0,
         **more,
     }
     times = (400 - since, 400)
-    numbers = (values["alive"], active, values["purchases"], 10.0, "Gold")
+    numbers = (values["alive"], active, values["purchases"], values["rhythm"], 10.0, "Gold")
     return (number, "purchases", values["frequency"], *times, *numbers)
 
 
 def contract(number: int, alive: float, active: float, frequency: int) -> tuple[Any, ...]:
-    return (number, "contract", frequency, 380, 400, alive, active, 0.9 * alive, 10.0, "Gold")
+    return (number, "contract", frequency, 380, 400, alive, active, 0.9 * alive, None, 10.0, "Gold")
 
 
 def test_stages_follow_the_own_rhythm_and_the_probability(spark: SparkSession) -> None:
@@ -76,7 +78,9 @@ def test_stages_follow_the_own_rhythm_and_the_probability(spark: SparkSession) -
         8: (buyer(8, 26, 0.39), "at_risk"),
         9: (buyer(9, 26, 0.24), "lost"),
         # The same 300 days are six intervals of a customer who comes every 50.
-        10: (buyer(10, 300, 0.9, purchases=0.30), "lost"),
+        10: (buyer(10, 300, 0.9, rhythm=50.0), "lost"),
+        # Who still is a customer after this silence may buy every 1,500 days; the rhythm was 100.
+        14: (buyer(14, 300, 0.9, purchases=0.01, frequency=0), "at_risk"),
         # Nothing is known, or too little to divide by.
         11: (buyer(11, 26, None), None),
         12: (buyer(12, 10, 0.0, alive=0.0, purchases=0.0), "lost"),
@@ -92,15 +96,11 @@ def test_stages_follow_the_own_rhythm_and_the_probability(spark: SparkSession) -
     assert stages == {number: stage for number, (_, stage) in cases.items()}
     intervals = {n: row["purchase_interval_days"] for (n, _), row in found.items()}
     assert (intervals[1], intervals[10]) == (pytest.approx(100), pytest.approx(50))
-    assert {n for n, interval in intervals.items() if interval is None} == {
-        11,
-        12,
-        13,
-        *range(20, 24),
-    }
+    assert {n for n, interval in intervals.items() if interval is None} == {11, *range(20, 24)}
     expected = {n for (n, _), row in found.items() if row["next_purchase_date"] is not None}
-    assert expected == {1, 3, 4, 5, 6, 7, 10}
+    assert expected == {1, 3, 4, 5, 6, 7, 10, 14}
     assert found[1, "purchases"]["next_purchase_date"] == AS_OF + dt.timedelta(days=100)
+    assert found[14, "purchases"]["next_purchase_date"] == AS_OF + dt.timedelta(days=1500)
     assert {row["days_since_last_purchase"] for (n, _), row in found.items() if n >= 20} == {20}
 
 
