@@ -51,6 +51,12 @@ def donations() -> FitResult:
     return fit_model(bg_bb.MODEL, {"x": X, "t_x": T_X, "T": np.full(X.size, 6)}, COUNTS)
 
 
+def test_data_are_those_of_fader_hardie_shang_2010():
+    assert (len(DONORS), COUNTS.sum()) == (22, 11104)
+    # The repeat donations of 1996 to 2001.
+    assert np.sum(COUNTS * X) == sum([5652, 4674, 4019, 3552, 3555, 3163])
+
+
 def test_parameters_are_those_of_fader_hardie_shang_2010(donations):
     rounded = {name: round(value, 3) for name, value in donations.parameters.items()}
     assert rounded == {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}

@@ -41,6 +41,14 @@ def test_parameters_are_those_of_clvtools_test_correctness_bgnbd(bg_fit):
     assert bg_fit.parameters == pytest.approx(expected, rel=1e-5)
 
 
+def test_parameters_are_those_of_the_btyd_walkthrough(cdnow, bg_fit):
+    # BTYD stops its search a little early, which the likelihood hardly shows.
+    assert bg_fit.parameters == pytest.approx(BTYD, rel=1.1e-4)
+    value = bg_nbd.log_likelihood(BTYD, cdnow.x, cdnow.t_x, cdnow.T).sum()
+    assert value == pytest.approx(-9582.429, abs=5e-4)
+    assert 0 <= bg_fit.log_likelihood - value < 1e-6
+
+
 def test_fit_is_the_recomputed_maximum(bg_fit):
     expected = {"r": 0.24259453, "alpha": 4.41360220, "a": 0.79292189, "b": 2.42590632}
     assert bg_fit.parameters == pytest.approx(expected, rel=1e-6)
@@ -66,6 +74,13 @@ def test_customer_1516_of_fader_hardie_lee_2005(bg_fit):
     assert alive == pytest.approx(0.9688523, abs=5e-6)
     assert purchases == pytest.approx(25.757338, abs=2e-6)
     assert purchases == pytest.approx(25.75659, abs=1e-3)
+
+
+def test_customer_1516_of_the_btyd_walkthrough():
+    customer = (26.0, 30.857142857, 31.0)
+    alive = bg_nbd.probability_alive(BTYD, *customer)
+    assert alive == pytest.approx(0.9688523, abs=5e-7)
+    assert bg_nbd.expected_purchases(BTYD, 52, *customer) == pytest.approx(25.75659, rel=1e-5)
 
 
 def test_increasing_frequency_paradox_of_the_btyd_walkthrough():
@@ -108,6 +123,10 @@ def test_expected_purchases_of_new_customers_in_lifetimes_test_estimation(bg_fit
     assert bg_nbd.expected_purchases_new(bg_fit.parameters, 52) == pytest.approx(
         1.4440124, abs=1e-7
     )
+
+
+def test_expected_purchases_of_a_new_customer_in_a_year_of_the_btyd_walkthrough():
+    assert bg_nbd.expected_purchases_new(BTYD, 52) == pytest.approx(1.444004, abs=1e-6)
 
 
 def test_probabilities_of_counts_in_lifetimes_and_btyd():

@@ -20,6 +20,10 @@ def test_fit_is_the_recomputed_maximum(gg_fit):
     assert gg_fit.gradient_norm < 1e-9
 
 
+def test_log_likelihood_is_that_of_clvtools_test_correctness_gg(gg_fit):
+    assert round(gg_fit.log_likelihood, 4) == -4055.9177
+
+
 def test_density_of_the_total_differs_by_the_logarithms_of_counts(cdnow, gg_fit):
     x = cdnow.spend()["x"]
     assert np.log(x).sum() == pytest.approx(603.3725, abs=5e-5)
@@ -36,11 +40,21 @@ def test_fit_of_78_weeks_is_the_recomputed_maximum(cdnow_78_weeks):
     assert gamma_gamma.expected_spend(result.parameters, 0, 0) == pytest.approx(35.81, abs=0.005)
 
 
-def test_expected_spend_of_the_first_ten_customers_in_lifetimes(cdnow):
+def test_population_mean_of_78_weeks_of_fader_hardie_lee_2005_jmr(cdnow_78_weeks):
+    params = fit("gamma_gamma", cdnow_78_weeks.spend()).parameters
+    assert round(float(gamma_gamma.expected_spend(params, 0, 0))) == 36
+
+
+def test_expected_spend_of_the_first_ten_customers_in_the_sheet_of_note_025(cdnow, gg_fit):
+    values = gamma_gamma.expected_spend(gg_fit.parameters, cdnow.x[:10], cdnow.m_x[:10])
+    expected = [24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17]
+    assert values.round(2).tolist() == expected
+
+
+def test_expected_spend_of_the_first_ten_customers_in_lifetimes(cdnow_two_decimals):
     params = {"p": 6.25, "q": 3.74, "gamma": 15.44}
-    # lifetimes keeps means to two decimals, halves rounded up.
-    means = np.floor(cdnow.m_x[:10] * 100 + 0.5) / 100
-    values = gamma_gamma.expected_spend(params, cdnow.x[:10], means)
+    x, m_x = cdnow_two_decimals.x[:10], cdnow_two_decimals.m_x[:10]
+    values = gamma_gamma.expected_spend(params, x, m_x)
     expected = [
         24.6637,
         18.9169,
