@@ -20,9 +20,10 @@ from clv_spark.lake import Commit
 from clv_spark.models import CONTRACT_MODELS, PURCHASE_MODELS
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
 from clv_spark.pipelines.fit_contracts import contracts_in_words, failures_of, fit_contracts
+from clv_spark.pipelines.fit_of_date import fit_in_force
 from clv_spark.pipelines.fit_purchases import fit_purchases, used_rows
 from clv_spark.pipelines.local_rows import table_rows
-from clv_spark.pipelines.run_context import SECTIONS, Run, open_run, reached
+from clv_spark.pipelines.run_context import Run, open_run, reached
 from clv_spark.schemas import CUSTOMER_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.patterns import customers_by_class
 from clv_spark.transforms.segments import GLOBAL
@@ -70,18 +71,13 @@ def fit_stage(run: Run) -> Commit:
 
 
 def _young_fit(run: Run) -> Commit | None:
-    """An earlier fit with the same settings that is not due yet; None when the date has its own."""
+    """An earlier fit with the same settings that is not due yet; None when a new one is."""
     limit = run.config.fit.refit_every
-    settings = run.config_hash(SECTIONS[MODEL_PARAMETERS.name])
-    slices = run.lake.slices(MODEL_PARAMETERS) if limit > 1 else {}
-    if run.date in slices:
+    fit = fit_in_force(run) if limit > 1 else None
+    if fit is None or fit.slice is None:
         return None
-    for fit_date, commit in sorted(slices.items(), reverse=True):
-        due = fit_date > run.date or (run.date - fit_date).days >= limit
-        comparable = (commit.config_hash, commit.package_version) == (settings, __version__)
-        if not due and comparable and not run.lake.is_empty(MODEL_PARAMETERS, fit_date):
-            return None if _has_drifted(run, commit) else commit
-    return None
+    age = (run.date - dt.date.fromisoformat(fit.slice)).days
+    return fit if 0 < age < limit and not _has_drifted(run, fit) else None
 
 
 def _has_drifted(run: Run, fit: Commit) -> bool:

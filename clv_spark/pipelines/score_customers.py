@@ -16,6 +16,7 @@ from clv_spark.lake import Commit, Source
 from clv_spark.pipelines.acquisition import open_spend
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
+from clv_spark.pipelines.fit_of_date import fit_date_of
 from clv_spark.pipelines.judge_customers import (
     checked_rules,
     judge_customers,
@@ -79,11 +80,7 @@ def score_stage(run: Run) -> Commit:
         inputs.append(run.upstream(CUSTOMER_COSTS, "build-costs", run.date))
     if config.products.enabled:
         inputs.append(run.upstream(CUSTOMER_PRODUCTS, "build-features", run.date))
-    fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
-    if fit_date is None:
-        raise InputError(
-            f"model_parameters holds no fit up to {run.date}; run fit-models for that date first"
-        )
+    fit_date = fit_date_of(run)
     run.lake.ensure(MODEL_PARAMETERS)
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)
     spend, before = open_spend(run), previous_date(run)

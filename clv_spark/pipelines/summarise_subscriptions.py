@@ -24,6 +24,7 @@ from clv_spark.kernels.forecast_subscriptions import (
 )
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contracts import contracts_of
+from clv_spark.pipelines.fit_of_date import fit_date_of
 from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import SECTIONS, Run, cached, reached
 from clv_spark.pipelines.summarise_segments import members_of, places_of
@@ -128,8 +129,7 @@ def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
 
 def _fitted(run: Run) -> list[Row]:
     """The chosen fits of contracts that the scores of the date were made with."""
-    fit_date = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
-    rows = run.lake.read(MODEL_PARAMETERS, fit_date)
+    rows = run.lake.read(MODEL_PARAMETERS, fit_date_of(run))
     return rows.where("chosen AND relationship = 'contract'").collect()
 
 

@@ -183,6 +183,37 @@ def test_parameters_of_other_customers_are_not_used_again(
         assert _has_drifted(run, replace(fit, figures=others))
 
 
+def test_scores_use_the_fit_that_the_stage_names_whatever_was_fitted_since(
+    spark: SparkSession, backfilled: Backfilled, tmp_path: Path
+) -> None:
+    lake, before = copied(backfilled.lake, tmp_path / "lake"), FIRST - dt.timedelta(days=1)
+    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
+    config = backfilled.config.model_copy(update={"lake": place, "retention": Config().retention})
+    with open_run(spark, config, "fit-models", FIRST) as run:
+        rows = run.lake.read(MODEL_PARAMETERS, FIRST)
+        fit = run.lake.last_commit(MODEL_PARAMETERS, FIRST)
+        assert fit is not None
+        ours = replace(fit, run_id=run.run_id, slice=before.isoformat(), fingerprint="ours")
+        earlier = rows.withColumn("fit_date", F.lit(before))
+        run.lake.replace(MODEL_PARAMETERS, earlier, ours, before)
+        # As if somebody had then tried other settings, without segments.
+        others = replace(fit, run_id=run.run_id, config_hash="another", fingerprint="another")
+        run.lake.replace(MODEL_PARAMETERS, rows.where("segment = 'global'"), others, FIRST)
+    outcome = pipelines.run(spark, config, LAST)
+    done = [stage["stage"] for stage in outcome["stages"] if stage["status"] == "done"]
+    assert done == ["clv_scores", "clv_scores_latest"]
+    (named,) = (
+        row["message"]
+        for row in runs(lake)
+        if row["stage"] == "model_parameters" and row["run_id"] == outcome["run_id"]
+    )
+    assert named == f"parameters of {before} are used again: fit.refit_every is 7"
+    scores = read_table(lake / "clv_scores").to_pylist()
+    assert {row["fit_date"] for row in scores if row["as_of_date"] == LAST} == {before}
+    # The single job chooses the same.
+    assert pipelines.score_customers(spark, config, LAST)["status"] == "already_done"
+
+
 def test_features_start_from_the_slice_before(backfilled: Backfilled) -> None:
     lake = backfilled.lake
     messages = {

@@ -113,7 +113,7 @@ def test_files_and_partitions_and_batches_change_no_bit(
 def test_another_version_of_the_package_redoes_all(
     spark: SparkSession, lake: Path, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("run_context", "fit_models"):
+    for name in ("run_context", "fit_models", "fit_of_date"):
         module = importlib.import_module(f"clv_spark.pipelines.{name}")
         monkeypatch.setattr(module, "__version__", "99.0")
     assert redone(pipelines.run(spark, configured(), AS_OF)) == STAGES
