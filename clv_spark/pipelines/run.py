@@ -83,7 +83,7 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
 
 def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) -> dict[str, Any]:
     with open_run(spark, config, "run", as_of) as this:
-        _check_date(this)
+        _check_retention(this)
         if config.has_purchases:
             customer_days_stage(this)
             features_stage(this)
@@ -146,9 +146,7 @@ def _last_day(this: Run) -> dt.date | None:
     return None if held is None else held[1]
 
 
-def _check_date(this: Run) -> None:
-    if this.date > dt.date.today():
-        raise ConfigError(f"--as-of {this.date} lies in the future; give the last day of the data")
+def _check_retention(this: Run) -> None:
     oldest = oldest_kept(this)
     if oldest is not None and this.date < oldest:
         raise ConfigError(

@@ -258,7 +258,12 @@ def open_run(
 
     A run that is stopped by its input, its settings or the lock leaves every table as it was, this
     one included; later failures are recorded.
+
+    Raises:
+        ConfigError: ``as_of`` lies in the future.
     """
+    if as_of is not None and as_of > dt.date.today():
+        raise ConfigError(f"--as-of {as_of} lies in the future; give the last day of the data")
     run = Run(spark, config, job, as_of)
     with trusted_session(spark), lake_lock(spark, config) as still_held:
         run.lake.may_write = still_held
