@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import nbformat
+import pyarrow.parquet as pq
 import pytest
 from nbclient import NotebookClient
 
@@ -28,9 +29,16 @@ def test_it_runs_on_the_demo_lake(demo_lake: Lake, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CLV_LAKE", str(demo_lake.config.lake.path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (bars,) = (number for number, cell in enumerate(notebook.cells) if "barh(" in cell.source)
+    shown = "print(*(tick.get_text() for tick in axes.get_yticklabels()), sep='\\n')"
+    notebook.cells.insert(bars + 1, nbformat.v4.new_code_cell(shown))
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(NOTEBOOK.parent))
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     pictures = [out for out in outputs if "image/png" in out.get("data", {})]
     said = [out.get("text", "") for out in outputs]
     assert len(pictures) == 3
     assert any("customers as of 2011-12-09" in text for text in said)
+    labels = notebook.cells[bars + 1].outputs[0].text.splitlines()
+    lines = pq.read_table(ROOT / "data" / "online_retail_ii.parquet", columns=["Country"])
+    assert len(labels) == 15
+    assert set(labels) <= set(lines["Country"].to_pylist())
