@@ -16,7 +16,7 @@ from clv_spark.config.contracts import (
     OPTIONAL_CONTRACT_COLUMNS,
     SHAPE_COLUMNS,
 )
-from clv_spark.config.transactions import RESERVED_NAMES
+from clv_spark.config.transactions import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, RESERVED_NAMES
 from clv_spark.errors import ConfigError
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, PRODUCT_DAYS
 from clv_spark.schemas.spec import SEGMENT_KEYS
@@ -72,6 +72,7 @@ def test_base_shows_the_source_in_comments() -> None:
         *OPTIONAL_CONTRACT_COLUMNS,
     }
     assert set(source) == keys_of(TransactionsSource)
+    assert set(source["columns"]) == {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS}
     defaults = {**source, "path": "lines"}
     shown_config = TransactionsSource.model_validate(defaults)
     least = TransactionsSource.model_validate({"path": "lines", "columns": source["columns"]})
