@@ -60,7 +60,7 @@ docs: setup ## Write docs/tables.md anew from the table specifications
 	$(PY) -m clv_spark.schemas.docs > docs/tables.md.new
 	mv docs/tables.md.new docs/tables.md
 
-clean: ## Remove .venv, caches and the demo's lake
-	rm -rf .venv build dist lake *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove .venv, caches and the demo's lakes
+	rm -rf .venv build dist lake lake_telco *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf spark-warehouse metastore_db derby.log benchmarks/work
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
