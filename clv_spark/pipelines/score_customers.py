@@ -53,7 +53,7 @@ from clv_spark.transforms.scores import SCORED
 
 
 def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict[str, Any]:
-    """Score the features of ``as_of`` with the newest parameters fitted up to that date.
+    """Score the features of ``as_of`` with the newest fit of these settings up to that date.
 
     Returns:
         The outcome of the run.

@@ -1,4 +1,4 @@
-"""A date that cannot be meant is refused by every job that takes one, before anything is started."""
+"""A date that cannot be meant is refused by every job that takes one, before anything starts."""
 
 from __future__ import annotations
 
