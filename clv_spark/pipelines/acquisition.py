@@ -12,14 +12,17 @@ from clv_spark.config import AcquisitionSpend, Config
 from clv_spark.errors import InputError
 from clv_spark.lake import Source, open_source
 from clv_spark.pipelines.line_totals import reading
+from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.acquisition import (
     acquisition_month,
     conform_spend,
     key_of_segment,
+    spend_and_customers,
     spend_per_customer,
     unusable_spend,
 )
+from clv_spark.transforms.mapping import quoted
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import of_segment_column
 
@@ -35,7 +38,7 @@ def open_spend(run: Run) -> Source | None:
 def with_acquisition_cost(
     run: Run, scored: DataFrame, spend: Source | None, report: Mapping[str, list[str]]
 ) -> DataFrame:
-    """Adds acquisition_cost: the customer's own, the segment's, or the month's spend per head.
+    """Adds acquisition_cost: the customer's own, the segment's, or the spend per new customer.
 
     Args:
         run: The run.
@@ -73,17 +76,19 @@ def _with_spend(
         of_purchases = set(keys) <= set(run.config.customer_keys)
         ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
     # A handful of rows, so that the customers are counted once and not for each use.
-    per_month = spend_per_customer(rows, ours, tuple(keys))
-    found = per_month.collect()
-    lost = sum(row["customers"] is None for row in found)
-    if lost:
+    counted = spend_and_customers(rows, ours, tuple(keys)).collect()
+    found, ahead = spend_per_customer(counted, tuple(keys))
+    if ahead:
         log.warning(
-            "%d months and segments of %s have no new customer; their spend counts for nobody",
-            lost,
+            "%d months and segments of %s come after the last new customer; their spend counts "
+            "for nobody yet",
+            ahead,
             config.key,
         )
     names = ["month", *keys]
-    rates = run.spark.createDataFrame(found, per_month.schema).drop("customers")
+    texts = (f"{quoted(key)} STRING" for key in keys)
+    schema = ", ".join(("month DATE", *texts, "acquisition_cost DOUBLE"))
+    rates = local_rows(run.spark, found, schema)
     return placed.join(F.broadcast(rates), names, "left").drop(*names)
 
 

@@ -114,7 +114,9 @@ CLV_SCORES = TableSpec(
         Column(
             "acquisition_cost",
             "DOUBLE",
-            "what it cost to win the customer: sunk, in no value; NULL when not known; money",
+            "what it cost to win the customer: sunk, in no value; of spend by month that of the "
+            "month of the first purchase and of those before without a new customer, per new "
+            "customer; NULL when not known; money",
             nullable=True,
         ),
         Column(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from collections.abc import Iterable
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from clv_spark.config import AcquisitionSpend
@@ -39,8 +42,8 @@ def unusable_spend() -> Column:
     return F.col("month").isNull() | cents.isNull() | (cents < 0)
 
 
-def spend_per_customer(spend: DataFrame, scored: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    """Spend of each month divided by the customers who were new in it.
+def spend_and_customers(spend: DataFrame, scored: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """What was spent in each month, and how many customers were new in it: a handful of rows.
 
     Args:
         spend: what :func:`conform_spend` gives, every row usable.
@@ -48,14 +51,46 @@ def spend_per_customer(spend: DataFrame, scored: DataFrame, keys: tuple[str, ...
         keys: the segment keys that the spend is split by.
 
     Returns:
-        month, the keys, customers (NULL where nobody was new) and acquisition_cost, in money.
+        month, the keys, cents (NULL where nothing was spent) and customers (NULL where nobody was
+        new).
     """
     names = ["month", *keys]
     spent = spend.groupBy(*names).agg(F.sum("amount_cents").alias("cents"))
     new = scored.groupBy(*names).agg(F.count(F.lit(1)).alias("customers"))
-    rate = F.col("cents").cast("double") / 100 / F.col("customers")
-    joined = spent.join(new, names, "left")
-    return joined.select(*names, "customers", rate.alias("acquisition_cost"))
+    return spent.join(new, names, "full").select(*names, "cents", "customers")
+
+
+def spend_per_customer(
+    rows: Iterable[Row], keys: tuple[str, ...]
+) -> tuple[list[tuple[Any, ...]], int]:
+    """Spend divided by new customers; that of months without any counts in the next with some.
+
+    Dropped, it would make customers look the cheaper the fewer are won.
+
+    Args:
+        rows: what :func:`spend_and_customers` gives.
+        keys: as there.
+
+    Returns:
+        month, the keys and acquisition_cost, in money; and how many months of spend, those of each
+        value of the keys counted apart, come after the last new customer.
+
+    Example:
+        >>> months = [("2024-01", 100, None), ("2024-02", 150, 2), ("2024-03", 100, None)]
+        >>> spend_per_customer([Row(month=m, cents=c, customers=n) for m, c, n in months], ())
+        ([('2024-02', 1.25)], 1)
+    """
+    found: list[tuple[Any, ...]] = []
+    waiting: dict[tuple[str, ...], list[int]] = {}
+    for row in sorted(rows, key=lambda row: row["month"]):
+        place = tuple(row[key] for key in keys)
+        spent = waiting.setdefault(place, [])
+        if row["cents"] is not None:
+            spent.append(row["cents"])
+        if row["customers"] and spent:
+            found.append((row["month"], *place, sum(spent) / 100 / row["customers"]))
+            spent.clear()
+    return found, sum(map(len, waiting.values()))
 
 
 def acquisition_month() -> Column:

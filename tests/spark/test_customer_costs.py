@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import AcquisitionCosts, AcquisitionSpend, ServiceConfig
 from clv_spark.errors import InputError
-from clv_spark.transforms.acquisition import conform_spend
+from clv_spark.transforms.acquisition import (
+    conform_spend,
+    spend_and_customers,
+    spend_per_customer,
+)
 from clv_spark.transforms.conform_costs import conform_acquisition, conform_events, rejected_costs
 from clv_spark.transforms.customer_costs import customer_costs, customer_starts
 
@@ -130,3 +135,40 @@ def test_spend_has_a_month_and_keys_of_any_name(spark: SparkSession) -> None:
         (dt.date(1968, 5, 1), "(unknown)", 200),
         (None, "y", None),
     ]
+
+
+def test_spend_of_months_without_new_customers_counts_in_the_next_with_some(
+    spark: SparkSession,
+) -> None:
+    random.seed(3)
+    months = [dt.date(2022 + n // 12, n % 12 + 1, 1) for n in range(24)]
+    won = [(random.choice(months[2:20]), random.choice("aab")) for _ in range(14)]
+    # Some months have two rows of spend and some none; nobody is ever won by c.
+    spent = [(m, key, random.randrange(50_000)) for m in 2 * months for key in "abc"]
+    spent = random.sample(spent, 90)
+    spend = spark.createDataFrame(spent, "month DATE, channel STRING, amount_cents BIGINT")
+    scored = spark.createDataFrame([*won, (months[5], None)], "month DATE, channel STRING")
+    rows = spend_and_customers(spend, scored, ("channel",)).collect()
+    found, ahead = spend_per_customer(rows, ("channel",))
+    costs = {(month, key): cost for month, key, cost in found}
+    assert len(costs) == len(found) > 8
+    assert costs.keys() <= set(won)
+    for key in "ab":
+        for last in {month for month, other in won if other == key}:
+            paid = sum(costs.get(one, 0.0) for one in won if one[1] == key and one[0] <= last)
+            so_far = sum(cents for m, other, cents in spent if other == key and m <= last)
+            assert paid == pytest.approx(so_far / 100)
+    latest = {key: max(month for month, other in won if other == key) for key in "ab"}
+    never = {(m, key) for m, key, _ in spent if m > latest.get(key, dt.date.min)}
+    assert ahead == len(never)
+
+
+def test_what_customers_cost_who_are_won_now_and_then(spark: SparkSession) -> None:
+    spent = [(dt.date(2023, month, 1), 100_00) for month in range(1, 13)]
+    spend = spark.createDataFrame(spent, "month DATE, amount_cents BIGINT")
+    won = [(dt.date(2022, 12, 1),), *((dt.date(2023, month, 1),) for month in (4, 8, 11, 11))]
+    rows = spend_and_customers(spend, spark.createDataFrame(won, "month DATE"), ()).collect()
+    found, ahead = spend_per_customer(rows, ())
+    # Whoever came before any spend has none, and December's is for those to come.
+    assert [(month.month, cost) for month, cost in found] == [(4, 400.0), (8, 400.0), (11, 150.0)]
+    assert ahead == 1

@@ -141,10 +141,12 @@ def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
     new: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in scores:
         new[(row["as_of_date"] - dt.timedelta(days=row["T"])).strftime("%Y-%m")].append(row)
+    assert min(SPEND) < min(new)
+    spent = {**SPEND, min(new): SPEND.get(min(new), 0.0) + SPEND[min(SPEND)]}
     for month, rows in new.items():
         for row in rows:
-            if month in SPEND:
-                assert row["acquisition_cost"] == pytest.approx(SPEND[month] / len(rows))
+            if month in spent:
+                assert row["acquisition_cost"] == pytest.approx(spent[month] / len(rows))
             else:
                 assert row["acquisition_cost"] is None
     for (kind, level, name), found in summary.items():
