@@ -26,7 +26,8 @@ class NewValue:
 
     Attributes:
         days: Days since the first purchase, ascending; two equal ones are a jump.
-        plain: Value up to each day, under the fitted parameters.
+        plain: What is earned up to each day, under the fitted parameters: margin, or net value
+            where that is what counts; never revenue, which pays nothing back.
         discounted: The same, discounted.
         draws: Discounted value up to the horizon, under the fit first, then under each draw.
         revenue: Discounted revenue up to the horizon.
@@ -61,11 +62,15 @@ def new_value(curve: NewCustomerCurve, costs: ServiceRates, definition: str) -> 
         )
     end = int(np.searchsorted(curve.days, curve.horizon_days, side="right")) - 1
     revenue, margin, cost, value = money_of_curve(curve, curve.discounted, costs, definition)
-    plain = money_of_curve(curve, curve.plain, costs, definition)[-1]
+    earned = "margin" if definition == "revenue" else definition
+    plain, discounted = (
+        money_of_curve(curve, course, costs, earned)[-1]
+        for course in (curve.plain, curve.discounted)
+    )
     return NewValue(
         days=curve.days,
         plain=plain[0],
-        discounted=value[0],
+        discounted=discounted[0],
         draws=value[:, end],
         revenue=float(revenue[0, end]),
         margin=float(margin[0, end]),
@@ -129,7 +134,7 @@ def new_customer_row(
         new_customer_service_cost, and of them new_customer_value, before acquisition, with
         new_customer_value_low and new_customer_value_high, which a tenth of the draws fall short of
         and exceed; new_customer_clv, after acquisition, and clv_to_cac, both None without cac;
-        max_cac. Beyond the horizon, too: payback_days, not discounted, and
+        max_cac. Beyond the horizon, too, and of what is earned: payback_days, not discounted, and
         payback_days_discounted. All None where there is no order value.
     """
     ends = value.draws[1:] if value.draws.size > 1 else value.draws

@@ -125,8 +125,9 @@ SEGMENT_SUMMARY = TableSpec(
         Column(
             "payback_days",
             "DOUBLE",
-            "until the expected value of a new customer, not discounted, reaches cac, NULL when it "
-            "does not within three years or the horizon; days",
+            "until the expected margin of a new customer, not discounted, less service cost where "
+            "value_definition is net, reaches cac, NULL when it does not within three years or the "
+            "horizon; days",
             nullable=True,
         ),
         Column("payback_days_discounted", "DOUBLE", "the same, discounted; days", True),

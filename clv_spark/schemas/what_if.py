@@ -38,8 +38,9 @@ WHAT_IF = TableSpec(
         Column(
             "payback_days",
             "DOUBLE",
-            "days until the expected value of a new customer, not discounted, reaches cac, NULL "
-            "when it does not within three years or the horizon; days",
+            "days until the expected margin of a new customer, not discounted, less service cost "
+            "where value.definition is net, reaches cac, NULL when it does not within three years "
+            "or the horizon; days",
             nullable=True,
         ),
         Column(

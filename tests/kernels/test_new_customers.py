@@ -17,7 +17,7 @@ from clv_spark.kernels.new_customers import (
     days_of_curve,
     new_customer_curve,
 )
-from clv_spark.kernels.new_value import new_customer_value
+from clv_spark.kernels.new_value import mixed, new_customer_row, new_customer_value, new_value
 from clv_spark.models import PURCHASE_MODELS
 from clv_spark.models.uncertainty import parameter_draws
 from tests.kernels.worlds import MODELS, SPEND, UNIT_DAYS, covariance, named, segment
@@ -281,6 +281,17 @@ def test_payback_at_once_late_and_never():
     assert paid(80.0)["payback_days_discounted"] is None
     assert paid(81.0)["payback_days"] is None
     assert paid(81.0)["clv_to_cac"] == pytest.approx(72 / 81)
+
+
+def test_payback_is_of_margin_where_value_is_revenue():
+    value = new_value(by_hand(), ServiceRates(early_days=5), "revenue")
+    for one in (value, mixed([(1, value), (3, value)])):
+        row = new_customer_row(one, 60.0, 3.0)
+        # Revenue of 80 at once would pay 60 back; half of it does not.
+        assert row["payback_days"] == pytest.approx(10 * (60 - 40) / (80 - 40))
+        assert row["payback_days_discounted"] == pytest.approx(10 * (60 / 0.9 - 40) / (80 - 40))
+        assert row["clv_to_cac"] == pytest.approx(0.9 * 160 / 60)
+        assert row["max_cac"] == pytest.approx(0.9 * 160 / 3)
 
 
 def test_without_acquisition_cost_there_is_nothing_to_compare_with():

@@ -137,6 +137,14 @@ def test_prices_lift_revenue_and_points_of_margin_do_not():
     assert value == pytest.approx(206)
 
 
+def test_payback_is_of_margin_where_value_is_revenue():
+    usual, other = changed(Scenario(margin_rate=0.02), "revenue")
+    # A margin of 30 at once and 45 after ten days; then of 32 and 48.
+    assert usual["payback_days"] == pytest.approx(10 * 10 / 15)
+    assert other["payback_days_change"] == pytest.approx(5 - 10 * 10 / 15)
+    assert other["clv_to_cac_change"] == 0
+
+
 MONEY = st.floats(-1e6, 1e6)
 POSITIVE = st.floats(0, 1e6)
 FUTURE = st.builds(Future, POSITIVE, POSITIVE, st.just({}))
