@@ -54,12 +54,15 @@ class SummarySettings:
         recent_months: Months whose new customers make the CAC.
         target_clv_to_cac: What CLV : CAC should reach.
         target_payback_days: Within how many days a new customer should pay back.
+        cohort: Whether the customers are those won in one month, however long ago: all of them
+            count as its new ones.
     """
 
     definition: str
     recent_months: int
     target_clv_to_cac: float
     target_payback_days: int
+    cohort: bool = False
 
     @property
     def counted(self) -> str:
@@ -77,6 +80,7 @@ def summary_values(
         outlooks: What is known of these leaf segments.
         settings: Definition and targets.
     """
+    leaves = _with_new(leaves, settings)
     total = added(leaves.values())
     return {
         **_amounts(total),
@@ -196,7 +200,8 @@ def _acquisition(
         return found
     row = new_customer_row(values[BASE], cac, settings.target_clv_to_cac)
     ratio, payback = row["clv_to_cac"], row["payback_days"]
-    yearly = new * MONTHS_PER_YEAR / settings.recent_months
+    # A cohort is as large as it is, and what it may have cost is no budget of a year.
+    wanted = new if settings.cohort else new * MONTHS_PER_YEAR / settings.recent_months
     return {
         **found,
         **row,
@@ -204,7 +209,7 @@ def _acquisition(
         "payback_reached": None
         if cac is None
         else payback is not None and payback <= settings.target_payback_days,
-        "acquisition_budget": acquisition_budget(row["max_cac"], yearly),
+        "acquisition_budget": acquisition_budget(row["max_cac"], wanted),
     }
 
 
@@ -224,6 +229,7 @@ def scenario_values(
         scenarios: By name.
         settings: Definition and targets.
     """
+    leaves = _with_new(leaves, settings)
     existing = [
         _existing(sums, outlooks[leaf], settings)
         for leaf, sums in leaves.items()
@@ -247,6 +253,21 @@ def _existing(sums: Sums, outlook: LeafOutlook, settings: SummarySettings) -> Ex
         time_cost=sums["service_of_time_ahead"],
         future=joint_future(outlook.futures, weights, share),
     )
+
+
+def _with_new(leaves: Mapping[str, Sums], settings: SummarySettings) -> Mapping[str, Sums]:
+    """The sums with those of its new customers; of a cohort they are those of all."""
+    if not settings.cohort:
+        return leaves
+    new = {
+        "new_customers": "customers",
+        "new_with_cost": "with_cost",
+        "new_acquisition_cost": "acquisition_cost",
+    }
+    return {
+        leaf: {**sums, **{name: sums[every] for name, every in new.items()}}
+        for leaf, sums in leaves.items()
+    }
 
 
 def _cac(total: Sums) -> float | None:

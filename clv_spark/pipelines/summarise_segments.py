@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -30,6 +30,7 @@ from clv_spark.transforms.segment_sums import (
     MONEY,
     distributions,
     kind_sums,
+    kind_totals,
     leaf_sums,
     step_sums,
     tier_sums,
@@ -90,8 +91,8 @@ def summarise_segments(
         moved = moves(kept).collect()
     steps = with_levels(step_sums(valued, by_month=by_month), keys, report)
     shapes = {_place(row): row.asDict() for row in distributions(steps).collect()}
-    kinds = _kinds(run, valued, keys)
-    settings = SummarySettings(
+    kinds = _kinds(run, valued, keys, report)
+    usual = SummarySettings(
         config.value.definition,
         costs.recent_months,
         costs.target_clv_to_cac,
@@ -104,6 +105,7 @@ def summarise_segments(
     rows, scenarios = [], []
     for place, parts in places.items():
         leaves, known = _by_leaf(parts), outlooks.get(place[0], {})
+        settings = replace(usual, cohort=place[1] == ACQUISITION_MONTH)
         found = {
             **summary_values(leaves, known, settings),
             **_of_tiers(parts),
@@ -176,13 +178,17 @@ def _shape(found: Mapping[str, Any] | None, parts: Iterable[SparkRow]) -> dict[s
 
 
 def _kinds(
-    run: Run, valued: DataFrame, keys: Mapping[str, tuple[str, ...]]
+    run: Run,
+    valued: DataFrame,
+    keys: Mapping[str, tuple[str, ...]],
+    report: Mapping[str, list[str]],
 ) -> dict[Place, dict[str, float]]:
-    """Cost of events by kind, of the segments of each level."""
+    """Cost of events by kind, of the segments and groups of each level."""
     found: dict[Place, dict[str, float]] = {}
     if has_costs(run.config):
         costs = run.lake.read(CUSTOMER_COSTS, run.date)
-        for row in sorted(kind_sums(valued, costs, keys).collect()):
+        summed = kind_sums(valued, costs, by_month=ACQUISITION_MONTH in run.config.report_by)
+        for row in sorted(kind_totals(with_levels(summed, keys, report)).collect()):
             found.setdefault(_place(row), {})[row["kind"]] = float(row["cost"])
     return found
 

@@ -101,7 +101,8 @@ SEGMENT_SUMMARY = TableSpec(
         Column(
             "new_customers",
             "BIGINT",
-            "customers of the last costs.acquisition.recent_months; count",
+            "customers of the last costs.acquisition.recent_months, of an acquisition_month all "
+            "of its own; count",
         ),
         _money("cac", "what one of these cost to win, NULL when not known, per customer"),
         _money("new_customer_revenue", "discounted revenue of a new customer up to the horizon"),
@@ -140,7 +141,8 @@ SEGMENT_SUMMARY = TableSpec(
         _money("max_cac", "the most a new customer may cost for the target of clv_to_cac"),
         _money(
             "acquisition_budget",
-            "max_cac for as many new customers as lately came in a year",
+            "max_cac for as many new customers as lately came in a year, of an acquisition_month "
+            "for its own",
         ),
         Column(
             "observed_churn",
@@ -158,8 +160,7 @@ SEGMENT_SUMMARY = TableSpec(
         Column(
             "service_cost_by_kind",
             "MAP<STRING, DOUBLE>",
-            "cost of service events so far by their kind, NULL without events, and for keys under "
-            "report_by; money",
+            "cost of service events so far by their kind, NULL without events; money",
             nullable=True,
         ),
         Column("horizon_days", "INT", "length of the clv horizon; days"),

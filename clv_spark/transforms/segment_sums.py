@@ -40,6 +40,7 @@ COUNTS = (
     "age_days",
     "lost",
     "retained",
+    "with_cost",
     "new_customers",
     "new_with_cost",
 )
@@ -65,6 +66,7 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
     """
     age, away = F.col("T"), F.col("T") - F.col("recency")
     was_there, is_new = age > _YEAR, age < recent_days
+    has_cost = F.col("acquisition_cost").isNotNull()
     counts = {
         "customers": F.lit(1),
         "valued": F.col("clv").isNotNull().cast("int"),
@@ -73,8 +75,9 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
         "age_days": age,
         "lost": (was_there & (away > _YEAR) & (away <= 2 * _YEAR)).cast("int"),
         "retained": (was_there & (away <= _YEAR)).cast("int"),
+        "with_cost": has_cost.cast("int"),
         "new_customers": is_new.cast("int"),
-        "new_with_cost": (is_new & F.col("acquisition_cost").isNotNull()).cast("int"),
+        "new_with_cost": (is_new & has_cost).cast("int"),
     }
     placed = valued.select(
         *_group(by_month),
@@ -133,7 +136,7 @@ def with_levels(
     """Repeats each sum for every segment that it belongs to: global, those above it, its groups.
 
     Args:
-        leaves: what :func:`leaf_sums` or :func:`step_sums` gives.
+        leaves: what :func:`leaf_sums`, :func:`step_sums` or :func:`kind_sums` gives.
         keys: names of the segment keys, by relationship.
         report: for each further key of the summary its value by report_code; the month of
             acquisition needs none.
@@ -202,23 +205,30 @@ def distributions(levels: DataFrame) -> DataFrame:
     )
 
 
-def kind_sums(
-    valued: DataFrame, costs: DataFrame, keys: Mapping[str, tuple[str, ...]]
-) -> DataFrame:
-    """Cost of service events so far, by segment of each level and kind; not by keys to report by.
+def kind_sums(valued: DataFrame, costs: DataFrame, *, by_month: bool) -> DataFrame:
+    """Cost of service events so far, by segment, group, month and kind.
 
     Args:
-        valued: rows of clv_scores.
+        valued: as for :func:`leaf_sums`.
         costs: a slice of ``customer_costs``.
-        keys: names of the segment keys, by relationship.
+        by_month: as there.
+
+    Returns:
+        ``GROUP``, kind and cost, a decimal.
     """
     kinds = costs.where(F.col("cost_by_kind").isNotNull()).select(
         "customer_id", "relationship", F.explode("cost_by_kind").alias("kind", "cost")
     )
-    placed = valued.select("customer_id", "relationship", "segment")
+    placed = valued.select("customer_id", *_group(by_month))
     joined = placed.join(kinds, ["customer_id", "relationship"])
-    summed = joined.groupBy("relationship", "segment", "kind").agg(F.sum("cost").alias("cost"))
-    no_month = F.lit(None).cast("string").alias(ACQUISITION_MONTH)
-    levels = with_levels(summed.select("*", no_month), keys, {})
+    return joined.groupBy(*GROUP, "kind").agg(F.sum("cost").alias("cost"))
+
+
+def kind_totals(levels: DataFrame) -> DataFrame:
+    """Cost of service events of each segment by kind.
+
+    Args:
+        levels: what :func:`with_levels` makes of ``kind_sums``.
+    """
     totals = levels.groupBy("relationship", "segment_level", "name", "kind")
     return totals.agg(F.sum("cost").alias("cost"))

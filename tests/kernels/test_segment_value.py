@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -48,6 +49,7 @@ def sums(**more):
         "age_days": 3650,
         "lost": 2,
         "retained": 6,
+        "with_cost": 8,
         "new_customers": 4,
         "new_with_cost": 4,
         "p_active_365d": 5.0,
@@ -120,6 +122,27 @@ def test_new_customers_of_a_group_are_in_the_mix_of_its_new_ones():
     assert row["new_customer_value"] == pytest.approx(0.9 * 150)
     assert (row["cac"], row["clv_to_cac"], row["payback_reached"]) == (None, None, None)
     assert row["acquisition_budget"] == 0.0
+
+
+def test_all_customers_of_a_month_are_its_new_ones_however_long_ago_it_was():
+    cohort = replace(SETTINGS, cohort=True)
+    old = {
+        "uk": sums(customers=8, new_customers=0, new_with_cost=0, new_acquisition_cost=0.0),
+        # A leaf segment with a few who still count as new ones, and more who don't.
+        "fr": sums(customers=24, with_cost=2, acquisition_cost=70.0),
+    }
+    known = {"uk": outlook(300.0, 100.0, 100.0), "fr": outlook(300.0, 200.0, 200.0)}
+    row = summary_values(old, known, cohort)
+    assert row["new_customers"] == row["customers"] == 32
+    # Of ten of them it is known: 80 and 70.
+    assert row["cac"] == 15.0
+    assert row["new_customer_value"] == pytest.approx(0.9 * 175)
+    assert row["clv_to_cac"] == pytest.approx(0.9 * 175 / 15)
+    assert row["payback_days"] == 0.0
+    assert row["acquisition_budget"] == pytest.approx(row["max_cac"] * 32)
+    usual, other = scenario_values("2020-01", old, known, {"other": Scenario(cac=2.0)}, cohort)
+    assert (usual["cac"], other["cac"]) == (15.0, 30.0)
+    assert usual["clv_to_cac"] == pytest.approx(row["clv_to_cac"])
 
 
 def test_without_a_model_only_the_past_is_known():

@@ -10,7 +10,14 @@ from pyspark.sql import functions as F
 
 from clv_spark.schemas import CUSTOMER_FEATURES, Shape
 from clv_spark.transforms.scores import report_groups, score_input
-from clv_spark.transforms.segment_sums import COUNTS, MONEY, tier_sums, with_levels
+from clv_spark.transforms.segment_sums import (
+    COUNTS,
+    MONEY,
+    kind_sums,
+    kind_totals,
+    tier_sums,
+    with_levels,
+)
 
 KEYS = ("channel", "shelf")
 CUSTOMERS = [
@@ -45,18 +52,27 @@ def test_groups_survive_as_numbers(spark: SparkSession) -> None:
         *(F.lit(1).cast("bigint").alias(name) for name in COUNTS),
         *(F.lit(1).cast("decimal(28,6)").alias(name) for name in MONEY),
     )
-    levels = with_levels(scored, {"purchases": ("region",), "contract": ()}, report)
+    segment_keys = {"purchases": ("region",), "contract": ()}
     found = Counter[Any]()
-    for row in tier_sums(levels).collect():
+    for row in tier_sums(with_levels(scored, segment_keys, report)).collect():
         found[row["segment_level"], row["name"]] += row["customers"]
-    wanted = Counter[Any]()
-    for region, channel, shelf in CUSTOMERS:
+    wanted, calls = Counter[Any](), Counter[Any]()
+    for number, (region, channel, shelf) in enumerate(CUSTOMERS):
         segment = "region=global" if region == "global" else region
-        wanted["global", "global"] += 1
-        wanted["region", segment] += 1
-        wanted["channel", channel] += 1
-        wanted["shelf", shelf or "(unknown)"] += 1
+        levels = {"region": segment, "channel": channel, "shelf": shelf or "(unknown)"}
+        for place in (("global", "global"), *levels.items()):
+            wanted[place] += 1
+            calls[place] += 2**number
     assert found == wanted
+    costs = scored.select(
+        "customer_id",
+        "relationship",
+        F.expr("map('call', cast(power(2, customer_id) AS DECIMAL(28,2)))").alias("cost_by_kind"),
+    )
+    by_kind = with_levels(kind_sums(scored, costs, by_month=False), segment_keys, report)
+    totals = kind_totals(by_kind).collect()
+    assert {row["kind"] for row in totals} == {"call"}
+    assert {(row["segment_level"], row["name"]): row["cost"] for row in totals} == calls
 
 
 def test_levels_of_nested_keys(spark: SparkSession) -> None:

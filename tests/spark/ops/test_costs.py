@@ -106,16 +106,26 @@ def test_values_are_net_of_the_cost_to_serve_and_their_parts_add_up(
     assert 0 < losses["purchases"] < len(scores)
 
 
+def places_of(row: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Relationship, level and name of every segment and month that a customer belongs to."""
+    kind = row["relationship"]
+    key = "country" if kind == "purchases" else "plan"
+    levels = (("global", "global"), (key, row["segment"]), (MONTH, month_of(row)))
+    return [(kind, *level) for level in levels]
+
+
+def month_of(row: dict[str, Any]) -> str:
+    """The month in which a customer was won."""
+    return f"{row['as_of_date'] - dt.timedelta(days=row['T']):%Y-%m}"
+
+
 def test_sums_of_customers_are_those_of_their_segments_to_the_cent(
     scores: list[dict[str, Any]], summary: dict[tuple[str, str, str], dict[str, Any]]
 ) -> None:
     places: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in scores:
-        kind = row["relationship"]
-        month = (row["as_of_date"] - dt.timedelta(days=row["T"])).strftime("%Y-%m")
-        key = "country" if kind == "purchases" else "plan"
-        for level, name in (("global", "global"), (key, row["segment"]), (MONTH, month)):
-            places[kind, level, name].append(row)
+        for place in places_of(row):
+            places[place].append(row)
     assert places.keys() == summary.keys()
     for place, rows in places.items():
         found = summary[place]
@@ -140,7 +150,7 @@ def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
 ) -> None:
     new: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in scores:
-        new[(row["as_of_date"] - dt.timedelta(days=row["T"])).strftime("%Y-%m")].append(row)
+        new[month_of(row)].append(row)
     assert min(SPEND) < min(new)
     spent = {**SPEND, min(new): SPEND.get(min(new), 0.0) + SPEND[min(SPEND)]}
     for month, rows in new.items():
@@ -156,6 +166,32 @@ def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
             assert found["new_customers"] == len(ours), name
             assert found["cac"] == pytest.approx(mean, rel=1e-6)
             assert found["clv_to_cac"] == pytest.approx(found["new_customer_value"] / found["cac"])
+        if level == MONTH:
+            # Also of months whose customers are no longer the new ones of the segment.
+            cost = new[name][0]["acquisition_cost"]
+            assert found["new_customers"] == found["customers"], name
+            assert found["cac"] == (None if cost is None else pytest.approx(cost, rel=1e-6))
+            assert (found["clv_to_cac"] is None) == (cost is None), name
+
+
+def test_costs_by_kind_of_every_segment_and_month_are_those_of_its_customers(
+    costed: Finished,
+    scores: list[dict[str, Any]],
+    summary: dict[tuple[str, str, str], dict[str, Any]],
+) -> None:
+    rows = read_table(costed.lake / "customer_costs").to_pylist()
+    kinds = {(row["relationship"], row["customer_id"]): row["cost_by_kind"] for row in rows}
+    wanted: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for row in scores:
+        for place in places_of(row):
+            for kind, cost in kinds.get((row["relationship"], row["customer_id"])) or []:
+                wanted[place][kind] += float(cost)
+    assert wanted.keys() <= summary.keys()
+    assert len({name for _, level, name in wanted if level == MONTH}) > 12
+    for place, found in summary.items():
+        by_kind = found["service_cost_by_kind"]
+        assert dict(by_kind or []) == pytest.approx(dict(wanted.get(place, {}))), place
+        assert (by_kind is None) == (place not in wanted)
 
 
 def test_check_source_shows_every_source_of_costs(
