@@ -17,7 +17,8 @@ from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUST
 from clv_spark.transforms.features import fold, pieces_of_days, pieces_of_snapshot
 from clv_spark.transforms.segments import Codes
 
-# So many ids fit into the memory of every executor; beyond them all customers are shuffled.
+# So many ids fit into the memory of every executor, and of the driver, through which Spark sends
+# them as bytes; beyond them all customers are shuffled.
 MOST_TOUCHED = 1_000_000
 
 
