@@ -12,8 +12,9 @@ from pyspark.sql import functions as F
 from clv_spark.lake.addresses import addresses, as_path
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 
-# With these a file does not hold what the table holds.
-_NOT_PLAIN = ("delta.enableDeletionVectors", "delta.enableTypeWidening")
+# With these a file does not hold what the table holds. What has been switched off for new files
+# stays a feature of the table as long as older ones may have it.
+_NOT_PLAIN = frozenset(("deletionVectors", "typeWidening", "typeWidening-preview"))
 # Of a commit's actions, see "Add File and Remove File" in Delta's protocol.
 _FILE = "STRUCT<path: STRING, dataChange: BOOLEAN>"
 _ACTIONS = f"add {_FILE}, remove {_FILE}"
@@ -29,7 +30,8 @@ class DeltaSource:
         version: of the table.
         location: its folder.
         address: the same as it stands in the addresses of its files.
-        plain: its files hold what the table holds: no deletion vectors, no mapped columns.
+        plain: its files hold what the table holds: no deletion vectors, no mapped columns, no
+            widened types.
         feed: it keeps change data.
     """
 
@@ -56,7 +58,7 @@ class DeltaSource:
             detail["location"],
             str(jvm.org.apache.hadoop.fs.Path(detail["location"]).toUri().toString()),
             plain=has.get("delta.columnMapping.mode", "none") == "none"
-            and "true" not in (has.get(name) for name in _NOT_PLAIN),
+            and _NOT_PLAIN.isdisjoint(detail["tableFeatures"]),
             feed=has.get("delta.enableChangeDataFeed", "false") == "true",
         )
 
@@ -81,12 +83,12 @@ class DeltaSource:
         return int(version) if kind == "delta" and table_id == self.table_id else None
 
     def rows_of(self, rows: DataFrame, paths: list[str]) -> DataFrame:
-        """The rows of some files; all rows where a file does not hold what the table holds."""
-        if not self.plain:
-            return rows
+        """The rows of some files; Delta finds them where a file does not hold what they are."""
         if not paths:
             return rows.limit(0)
-        # Delta itself can't be asked for files, and would open all.
+        # Delta itself can't be asked for files, and opens all.
+        if not self.plain:
+            return rows.where(F.col("_metadata.file_path").isin(paths))
         reader = self.spark.read.schema(rows.schema).option("basePath", self.location)
         return reader.parquet(*(as_path(path) for path in paths))
 

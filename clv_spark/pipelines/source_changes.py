@@ -117,7 +117,8 @@ def find_reading(
     """Compare the source with what the last read saw of it, whose commit is given.
 
     Everything is read when the last read is not on record, when settings or package were others
-    then, and when the source can't tell what changed.
+    then, when the source can't tell what changed, and when that is most of its files. Days that
+    are too old are then derived again like all others.
 
     Raises:
         InputError: Spark failed while it read the dates of new files.
@@ -125,13 +126,17 @@ def find_reading(
     read_id = 1 if last is None else int(last.figures.get("read_id", 0)) + 1
     if source.files is None:
         return Reading(source.rows, read_id, read_id)
-    if last is not None and _comparable(last, planned) and run.lake.exists(SOURCE_FILES):
-        known = KnownFiles(run.lake, last.figures["base"], last.figures["read_id"])
-        marks = known.marks()
-        changed = _changed_files(source, marks, last)
-        if marks and changed is not None and 2 * len(changed & marks.keys()) <= len(marks):
-            return _changes_only(run, config, source, last, known, marks, changed)
+    changes = _changes_since(run, config, source, last, planned)
+    if isinstance(changes, _Changes):
+        return _changes_only(run, config, source, changes)
     survey = _survey(source, config, source.files)
+    if run.lake.exists(CUSTOMER_DAYS):
+        log.warning(
+            "everything is read again, since %s; gates.max_late_days does not apply to such a "
+            "read: changes of any age are taken over",
+            changes,
+        )
+        _say_wide({path: len(days.dates) for path, days in survey.items()})
     rows = tuple(_row(read_id, path, source.files, survey) for path in sorted(source.files))
     return Reading(source.rows, read_id, read_id, files=rows)
 
@@ -154,9 +159,49 @@ def record_files(run: Run, reading: Reading, commit: Commit) -> None:
         lake.replace(LATE_CHANGES, found, commit)
 
 
-def _comparable(last: Commit, planned: Commit) -> bool:
-    same = last.config_hash == planned.config_hash
-    return same and last.package_version == __version__ and "base" in last.figures
+@dataclass(frozen=True)
+class _Changes:
+    """What of the source is another than at the last read.
+
+    Attributes:
+        last: the commit of the last read.
+        known: the files as it saw them.
+        marks: their marks.
+        changed: files that came, went or changed since.
+        touched: the days whose lines did, None where no change data tells them.
+    """
+
+    last: Commit
+    known: KnownFiles
+    marks: Mapping[str, Mark]
+    changed: frozenset[str]
+    touched: Days | None
+
+
+def _changes_since(
+    run: Run, config: TransactionsSource, source: Source, last: Commit | None, planned: Commit
+) -> _Changes | str:
+    """What changed since the last read, or why everything is read instead."""
+    if last is None:
+        return "the last read is not on record"
+    if last.package_version != __version__:
+        return f"version {last.package_version} of this package made what is there"
+    if last.config_hash != planned.config_hash:
+        return "settings or margins are others than at the last read"
+    if "base" not in last.figures or not run.lake.exists(SOURCE_FILES):
+        return "the files of the last read are not on record"
+    known = KnownFiles(run.lake, last.figures["base"], last.figures["read_id"])
+    marks = known.marks()
+    if not marks:
+        return "the last read saw no files"
+    changed = _changed_files(source, marks, last)
+    if changed is None:
+        return "the table's log since the last read has been cleaned, or the table was made anew"
+    touched = _days_in_change_data(source, config, last)
+    count = len(changed & marks.keys())
+    if touched is None and 2 * count > len(marks):
+        return f"{count} of the {len(marks)} known files changed"
+    return _Changes(last, known, marks, changed, touched)
 
 
 def _changed_files(
@@ -179,21 +224,16 @@ def _changed_files(
 
 
 def _changes_only(
-    run: Run,
-    config: TransactionsSource,
-    source: Source,
-    last: Commit,
-    known: KnownFiles,
-    marks: Mapping[str, Mark],
-    changed: frozenset[str],
+    run: Run, config: TransactionsSource, source: Source, changes: _Changes
 ) -> Reading:
-    now = source.files or {}
+    now, last, changed = source.files or {}, changes.last, changes.changed
+    marks, known = changes.marks, changes.known
     gone = marks.keys() - now.keys()
     # Of files that were only put together anew the days must be known, though nothing changed.
     survey = _survey(source, config, (changed & now.keys()) | (now.keys() - marks.keys()))
     held = known.days_of((changed & marks.keys()) | gone)
     cut_off = known.cut_off()
-    touched = _days_in_change_data(source, config, last)
+    touched = changes.touched
     if touched is None:
         both = (*survey.items(), *held.items())
         touched = Days.of(days for path, days in both if path in changed)
@@ -207,7 +247,8 @@ def _changes_only(
     unchanged = known.holding(again).items()
     held_days |= {path: n for path, n in unchanged if path not in changed and path not in gone}
     late = dates - again.dates
-    _say(again, late, held_days)
+    _say(again, late)
+    _say_wide(held_days)
     return Reading(
         source.of_files(held_days),
         read_id,
@@ -279,7 +320,7 @@ def _row(
     return (read_id, path, path in now, size, modified, *counts, sorted(days.dates))
 
 
-def _say(again: Days, late: Iterable[dt.date], held_days: Mapping[str, int]) -> None:
+def _say(again: Days, late: Iterable[dt.date]) -> None:
     log.info("%d changed days are derived again", len(again.dates))
     late = sorted(late)
     if late:
@@ -289,6 +330,10 @@ def _say(again: Days, late: Iterable[dt.date], held_days: Mapping[str, int]) -> 
             len(late),
             late[0],
         )
+
+
+def _say_wide(held_days: Mapping[str, int]) -> None:
+    """Name files that cost more than their changed days, by the number of days they hold."""
     wide = sum(days > _MANY_DAYS for days in held_days.values())
     if wide:
         log.warning(

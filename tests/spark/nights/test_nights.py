@@ -6,13 +6,13 @@ import datetime as dt
 import random
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from pyspark.sql import SparkSession
 
 from clv_spark.pipelines import fold_customers
-from clv_spark.pipelines.known_files import Days
-from clv_spark.pipelines.source_changes import _say
-from tests.nights import FIRST, Delta, Files
+from tests.nights import FIRST, SCHEMA, Delta, Files, Line
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower, cut_off_at
 
@@ -144,6 +144,67 @@ def test_a_compacted_delta_source_is_no_change(follow: Callable[..., Follower]) 
     shop.check_days()
 
 
+@pytest.mark.parametrize(
+    "feature",
+    [
+        "'delta.enableDeletionVectors' = 'true'",
+        pytest.param("'delta.columnMapping.mode' = 'name'", marks=pytest.mark.long),
+    ],
+)
+def test_a_delta_source_whose_files_do_not_hold_what_it_holds(
+    follow: Callable[..., Follower],
+    spark: SparkSession,
+    caplog: pytest.LogCaptureFixture,
+    feature: str,
+) -> None:
+    shop = follow("delta", seed=7)
+    source = shop.source
+    assert isinstance(source, Delta)
+    table = f"delta.`{source.folder}`"
+    for number in range(2):
+        source.append(_lines_of(source, *[FIRST + dt.timedelta(days=number)] * 9))
+    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ({feature})")
+    shop.days()
+
+    _append(spark, source, FIRST + dt.timedelta(days=2))
+    shop.days()
+    files = set(source.folder.rglob("*.parquet"))
+    spark.sql(f"DELETE FROM {table} WHERE line = 1")
+    # Only a deletion vector leaves the file as it is.
+    assert (set(source.folder.rglob("*.parquet")) == files) == ("Vectors" in feature)
+    shop.days()
+    shop.check_days()
+
+    # Switched off for new files, the old ones have theirs still.
+    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')")
+    _append(spark, source, FIRST)
+    shop.days()
+    shop.check_days()
+    assert "everything is read" not in caplog.text
+
+
+def test_change_data_tells_the_days_also_where_most_files_were_rewritten(
+    follow: Callable[..., Follower],
+) -> None:
+    shop = follow("change data feed", seed=8)
+    source = shop.source
+    assert isinstance(source, Delta)
+    old, new = FIRST, FIRST + dt.timedelta(days=500)
+    for day in (old, new):
+        source.append(_lines_of(source, day, day + dt.timedelta(days=1)))
+    shop.days()
+
+    DeltaTable(str(source.folder)).update(
+        updates={"amount": "7.77"}, predicate=f"day IN ('{old}', '{new}')"
+    )
+    shop.days()
+    # Each file holds a day more, and a read of everything knows no limit.
+    (late,) = read_table(shop.folder / "lake" / "late_changes").to_pylist()
+    assert late["event_date"] == old
+    shop.days(max_late_days=None)
+    shop.check_days()
+
+
 def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,13 +229,43 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     shop.check_days()
 
 
-def test_files_that_are_not_split_by_date_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    """Also old ones, which are read again because of one of their days."""
-    again = Days(frozenset([FIRST]))
-    _say(again, [], {"a week": 7, "a month": 31})
-    assert "read whole" not in caplog.text
-    _say(again, [], {"a week": 7, "a year": 365})
-    assert "1 files are read whole, though they hold more than 62 days each" in caplog.text
+def test_a_read_of_everything_says_why_and_names_files_that_are_not_split_by_date(
+    follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = follow("csv", seed=9)
+    files = shop.source
+    assert isinstance(files, Files)
+    wide = "1 files are read whole, though they hold more than 62 days each"
+    # The first of them are too old to change.
+    days = [FIRST + dt.timedelta(days=8 * number) for number in range(63)]
+    lines = _lines_of(files, *days)
+    files.put("all", lines)
+    shop.days()
+    assert "read" not in caplog.text
+
+    files.put("all", lines + _lines_of(files, FIRST))
+    shop.days()
+    assert wide in caplog.text
+    assert (
+        "everything is read again, since 1 of the 1 known files changed; gates.max_late_days does "
+        "not apply to such a read: changes of any age are taken over"
+    ) in caplog.text
+    shop.check_days()
+
+    # It is also read because of one of its days, and left alone where none of them is touched.
+    caplog.clear()
+    files.put("one of its days", _lines_of(files, days[-1]))
+    shop.days()
+    assert wide in caplog.text
+    assert "everything" not in caplog.text
+    caplog.clear()
+    files.put("a new day", _lines_of(files, days[-1] + dt.timedelta(days=1)))
+    shop.days()
+    assert "read" not in caplog.text
+
+    shop.deduplicate = "line_id"
+    shop.days()
+    assert "since settings or margins are others than at the last read" in caplog.text
 
 
 def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
@@ -215,6 +306,18 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
     files.put("fourth", files.lines.of(day, 2))
     shop.days()
     shop.check_days()
+
+
+def _lines_of(source: Files | Delta, *days: dt.date) -> list[Line]:
+    """A line of each day."""
+    return [{**line, "day": str(day)} for day in days for line in source.lines.of(day, 1)]
+
+
+def _append(spark: SparkSession, source: Delta, day: dt.date) -> None:
+    """Add lines of a day in one file, by Spark: delta-rs does not write every kind of table."""
+    table = pa.Table.from_pylist(_lines_of(source, *[day] * 9), SCHEMA)
+    rows = spark.createDataFrame(table).coalesce(1)
+    rows.write.format("delta").mode("append").save(str(source.folder))
 
 
 def _how(shop: Follower, day: dt.date) -> str:
