@@ -199,7 +199,8 @@ def _changes_since(
         return "the table's log since the last read has been cleaned, or the table was made anew"
     touched = _days_in_change_data(source, config, last)
     count = len(changed & marks.keys())
-    if touched is None and 2 * count > len(marks):
+    # A source that has lost all its files is an error, and found as one when everything is read.
+    if (touched is None or not source.files) and 2 * count > len(marks):
         return f"{count} of the {len(marks)} known files changed"
     return _Changes(last, known, marks, changed, touched)
 

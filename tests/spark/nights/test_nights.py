@@ -11,6 +11,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from clv_spark.errors import InputError
 from clv_spark.pipelines import fold_customers
 from tests.nights import FIRST, SCHEMA, Delta, Files, Line
 from tests.operations import read_table
@@ -194,15 +195,18 @@ def test_change_data_tells_the_days_also_where_most_files_were_rewritten(
         source.append(_lines_of(source, day, day + dt.timedelta(days=1)))
     shop.days()
 
-    DeltaTable(str(source.folder)).update(
-        updates={"amount": "7.77"}, predicate=f"day IN ('{old}', '{new}')"
-    )
+    table = DeltaTable(str(source.folder))
+    table.update(updates={"amount": "7.77"}, predicate=f"day IN ('{old}', '{new}')")
     shop.days()
     # Each file holds a day more, and a read of everything knows no limit.
     (late,) = read_table(shop.folder / "lake" / "late_changes").to_pylist()
     assert late["event_date"] == old
     shop.days(max_late_days=None)
     shop.check_days()
+
+    table.delete()
+    with pytest.raises(InputError, match="the source has no line"):
+        shop.days()
 
 
 def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
