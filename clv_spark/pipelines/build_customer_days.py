@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +25,7 @@ from clv_spark.pipelines.line_totals import (
     reconcile,
     totals_together,
 )
+from clv_spark.pipelines.line_totals import reading as reading_of
 from clv_spark.pipelines.margins import Margins, open_margins
 from clv_spark.pipelines.product_days import check_products, summed_products, write_products
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
@@ -133,12 +136,14 @@ def _write_lines(
             check_products(run, products, kept)
         commit = replace(commit, figures=commit.figures | figures_of(read))
         spec = CUSTOMER_DAYS.of(shape_of(lines, run.config.customer_keys))
-        # Whatever the table refuses shows before the first of them is replaced.
+        # Whatever the table refuses shows before the first of them is replaced, and so does a
+        # column that nothing but a refused line is read for.
         run.lake.ensure(spec)
-        record_files(run, reading, commit)
-        reached("customer_days:files_written")
-        _replace_rejected(run, lines, reading, commit)
-        reached("customer_days:rejected_written")
+        with _refused_lines(lines, config, commit.figures["rows_rejected"]) as refused:
+            record_files(run, reading, commit)
+            reached("customer_days:files_written")
+            _replace_rejected(run, refused, reading, commit)
+            reached("customer_days:rejected_written")
         if products is not None:
             write_products(run, products, reading, commit)
             reached("customer_days:products_written")
@@ -168,13 +173,29 @@ def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: To
     gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config)
 
 
-def _replace_rejected(run: Run, lines: DataFrame, reading: Reading, commit: Commit) -> None:
-    expected = commit.figures["rows_rejected"]
+@contextmanager
+def _refused_lines(
+    lines: DataFrame, config: TransactionsSource, expected: int
+) -> Iterator[DataFrame]:
+    """The refused lines as they came, read to their end.
+
+    Raises:
+        InputError: one of their columns is unreadable.
+    """
     refused = rejected_transactions(lines)
-    # Without a refused line the source need not be read for them.
-    refused = refused if expected else refused.limit(0)
+    if not expected:
+        # Without a refused line the source need not be read for them.
+        yield refused.limit(0)
+        return
+    with cached(refused) as kept:
+        with reading_of(config, "refused lines"):
+            kept.count()
+        yield kept
+
+
+def _replace_rejected(run: Run, refused: DataFrame, reading: Reading, commit: Commit) -> None:
     written = run.lake.replace(REJECTED_TRANSACTIONS, refused, commit, where=reading.condition())
-    check_rejected(expected, written)
+    check_rejected(commit.figures["rows_rejected"], written)
 
 
 def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
