@@ -191,6 +191,7 @@ def _scale(entry: dict[str, Any]) -> str:
         f"costs {ratio:.2f} times as much as a line of the small input.\n\n"
         f"{_beside(entry, {'small': 'small', 'large': 'large'})}"
         f"The small one:{_memory(small)} The large one:{_memory(large)}\n\n"
+        f"{_note(entry)}"
         f"{circumstances(entry)}"
     )
 
