@@ -27,7 +27,7 @@ from typing import Any
 import duckdb
 import psutil
 import yaml
-from report import PAGE, ROOT, machine, publish, table
+from report import PAGE, ROOT, command, machine, publish, table
 
 AS_OF, NIGHT = "2023-12-31", "2024-01-01"
 NEW_DAY = """
@@ -92,7 +92,7 @@ def main() -> None:
         "megabytes": round(size * options.times / 1e6),
         "peer": "one model for all" if options.global_peer else "one model per country",
         "rounds": options.rounds,
-        "command": " ".join(["python", "benchmarks/bench.py", *sys.argv[1:]]),
+        "command": command(),
         **surroundings,
         "ours": best["ours first"],
         "peer_result": best["peer first"],

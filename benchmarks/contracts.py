@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import measured, say
-from report import ROOT, machine, publish
+from report import ROOT, command, machine, publish
 
 AS_OF = dt.date(2024, 12, 31)
 CORES = 2
@@ -43,7 +43,7 @@ def main() -> None:
     entry: dict[str, Any] = {
         "customers": options.customers,
         "cores": CORES,
-        "command": " ".join(["python", "benchmarks/contracts.py", *sys.argv[1:]]),
+        "command": command(),
         **machine(),
         **json.loads(done["stdout"].splitlines()[-1]),
         "wall": round(done["wall"], 1),

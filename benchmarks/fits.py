@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import worlds
 from bench import measured, say
-from report import ROOT, machine, publish
+from report import ROOT, command, machine, publish
 
 FITTERS = {"bg_nbd": "BetaGeoFitter", "pareto_nbd": "ParetoNBDFitter"}
 WARM_UP = 500
@@ -43,7 +43,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     entry = {
         **{name: getattr(options, name) for name in ("customers", "large", "sample", "rounds")},
-        "command": " ".join(["python", "benchmarks/fits.py", *sys.argv[1:]]),
+        "command": command(),
         **machine(),
         "truth": worlds.TRUTH,
         "fits": [one for model in worlds.WORLDS for one in compare(model, options)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -64,6 +65,15 @@ def machine() -> dict[str, Any]:
         f"{psutil.virtual_memory().total / 1e9:.0f} GB, {platform.system()}",
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
+
+
+def command() -> str:
+    """Return how the running script was called, without folders of this machine."""
+    words = [word for word in sys.argv[1:] if not word.startswith("--work=")]
+    if "--work" in words:
+        place = words.index("--work")
+        del words[place : place + 2]
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def table(entry: dict[str, Any]) -> str:

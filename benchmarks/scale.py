@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from bench import AS_OF, lines_for, linked, run_ours, say, sizes
-from report import machine, publish
+from report import command, machine, publish
 
 START = "2021-01-01"
 MEMORY, PARTITIONS = "8g", 128
@@ -53,7 +52,7 @@ def main() -> None:
     entry = {
         **{"lines": made["lines"], "customers": made["customers"], "copies": options.copies},
         **{**found, **surroundings, "memory": MEMORY, "partitions": PARTITIONS},
-        "command": " ".join(["python", "benchmarks/scale.py", *sys.argv[1:]]),
+        "command": command(),
     }
     publish("results_scale.json", entry, ("lines", "customers", "copies"))
     shutil.rmtree(options.work / "lake")

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import worlds
 from bench import measured, say
-from report import ROOT, machine, publish
+from report import ROOT, command, machine, publish
 
 SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
 AS_OF = dt.date(2023, 12, 31)
@@ -53,7 +53,7 @@ def main() -> None:
     entry = {
         **{name: getattr(options, name) for name in ("customers", "segments", "model")},
         **{"cores": CORES, "batch": BATCH},
-        "command": " ".join(["python", "benchmarks/scoring.py", *sys.argv[1:]]),
+        "command": command(),
         **machine(),
     }
     data = prepared(options)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from bench import AS_OF, lines_for, linked, run_ours, say, sizes
-from report import machine, publish
+from report import command, machine, publish
 
 GUEST, LOYAL, DAYS = 0, 1, 100_000
 SKEWED = """
@@ -56,7 +55,7 @@ def main() -> None:
     say(f"skewed lines take {ratio:.2f} times as long as even ones")
     entry = {
         **{"lines": made["lines"], "customers": made["customers"], **found, **surroundings},
-        "command": " ".join(["python", "benchmarks/skew.py", *sys.argv[1:]]),
+        "command": command(),
     }
     publish("results_skew.json", entry, ("lines", "customers"))
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say, sizes
-from report import machine, publish
+from report import command, machine, publish
 
 BETWEEN = "between stages"
 # Scoring, and what the forecast goes on from.
@@ -56,7 +55,7 @@ def main() -> None:
                 parts.setdefault(title, {})[when] = cost
     entry = {
         **{"lines": made["lines"], "customers": made["customers"], "parts": parts},
-        "command": " ".join(["python", "benchmarks/stages.py", *sys.argv[1:]]),
+        "command": command(),
         **surroundings,
     }
     publish("results_stages.json", entry, ("lines", "customers"))

@@ -23,7 +23,7 @@ from typing import Any
 
 import pyspark
 from bench import AS_OF, end, lines_for, linked, say, sizes, stages_of, write_conf
-from report import ROOT, machine, publish
+from report import ROOT, command, machine, publish
 
 LOOPBACK = "127.0.0.1"
 SPARK_CLASS = Path(str(pyspark.__file__)).parent / "bin" / "spark-class"
@@ -56,7 +56,7 @@ def main() -> None:
     say(f"two workers are {found['one']['total'] / found['two']['total']:.2f} times faster")
     entry = {
         **{"lines": made["lines"], "customers": made["customers"], **found, **surroundings},
-        "command": " ".join(["python", "benchmarks/workers.py", *sys.argv[1:]]),
+        "command": command(),
     }
     publish("results_workers.json", entry, ("lines", "customers"))
 
