@@ -83,7 +83,8 @@ def _stage_of_buyer(rules: LifecycleConfig, was: Column, bought: Column) -> Colu
     passed = since / F.col("purchase_interval_days")
     came_back = was.isin("at_risk", "lost") & (F.col("frequency") > bought)
     still_back = (was == "reactivated") & (passed < 1)
-    fresh = passed < rules.fresh_ratio
+    # Who is gone for certain is not here for having been here lately.
+    fresh = (passed < rules.fresh_ratio) & (F.col("p_alive") > _VANISHED)
     return (
         F.when(active.isNull(), F.lit(None).cast("string"))
         .when(came_back | still_back, F.lit("reactivated"))

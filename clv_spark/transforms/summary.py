@@ -7,10 +7,10 @@ from pyspark.sql import functions as F
 
 from clv_spark.transforms.money import orderless_sum
 
-# In segments of many customers recency and T are counted in steps, finer for the young, whose
-# forecast changes most with their age: up to so many days, and how wide. The middle of a step
-# stands for all days of it, so that what is expected of all moves by a thousandth, not by the five
-# hundredths that an age rounded up would take off.
+# In segments of many customers T and the days since the last purchase are counted in steps, finer
+# where they are few and change a forecast most: up to so many days, and how wide. The middle of a
+# step stands for all days of it, so that what is expected of all moves by a thousandth, not by the
+# five hundredths that an age rounded up would take off.
 STEPS = ((56, 7), (168, 14))
 WIDEST_STEP = 28
 
@@ -32,7 +32,7 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
 
     Args:
         scored: Rows of the scoring kernel; those without a value do not count.
-        large: Segments whose recency and age are counted in ``STEPS``.
+        large: Segments whose age and days since the last purchase are counted in ``STEPS``.
 
     Returns:
         ``KEYS`` and ``SUMS`` as doubles: the number of customers, expected active ones, their clv,
@@ -40,11 +40,10 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
         c^2, c^2 s and c^2 s^2.
     """
     is_large = F.col("segment").isin(sorted(large))
-
-    def stepped(name: str) -> Column:
-        days = F.col(name)
-        return F.when(is_large, _middle_of_step(days)).otherwise(days).cast("int").alias(name)
-
+    recency, age = (
+        F.when(is_large, stepped).otherwise(F.col(name)).cast("int").alias(name)
+        for name, stepped in zip(("recency", "T"), _in_steps(), strict=True)
+    )
     c, s = 1 - F.col("return_rate"), F.col("spent")
     parts = {
         "active": F.col("p_active_365d"),
@@ -58,8 +57,8 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
     valued = scored.where(F.col("clv").isNotNull()).select(
         "segment",
         "frequency",
-        stepped("recency"),
-        stepped("T"),
+        recency,
+        age,
         "spend_x",
         *(part.alias(name) for name, part in parts.items()),
     )
@@ -70,8 +69,16 @@ def value_sums(scored: DataFrame, large: frozenset[str]) -> DataFrame:
     return summed.select(*KEYS, *(F.col(name).cast("double").alias(name) for name in SUMS))
 
 
+def _in_steps() -> tuple[Column, Column]:
+    """Recency and T; how long ago the last purchase was is what a forecast hangs on most."""
+    frequency, age = F.col("frequency"), _middle_of_step(F.col("T"))
+    last = age - _middle_of_step(F.col("T") - F.col("recency"))
+    recency = F.when(frequency > 0, F.greatest(last, frequency)).otherwise(0)
+    return recency, F.greatest(age, recency)
+
+
 def _middle_of_step(days: Column) -> Column:
-    """Steps end where the next begin, so that recency stays within T; 0 stays 0."""
+    """Steps end where the next begin; 0 stays 0."""
     width = F.lit(WIDEST_STEP)
     for until, narrower in reversed(STEPS):
         width = F.when(days <= until, F.lit(narrower)).otherwise(width)

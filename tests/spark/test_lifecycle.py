@@ -213,7 +213,9 @@ def test_moves_between_tiers_add_up_to_both_dates(
 ) -> None:
     held, now = dates
     earlier = [(n, kind, 0, clv, tier, "active") for (n, kind), (tier, clv) in held.items()]
-    rows = [(n, kind, 1, 5, 9, 1.0, 0.9, 0.5, clv, tier) for (n, kind), (tier, clv) in now.items()]
+    rows = [
+        (n, kind, 1, 5, 9, 1.0, 0.9, 0.5, 9.0, clv, tier) for (n, kind), (tier, clv) in now.items()
+    ]
     previous = spark.createDataFrame(earlier, EARLIER).repartition(partitions)
     scores = compared(spark.createDataFrame(rows, SCHEMA).repartition(partitions), previous)
     moved = scores.select(
