@@ -272,6 +272,7 @@ class Stopwatch:
             name: SimpleNamespace(
                 MODEL=model.MODEL,
                 probability_alive=self.timed("P(alive)", model.probability_alive),
+                purchase_interval=self.timed("own rhythm", model.purchase_interval),
             )
             for name, model in kernel.PURCHASE_MODELS.items()
         }
