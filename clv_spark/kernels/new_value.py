@@ -63,10 +63,8 @@ def new_value(curve: NewCustomerCurve, costs: ServiceRates, definition: str) -> 
     end = int(np.searchsorted(curve.days, curve.horizon_days, side="right")) - 1
     revenue, margin, cost, value = money_of_curve(curve, curve.discounted, costs, definition)
     earned = "margin" if definition == "revenue" else definition
-    plain, discounted = (
-        money_of_curve(curve, course, costs, earned)[-1]
-        for course in (curve.plain, curve.discounted)
-    )
+    plain = money_of_curve(curve, curve.plain, costs, earned)[-1]
+    discounted = margin if definition == "revenue" else value
     return NewValue(
         days=curve.days,
         plain=plain[0],

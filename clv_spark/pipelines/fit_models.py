@@ -73,10 +73,11 @@ def fit_stage(run: Run) -> Commit:
 def _young_fit(run: Run) -> Commit | None:
     """An earlier fit with the same settings that is not due yet; None when a new one is."""
     limit = run.config.fit.refit_every
-    fit = fit_in_force(run) if limit > 1 else None
-    if fit is None or fit.slice is None:
+    found = fit_in_force(run) if limit > 1 else None
+    if found is None:
         return None
-    age = (run.date - dt.date.fromisoformat(fit.slice)).days
+    fit_date, fit = found
+    age = (run.date - fit_date).days
     return fit if 0 < age < limit and not _has_drifted(run, fit) else None
 
 

@@ -11,15 +11,15 @@ from clv_spark.pipelines.run_context import SECTIONS, Run
 from clv_spark.schemas import MODEL_PARAMETERS
 
 
-def fit_in_force(run: Run) -> Commit | None:
-    """The newest fit up to the date with the settings and package in force; None without one."""
+def fit_in_force(run: Run) -> tuple[dt.date, Commit] | None:
+    """The newest fit up to the date with the settings and package in force, and its date."""
     # Most nights the date has its own: the log need not be read any further.
     own = run.lake.last_commit(MODEL_PARAMETERS, run.date)
     if own is not None and _is_in_force(run, run.date, own):
-        return own
+        return run.date, own
     for fit_date, commit in sorted(run.lake.slices(MODEL_PARAMETERS).items(), reverse=True):
         if fit_date < run.date and _is_in_force(run, fit_date, commit):
-            return commit
+            return fit_date, commit
     return None
 
 
@@ -39,9 +39,9 @@ def fit_date_of(run: Run) -> dt.date:
     Raises:
         InputError: there is no fit up to the date.
     """
-    fit = fit_in_force(run)
-    if fit is not None and fit.slice is not None:
-        return dt.date.fromisoformat(fit.slice)
+    found = fit_in_force(run)
+    if found is not None:
+        return found[0]
     newest = run.lake.newest_slice(MODEL_PARAMETERS, up_to=run.date)
     if newest is None:
         raise InputError(
