@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats
-from clv_spark.models.uncertainty import shuffled, standard_normal
+from clv_spark.models.draws import shuffled, standard_normal
 
 # Draws of a season; a multiple of the draws of the parameters it is combined with.
 SEASON_DRAWS = 64

@@ -19,7 +19,6 @@ from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameter
 from clv_spark.kernels.segment_table import is_uncertain
 from clv_spark.models import CONTRACT_MODELS
 from clv_spark.models.contract_forecast import periods_that_count, probability_running
-from clv_spark.models.uncertainty import parameter_draws
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -168,8 +167,7 @@ def survival_draws(parameters: ContractParameters, count: int, n: int) -> Floats
     fitted = probability_running(model.log_survival, values, k, n)[np.newaxis]
     if not is_uncertain(parameters.covariance):
         return fitted
-    drawn = parameter_draws(values, parameters.covariance, DRAWS, parameters.stream)
-    columns = {name: drawn[name][:, np.newaxis] for name in letters}
+    columns = {name: drawn[1:, np.newaxis] for name, drawn in parameters.draws(DRAWS).items()}
     rows = probability_running(model.log_survival, columns, k, n)
     return np.concatenate([fitted, rows])
 

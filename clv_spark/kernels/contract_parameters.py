@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from clv_spark.config import PERIOD_MONTHS
-from clv_spark.kernels.segment_parameters import log_covariance, nearest
+from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_table import Matrix
+from clv_spark.kernels.shared_errors import log_errors, shared_errors
 from clv_spark.models import MODELS
+from clv_spark.models.arrays import Floats
+from clv_spark.models.draws import Shared, fit_and_draws
 
 # A year has 365 days and twelve equal months, so that a monthly and a yearly contract compare.
 PERIOD_DAYS = {name: 365 * months / 12 for name, months in PERIOD_MONTHS.items()}
@@ -28,6 +31,7 @@ class ContractParameters:
         values: Its parameters in the order of its letters; None where there are none.
         covariance: Of their logarithms; empty where it is not known.
         parameters_segment: Whose parameters these are: its own or an ancestor's.
+        shared: The part of covariance that other segments have, too.
     """
 
     segment: str
@@ -36,11 +40,17 @@ class ContractParameters:
     values: tuple[float, ...] | None
     covariance: Matrix
     parameters_segment: str | None
+    shared: tuple[Shared, ...] = ()
 
-    @property
-    def stream(self) -> str:
-        """Names the randomness of draws: segments that share parameters share their draws."""
-        return f"{self.model} {self.period} {self.parameters_segment}"
+    def draws(self, count: int) -> dict[str, Floats]:
+        """The parameters as fitted, then draws of them; what is shared is drawn as elsewhere.
+
+        Args:
+            count: How many draws; all are the fit itself where nothing is known of its error.
+        """
+        values = dict(zip(MODELS[self.model].parameters, self.values or (), strict=True))
+        stream = f"{_kind(self.model, self.period)} {self.segment}"
+        return fit_and_draws(values, self.covariance, count, stream, self.shared)
 
 
 def contract_parameters(
@@ -52,6 +62,9 @@ def contract_parameters(
         rows: The rows of model_parameters of contracts in which ``chosen`` is true.
     """
     found = {}
+    periods: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        periods.setdefault(row["time_unit"], {})[row["segment"]] = row
     for row in rows:
         letters = MODELS[row["model"]].parameters
         known = row["parameters"]
@@ -61,8 +74,11 @@ def contract_parameters(
             period=row["time_unit"],
             model=row["model"],
             values=values,
-            covariance=log_covariance(values or (), row["covariance"]),
+            covariance=log_errors(row),
             parameters_segment=row["parameters_segment"],
+            shared=shared_errors(
+                row, periods[row["time_unit"]], _kind(row["model"], row["time_unit"])
+            ),
         )
     return found
 
@@ -77,3 +93,8 @@ def nearest_contracts(
     segment, period = key
     names: Container[str] = {name for name, unit in known if unit == period}
     return known.get((nearest(segment, names, nested), period))
+
+
+def _kind(model: str, period: str) -> str:
+    """Begins the names of streams."""
+    return f"{model} {period}"

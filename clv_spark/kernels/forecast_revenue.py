@@ -22,9 +22,9 @@ from clv_spark.economics.months import MonthTotals, existing_months, newcomer_mo
 from clv_spark.economics.season import SEASON_DRAWS, Season, season_days
 from clv_spark.economics.total import TotalDraws, total_interval
 from clv_spark.kernels.segment_table import SegmentParameters
-from clv_spark.kernels.sum_segment import PATTERN, SUMS, parameter_sets
+from clv_spark.kernels.sum_segment import PATTERN, SUMS
 from clv_spark.models import PURCHASE_MODELS
-from clv_spark.models.uncertainty import shuffled
+from clv_spark.models.draws import own_root, shuffled
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def forecast_segment(
     ahead = month_days(as_of, months)
     times = clock.until(np.cumsum([days for _, days in ahead])) / unit
     kept = 1.0 if keeps_refunds else 1 - parameters.return_rate
-    purchase_sets, spend_sets = parameter_sets(parameters, DRAWS)
+    purchase_sets, spend_sets = parameters.purchase_draws(DRAWS), parameters.spend_draws(DRAWS)
     rates = _rates(arrivals, clock, parameters.segment)[:, None] * unit
     # Where the clock could not run by the season, months are what the season makes of them.
     season = _month_index(np.array(index), as_of, months) if in_days else np.ones(months)
@@ -263,7 +263,9 @@ def _moved(
     slopes = []
     for columns in (calendar, {name: patterns[name] for name in calendar}):
         slopes.append(likelihood(columns, weights)(point)[1] * np.sum(weights))
-    step = np.array(parameters.purchases_covariance) @ (slopes[1] - slopes[0])
+    # The middle that siblings are drawn to stays where it is.
+    root = own_root(parameters.purchases_covariance, parameters.purchases_shared)
+    step = root @ root.T @ (slopes[1] - slopes[0])
     moved = point * np.exp(np.clip(step, -LARGEST_STEP, LARGEST_STEP))
     return replace(parameters, purchases=tuple(moved.tolist()))
 

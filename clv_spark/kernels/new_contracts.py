@@ -10,9 +10,7 @@ from clv_spark.economics.discounting import DAYS_PER_YEAR
 from clv_spark.errors import InputError
 from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameters
 from clv_spark.kernels.new_customers import NewCustomerCurve, days_of_curve, early_phase
-from clv_spark.models import CONTRACT_MODELS
 from clv_spark.models.risk import contract_running
-from clv_spark.models.uncertainty import fit_and_draws
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -60,10 +58,8 @@ def new_contract_curve(
     """
     if parameters.values is None:
         raise InputError(f"The segment {parameters.segment!r} has no parameters of contracts.")
-    model, length = CONTRACT_MODELS[parameters.model], PERIOD_DAYS[parameters.period]
-    named = dict(zip(model.MODEL.parameters, parameters.values, strict=True))
-    draws = draws if parameters.covariance else 0
-    sets = fit_and_draws(named, parameters.covariance, draws, parameters.stream)
+    length = PERIOD_DAYS[parameters.period]
+    sets = parameters.draws(draws if parameters.covariance else 0)
     days, renewals = _days_and_renewals(days_of_curve(horizon_days, early_days), length)
     k = np.arange(int(renewals[-1]) + 1)
     columns = {name: values[:, np.newaxis] for name, values in sets.items()}

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from clv_spark.economics import ServiceRates, rate_per_unit, service_cost, value_by_definition
 from clv_spark.economics.discounting import DAYS_PER_YEAR
 from clv_spark.errors import InputError
-from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
-from clv_spark.models import PURCHASE_MODELS, gamma_gamma
+from clv_spark.kernels.segment_table import SegmentParameters
+from clv_spark.models import gamma_gamma
 from clv_spark.models.risk import new_at_risk, purchases_at_risk, staying_at_risk
-from clv_spark.models.uncertainty import fit_and_draws
 
 Floats = NDArray[np.float64]
 
@@ -113,17 +112,21 @@ def new_customer_curve(
         raise InputError(f"The segment {parameters.segment!r} has no parameters of purchases.")
     if not (parameters.purchases_covariance or parameters.spend_covariance):
         draws = 0
-    # Of the purchases alone, so that segments with their parent's parameters have its course.
+    # Of the purchases alone, so that segments of equal parameters have one course without draws.
     alone = replace(
         parameters,
-        segment="",
         spend=None,
         spend_covariance=(),
+        spend_shared=(),
         spend_segment=None,
         return_rate=0.0,
         return_prior_amount=0.0,
         margin_rate=0.0,
     )
+    if draws == 0:
+        alone = replace(
+            alone, segment="", purchases_covariance=(), purchases_shared=(), purchases_segment=None
+        )
     days, plain, discounted = _courses(
         alone, horizon_days, annual_discount_rate, early_days, draws, churn
     )
@@ -149,11 +152,7 @@ def _courses(
     churn: float,
 ) -> tuple[Floats, Course, Course]:
     """The days of the curve, and the plain and the discounted course; nobody changes them."""
-    model, unit = PURCHASE_MODELS[parameters.model], parameters.unit_days
-    named = dict(zip(model.MODEL.parameters, parameters.purchases or (), strict=True))
-    params = fit_and_draws(
-        named, parameters.purchases_covariance, draws, parameters.purchases_stream
-    )
+    unit, params = parameters.unit_days, parameters.purchase_draws(draws)
     days = days_of_curve(horizon_days, early_days)
     rate = rate_per_unit(annual_discount_rate, unit)
     middles = np.arange(int(days[-1])) + 0.5
@@ -241,9 +240,7 @@ def _until(by_day: Floats, days: Floats) -> Floats:
 def _order_value(parameters: SegmentParameters, draws: int) -> Floats:
     if parameters.spend is None:
         return np.full(draws + 1, math.nan)
-    named = {name: float(parameters.spend[name]) for name in SPEND_LETTERS}
-    spend = fit_and_draws(named, parameters.spend_covariance, draws, parameters.spend_stream)
-    return gamma_gamma.expected_spend(spend, 0.0, 0.0)
+    return gamma_gamma.expected_spend(parameters.spend_draws(draws), 0.0, 0.0)
 
 
 def money_of_curve(

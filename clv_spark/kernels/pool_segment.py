@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from clv_spark.kernels.choose import USABLE, Row
-from clv_spark.kernels.fit_segment import flat, in_words, letters
+from clv_spark.kernels.fit_segment import ESTIMATES, flat, in_words, letters
 from clv_spark.models import MODELS
 from clv_spark.models.pooling import fit_pooled, posterior_summary
 from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
+from clv_spark.models.uncertainty import natural_loadings
 
 SUMMARY_COLUMNS = ("point", "slope", "hessian", "height")
 POOLED_COLUMNS = (
@@ -21,9 +22,12 @@ POOLED_COLUMNS = (
     "parameters",
     "standard_errors",
     "covariance",
+    "sibling_loadings",
     "own_weight",
     "message",
 )
+# What pooling puts in place of the segment's own.
+_REPLACED = (*ESTIMATES, "sibling_loadings", "own_weight")
 # A model and a segment.
 Key = tuple[str, str]
 
@@ -87,6 +91,7 @@ def pool_segment(patterns: pd.DataFrame, *, model: str, unit_days: int, prior: P
             "parameters": found.parameters,
             "standard_errors": found.standard_errors,
             "covariance": flat(found.covariance),
+            "sibling_loadings": flat(natural_loadings(found.parameters, found.log_loadings)),
             "own_weight": found.own_weight,
         }
     return row
@@ -116,13 +121,38 @@ def with_pooled(rows: Sequence[Row], pooled: Mapping[Key, Mapping[str, Any]]) ->
         found = pooled.get((row["model"], row["segment"]))
         merged = {name: value for name, value in row.items() if name not in SUMMARY_COLUMNS}
         if found is not None and row["status"] in USABLE:
-            kept = ("parameters", "standard_errors", "covariance", "own_weight")
-            merged |= {name: found[name] for name in kept}
+            merged |= {name: found[name] for name in _REPLACED}
             merged["message"] = f"{row['message']} {found['message']}"
             if found["parameters"] is None:
                 # Data that even a prior can't hold: the parent's parameters are the safe ones.
                 merged["status"] = "not_identified"
         out.append(merged)
+    return out
+
+
+def with_distances(
+    rows: Sequence[Row],
+    priors: Mapping[Key, Prior],
+    parents: Mapping[Key, Mapping[str, float]],
+) -> list[Row]:
+    """Adds ``from_parent``: how far from its parent a segment may be that takes its parameters.
+
+    Args:
+        rows: Of ``with_pooled``.
+        priors: What the siblings with a fit gave; where there are none, segments are thought to
+            differ as usual.
+        parents: Parameters of the parents, by model and segment.
+
+    Returns:
+        The same rows; None where a segment has its own parameters, or nobody has any.
+    """
+    out = []
+    for row in rows:
+        key, distance = (row["model"], row["parent_segment"]), None
+        if row["status"] not in USABLE and key in parents:
+            prior = priors.get(key) or estimate_spread([], parents[key])
+            distance = prior.from_parent(parents[key])
+        out.append(row | {"from_parent": distance})
     return out
 
 

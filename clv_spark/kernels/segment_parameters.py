@@ -6,9 +6,11 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from clv_spark.config import DAYS_PER_UNIT, Config
-from clv_spark.kernels.segment_table import Matrix, SegmentParameters
+from clv_spark.kernels.segment_table import SPEND_STREAM, SegmentParameters
+from clv_spark.kernels.shared_errors import log_errors, shared_errors
 from clv_spark.models import MODELS, PURCHASE_MODELS
 
+PURCHASES = "purchases"
 RETURN_RATE = "return_rate"
 MARGIN_RATE = "margin_rate"
 ROOT = "global"
@@ -32,15 +34,22 @@ def parameters_by_segment(
     """
     by_segment: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
-        kind = "purchases" if row["model"] in PURCHASE_MODELS else row["model"]
+        kind = PURCHASES if row["model"] in PURCHASE_MODELS else row["model"]
         by_segment.setdefault(row["segment"], {})[kind] = row
-    return {name: _segment(name, parts, config) for name, parts in by_segment.items()}
+    kinds = {
+        kind: {name: parts[kind] for name, parts in by_segment.items() if kind in parts}
+        for kind in (PURCHASES, config.models.spend)
+    }
+    return {name: _segment(name, parts, kinds, config) for name, parts in by_segment.items()}
 
 
 def _segment(
-    name: str, parts: Mapping[str, Mapping[str, Any]], config: Config
+    name: str,
+    parts: Mapping[str, Mapping[str, Any]],
+    kinds: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    config: Config,
 ) -> SegmentParameters:
-    purchases = parts.get("purchases", _NOTHING)
+    purchases = parts.get(PURCHASES, _NOTHING)
     spend = parts.get(config.models.spend, _NOTHING)
     returns = parts.get(RETURN_RATE, _NOTHING)["parameters"] or {}
     margin = parts.get(MARGIN_RATE, _NOTHING)["parameters"] or {}
@@ -50,10 +59,12 @@ def _segment(
         model=purchases["model"],
         unit_days=DAYS_PER_UNIT[purchases["time_unit"]],
         purchases=values or None,
-        purchases_covariance=log_covariance(values, purchases["covariance"]),
+        purchases_covariance=log_errors(purchases),
+        purchases_shared=shared_errors(purchases, kinds[PURCHASES], purchases["model"]),
         purchases_segment=purchases["parameters_segment"],
         spend=spend["parameters"],
-        spend_covariance=log_covariance(_ordered(spend), spend["covariance"]),
+        spend_covariance=log_errors(spend),
+        spend_shared=shared_errors(spend, kinds[config.models.spend], SPEND_STREAM),
         spend_segment=spend["parameters_segment"],
         return_rate=returns.get("rate", 0.0),
         return_prior_amount=returns.get("prior_amount", 0.0),
@@ -85,26 +96,6 @@ def nearest(segment: str, known: Container[str], nested: bool) -> str:
 def spend_basis_of(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The purchase days behind the spend that was fitted; None where no spend was."""
     return next((row["spend_basis"] for row in rows if row["spend_basis"] is not None), None)
-
-
-def log_covariance(values: Sequence[float], covariance: Sequence[float] | None) -> Matrix:
-    """Covariance of the logarithms of parameters from that of the parameters.
-
-    Args:
-        values: The parameters.
-        covariance: Row by row, as in model_parameters; None where there is none.
-
-    Example:
-        >>> log_covariance([2.0, 5.0], [4.0, 1.0, 1.0, 25.0])
-        ((1.0, 0.1), (0.1, 1.0))
-    """
-    if covariance is None or not values:
-        return ()
-    size = len(values)
-    return tuple(
-        tuple(covariance[size * i + j] / (values[i] * values[j]) for j in range(size))
-        for i in range(size)
-    )
 
 
 def _ordered(row: Mapping[str, Any]) -> tuple[float, ...]:

@@ -15,9 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clv_spark.kernels.living_forecasts import PurchaseParameters
+from clv_spark.models import PURCHASE_MODELS
+from clv_spark.models.draws import Shared, fit_and_draws
 
 Floats = NDArray[np.float64]
 
+SPEND_STREAM = "spend"
 SPEND_LETTERS = ("p", "q", "gamma")
 # Below this variance of every log-parameter a customer's own chance hides the parameters' error:
 # it would widen an interval by less than a hundredth.
@@ -37,9 +40,11 @@ class SegmentParameters:
         unit_days: Days per time unit of its parameters.
         purchases: Its parameters in the order of its letters, or None.
         purchases_covariance: Of their logarithms.
+        purchases_shared: The part of it that other segments have, too.
         purchases_segment: Whose parameters these are: its own or an ancestor's.
         spend: p, q, gamma of the gamma-gamma, or None.
         spend_covariance: Of their logarithms.
+        spend_shared: The part of it that other segments have, too.
         spend_segment: Whose parameters these are.
         return_rate: Refunded share of the segment's gross amount.
         return_prior_amount: How much gross amount of a customer weighs as much as that share.
@@ -58,16 +63,29 @@ class SegmentParameters:
     return_rate: float
     return_prior_amount: float
     margin_rate: float
+    purchases_shared: tuple[Shared, ...] = ()
+    spend_shared: tuple[Shared, ...] = ()
 
-    @property
-    def purchases_stream(self) -> str:
-        """Names the randomness of draws: segments that share parameters share their draws."""
-        return f"{self.model} {self.purchases_segment}"
+    def purchase_draws(self, count: int) -> dict[str, Floats]:
+        """The parameters of purchases as fitted, then draws of them.
 
-    @property
-    def spend_stream(self) -> str:
-        """The same for the spend, which is drawn apart."""
-        return f"spend {self.spend_segment}"
+        What is shared with other segments is drawn as there, and the same way every time.
+
+        Args:
+            count: How many draws; all are the fit itself where nothing is known of its error.
+        """
+        letters = PURCHASE_MODELS[self.model].MODEL.parameters
+        values = dict(zip(letters, self.purchases or (), strict=True))
+        stream = f"{self.model} {self.segment}"
+        return fit_and_draws(
+            values, self.purchases_covariance, count, stream, self.purchases_shared
+        )
+
+    def spend_draws(self, count: int) -> dict[str, Floats]:
+        """The same of spend, which is drawn apart."""
+        values = {name: float((self.spend or {})[name]) for name in SPEND_LETTERS}
+        stream = f"{SPEND_STREAM} {self.segment}"
+        return fit_and_draws(values, self.spend_covariance, count, stream, self.spend_shared)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clv_spark.kernels.choose import USABLE, Row
-from clv_spark.kernels.fit_segment import ESTIMATES
+from clv_spark.kernels.fit_segment import ESTIMATES, flat
+from clv_spark.models import MODELS
+from clv_spark.models.uncertainty import (
+    log_covariance,
+    natural_covariance,
+    standard_errors,
+    widened,
+)
 
 
 def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -20,7 +27,9 @@ def take_parents(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
     Returns:
         New rows in the same order. Added: parameters_segment, whose parameters these are (None if
         not even the root has any), and own_weight, 0.0 for taken parameters, else the pooled fit's,
-        1.0 without one. Status stays as the fit left it; the message says from whom.
+        1.0 without one. Status stays as the fit left it; the message says from whom. Taken
+        parameters are as unsure as they are there, and by the distances (``from_parent``, see
+        ``pool_segment.with_distances``) of all segments on the way.
 
     Example:
         >>> rows = [
@@ -77,7 +86,9 @@ def _with_parameters(
         return {**row, "parameters_segment": row["segment"], "own_weight": own_weight}
     seen = {row["segment"]}
     ancestor: Mapping[str, Any] | None = row
+    distances = []
     while ancestor is not None and ancestor["status"] not in USABLE:
+        distances.append(ancestor.get("from_parent"))
         parent = ancestor["parent_segment"]
         # A hierarchy that bites its own tail has no ancestor to give.
         ancestor = None if parent in seen else by_key.get((row["model"], parent))
@@ -89,13 +100,30 @@ def _with_parameters(
             **row,
             **dict.fromkeys(ESTIMATES),
             "parameters_segment": None,
+            "sibling_loadings": None,
             "own_weight": 0.0,
             "message": message,
         }
+    taken = {name: copy.copy(ancestor.get(name)) for name in ESTIMATES}
+    for distance in distances:
+        if distance is not None and taken["covariance"] is not None:
+            taken |= _farther(row["model"], taken, distance)
     return {
         **row,
-        **{name: copy.copy(ancestor.get(name)) for name in ESTIMATES},
+        **taken,
+        "sibling_loadings": None,
         "parameters_segment": ancestor["segment"],
         "own_weight": 0.0,
         "message": f"{reason}: takes the parameters of '{ancestor['segment']}'",
+    }
+
+
+def _farther(model: str, taken: Mapping[str, Any], distance: Sequence[float]) -> Row:
+    """How unsure taken parameters are in a segment that is some way from where they come from."""
+    parameters = {name: taken["parameters"][name] for name in MODELS[model].parameters}
+    logs = log_covariance([*parameters.values()], taken["covariance"])
+    logs = widened(parameters, logs, distance)
+    return {
+        "covariance": flat(natural_covariance(parameters, logs)),
+        "standard_errors": standard_errors(parameters, logs),
     }

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from clv_spark.economics import rate_per_unit
 from clv_spark.economics.total import total_draws
-from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
+from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.models import PURCHASE_MODELS
-from clv_spark.models.uncertainty import fit_and_draws
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +75,8 @@ def sum_segment(
     draws = total_draws(
         PURCHASE_MODELS[parameters.model],
         patterns,
-        *parameter_sets(parameters, DRAWS),
+        parameters.purchase_draws(DRAWS),
+        parameters.spend_draws(DRAWS),
         horizon=horizon_days / unit,
         discount_rate=rate_per_unit(annual_discount_rate, unit),
     )
@@ -90,26 +90,4 @@ def sum_segment(
         clv=clv,
         mean=(draws.mean[1:] * scale).tolist(),
         variance=(draws.variance[1:] * scale**2).tolist(),
-    )
-
-
-def parameter_sets(
-    parameters: SegmentParameters, count: int
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Parameters of purchases and of spend: as fitted, then ``count`` draws of them.
-
-    Segments that share parameters share their draws.
-
-    Args:
-        parameters: Of the segment, purchases and spend both known.
-        count: How many draws; all are the fit itself where nothing is known of its error.
-    """
-    letters = PURCHASE_MODELS[parameters.model].MODEL.parameters
-    purchases = dict(zip(letters, parameters.purchases or (), strict=True))
-    spend = {name: float((parameters.spend or {})[name]) for name in SPEND_LETTERS}
-    return (
-        fit_and_draws(
-            purchases, parameters.purchases_covariance, count, parameters.purchases_stream
-        ),
-        fit_and_draws(spend, parameters.spend_covariance, count, parameters.spend_stream),
     )

@@ -49,8 +49,11 @@ class PooledFit:
         status: "ok", or "failed" when the search did not end in a maximum.
         message: What was found, in words.
         covariance: Of the parameters, in their order, given the data and the prior; empty unless
-            status is "ok", as are the next two.
+            status is "ok", as are the next three.
         log_covariance: The same of the logarithms of the parameters.
+        log_loadings: The part of it that siblings share: how far one standard deviation of each
+            direction of the error of the prior's centre moves the logarithms of the parameters;
+            one row per parameter. Empty where the centre is taken for known.
         standard_errors: Roots of the diagonal of ``covariance``, by name.
     """
 
@@ -64,6 +67,7 @@ class PooledFit:
     message: str
     covariance: Matrix
     log_covariance: Matrix
+    log_loadings: Matrix
     standard_errors: dict[str, float]
 
 
@@ -130,12 +134,18 @@ def fit_pooled(
     precision = np.array(prior.spread) ** -2.0
     penalty = _penalty(best.point - np.array(prior.centre), precision)
     log_covariance: Matrix = ()
+    log_loadings: Matrix = ()
     own_weight = 0.0
     is_ok = math.isfinite(condition) and gradient_norm <= ACCEPTED_GRADIENT
     if is_ok:
         covariance = np.linalg.inv(customers * best.hessian)
         own_weight = float(np.mean(np.clip(1 - np.diag(covariance) * precision, 0.0, 1.0)))
         jacobian = coordinates.jacobian(best.point)
+        if prior.centre_covariance:
+            # Where the centre moves, the maximum moves by this much of it.
+            loadings = covariance * precision @ np.linalg.cholesky(prior.centre_covariance)
+            covariance = covariance + loadings @ loadings.T
+            log_loadings = tuple(map(tuple, (jacobian @ loadings).tolist()))
         log_covariance = as_matrix((jacobian @ covariance @ jacobian.T).astype(np.float64))
     verdict = "Pooled with the parent" if is_ok else "No maximum found"
     return PooledFit(
@@ -149,6 +159,7 @@ def fit_pooled(
         message=f"{verdict}: own weight {own_weight:.2f}, gradient {gradient_norm:.1e}.",
         covariance=natural_covariance(parameters, log_covariance),
         log_covariance=log_covariance,
+        log_loadings=log_loadings,
         standard_errors=standard_errors(parameters, log_covariance),
     )
 

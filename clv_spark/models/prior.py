@@ -6,6 +6,7 @@ the parent, and its centre and spread are chosen so that what all segments say b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from clv_spark.models.arrays import Floats
 from clv_spark.models.transform import coordinates_of
-from clv_spark.models.uncertainty import Matrix
+from clv_spark.models.uncertainty import Matrix, as_matrix
 
 # Spread of the prior before anything is known of the siblings, in logarithms: a factor of e.
 WIDE_SPREAD = 1.0
@@ -40,10 +41,24 @@ class Prior:
     Attributes:
         centre: Its middle, in the coordinates of ``transform``.
         spread: Its standard deviations, above zero.
+        centre_covariance: How unsure the middle itself is, with all the siblings that there are;
+            empty where it is taken for known.
     """
 
     centre: tuple[float, ...]
     spread: tuple[float, ...]
+    centre_covariance: Matrix = ()
+
+    def from_parent(self, parent: Mapping[str, float]) -> tuple[float, ...]:
+        """How far segments are from their parent: the root of the mean square, by coordinate.
+
+        Example:
+            >>> wide_prior({"r": 1.0, "alpha": 1.0, "s": 1.0, "beta": 1.0}).from_parent(
+            ...     {"r": 1.0, "alpha": 1.0, "s": 1.0, "beta": 1.0})
+            (1.0, 1.0, 1.0, 1.0)
+        """
+        pairs = zip(self.centre, wide_prior(parent).centre, self.spread, strict=True)
+        return tuple(math.hypot(one - other, spread) for one, other, spread in pairs)
 
 
 @dataclass(frozen=True)
@@ -119,7 +134,21 @@ def estimate_spread(summaries: Sequence[SegmentFit], parent: Mapping[str, float]
         trust = (FREEDOM + 1) / (FREEDOM + square / variance)
         if np.all(np.abs(variance - before) <= SMALL_CHANGE * before):
             break
-    return Prior(tuple(centre.tolist()), tuple(np.sqrt(variance / NORMAL_SCALE).tolist()))
+    spread = np.sqrt(variance / NORMAL_SCALE)
+    return Prior(
+        centre=tuple(centre.tolist()),
+        spread=tuple(spread.tolist()),
+        centre_covariance=_error_of_centre(hessian, trust / spread**2, spread),
+    )
+
+
+def _error_of_centre(hessian: Floats, precision: Floats, spread: Floats) -> Matrix:
+    """What each sibling says of the middle is blurred by its distance from it and its own error."""
+    own = np.linalg.inv(hessian + precision[:, :, np.newaxis] * np.eye(spread.size))
+    said = np.diag(PARENT_WEIGHT / spread**2)
+    for each, error in zip(precision, own, strict=True):
+        said += np.diag(each) - each[:, np.newaxis] * error * each
+    return as_matrix(np.linalg.inv(said).astype(np.float64))
 
 
 def _bent(hessian: Floats, slope: Floats) -> Floats:

@@ -18,6 +18,7 @@ from clv_spark.kernels.pool_segment import (
     pool_segment,
     priors_of,
     summarise_segment,
+    with_distances,
     with_pooled,
 )
 from clv_spark.kernels.segment_tree import Segment
@@ -39,7 +40,10 @@ _FITTED = (
     "bounds_touched ARRAY<STRING>, status STRING, message STRING, "
     "point ARRAY<DOUBLE>, slope ARRAY<DOUBLE>, hessian ARRAY<DOUBLE>, height DOUBLE"
 )
-_POOLED = f"segment STRING, model STRING, {_NUMBERS}, own_weight DOUBLE, message STRING"
+_POOLED = (
+    f"segment STRING, model STRING, {_NUMBERS}, sibling_loadings ARRAY<DOUBLE>, "
+    "own_weight DOUBLE, message STRING"
+)
 
 
 @dataclass(frozen=True)
@@ -116,11 +120,12 @@ def _fit_level(
     fitted = groups.applyInPandas(fit_group(plan, above, parents), _FITTED).collect()
     rows = _complete(plan, [row.asDict() for row in fitted], segments)
     priors = priors_of(rows, parents)
-    if not priors:
-        return with_pooled(rows, {})
-    usable = frozenset((r["model"], r["segment"]) for r in rows if r["status"] in USABLE)
-    again = groups.applyInPandas(_pool_group(plan, above, priors, usable), _POOLED).collect()
-    return with_pooled(rows, {(row["model"], row["segment"]): row.asDict() for row in again})
+    pooled: dict[Key, Row] = {}
+    if priors:
+        usable = frozenset((r["model"], r["segment"]) for r in rows if r["status"] in USABLE)
+        again = groups.applyInPandas(pool_group(plan, above, priors, usable), _POOLED).collect()
+        pooled = {(row["model"], row["segment"]): row.asDict() for row in again}
+    return with_distances(with_pooled(rows, pooled), priors, parents)
 
 
 def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitGroup:
@@ -142,7 +147,7 @@ def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitG
     return fit_one
 
 
-def _pool_group(
+def pool_group(
     plan: FitPlan, above: Mapping[str, str], priors: Mapping[Key, Prior], usable: frozenset[Key]
 ) -> FitGroup:
     """The second look: the same patterns under the prior that all siblings gave together."""

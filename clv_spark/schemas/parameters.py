@@ -58,7 +58,17 @@ MODEL_PARAMETERS = TableSpec(
         Column(
             "covariance",
             "ARRAY<DOUBLE>",
-            "of the parameters in the order of their names, row by row; products of their units",
+            "of the parameters in the papers' order of their letters, row by row, with the error "
+            "of the middle they are drawn to; of taken ones also how far siblings are from the "
+            "parent; products of their units",
+            nullable=True,
+        ),
+        Column(
+            "sibling_loadings",
+            "ARRAY<DOUBLE>",
+            "the part of covariance that segments below one parent share: how far one standard "
+            "deviation of each of its directions moves the parameters, row by row, in their "
+            "units; NULL where nothing was drawn to a parent",
             nullable=True,
         ),
         Column("log_likelihood", "DOUBLE", "of the segment's own fit; natural log units", True),
@@ -138,5 +148,5 @@ MODEL_PARAMETERS = TableSpec(
         "relationship": "relationship IN ('purchases', 'contract')",
         "weight": "own_weight >= 0 AND own_weight <= 1",
     },
-    version=3,
+    version=4,
 )

@@ -11,7 +11,7 @@ from clv_spark.economics.interval import predictive_interval, value_distribution
 from clv_spark.economics.total import TotalDraws, total_draws, total_interval, value_patterns
 from clv_spark.errors import InputError
 from clv_spark.models import bg_nbd, fit, gamma_gamma
-from clv_spark.models.uncertainty import parameter_draws
+from clv_spark.models.draws import parameter_draws
 
 DELTA = math.log(1.1) / 365
 HORIZON = 365.0

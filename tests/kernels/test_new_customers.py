@@ -19,7 +19,7 @@ from clv_spark.kernels.new_customers import (
 )
 from clv_spark.kernels.new_value import mixed, new_customer_row, new_customer_value, new_value
 from clv_spark.models import PURCHASE_MODELS
-from clv_spark.models.uncertainty import parameter_draws
+from clv_spark.models.draws import parameter_draws
 from tests.kernels.worlds import MODELS, SPEND, UNIT_DAYS, covariance, named, segment
 
 pytestmark = pytest.mark.filterwarnings("error")

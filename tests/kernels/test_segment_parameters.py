@@ -7,8 +7,8 @@ import pytest
 
 from clv_spark.config import Config
 from clv_spark.kernels.fit_segment import flat
-from clv_spark.kernels.segment_parameters import log_covariance, parameters_by_segment
-from clv_spark.models.uncertainty import natural_covariance
+from clv_spark.kernels.segment_parameters import parameters_by_segment
+from clv_spark.models.uncertainty import log_covariance, natural_covariance
 from tests.kernels.worlds import PURCHASES, SPEND, covariance, named
 
 CONFIG = Config()
@@ -20,6 +20,7 @@ def row(model, parameters, segment="uk", taken_from=None, unit="week", log_matri
     return {
         "model": model,
         "segment": segment,
+        "parent_segment": "global",
         "parameters": parameters,
         "covariance": matrix or None,
         "parameters_segment": (taken_from or segment) if parameters else None,

@@ -13,6 +13,7 @@ from clv_spark.kernels import sum_segment as kernel
 from clv_spark.kernels.score_batch import LivingForecasts, ScoreSettings, score_batch
 from clv_spark.kernels.segment_value import LeafOutlook, SummarySettings, summary_values
 from clv_spark.kernels.sum_segment import sum_segment
+from clv_spark.models.draws import Shared, own_root
 from tests.kernels.test_segment_value import sums
 from tests.kernels.worlds import MODELS, covariance, random_batch, segment
 
@@ -144,16 +145,29 @@ def test_more_uncertain_parameters_make_a_wider_interval():
     assert 2.5 < widths[1] / widths[0] < 4
 
 
+def taken_from(owner, unsure):
+    """The same errors, all of which are the owner's."""
+    kinds = {"purchases": f"bg_nbd {owner}", "spend": f"spend {owner}"}
+    shared = {}
+    for kind, stream in kinds.items():
+        root = own_root(unsure[f"{kind}_covariance"])
+        shared[f"{kind}_shared"] = (Shared(stream, tuple(map(tuple, root.tolist()))),)
+    return {**unsure, **shared}
+
+
 def test_segments_that_share_parameters_share_their_draws():
     names = ("fr", "uk", "de", "jp")
 
-    def parts(owners):
-        for name, owner in zip(names, owners, strict=False):
-            entry = segment(name, purchases_segment=owner, spend_segment=owner, **UNSURE)
+    def parts(names, unsure):
+        for name in names:
+            entry = segment(name, **unsure)
             yield summed(entry, many(rows_of(entry), 1e4))
 
-    shared, apart = list(parts(("global", "global"))), list(parts(names))
-    assert shared[0].mean == shared[1].mean
+    (parent,) = parts(["global"], UNSURE)
+    shared = list(parts(names[:2], taken_from("global", UNSURE)))
+    apart = list(parts(names, UNSURE))
+    for part in shared:
+        assert part.mean == pytest.approx(parent.mean, rel=1e-7)
     correlation = np.corrcoef([part.mean for part in apart])
     assert np.abs(correlation - np.eye(4)).max() < 0.6
     # What is wrong with shared parameters adds up. Other errors cancel: among four to a half, but
@@ -168,7 +182,7 @@ def test_segments_that_share_parameters_share_their_draws():
 def test_purchases_and_spend_of_other_segments_are_drawn_apart():
     """Taking the spend of another segment changes its draws alone."""
     own = segment(**UNSURE)
-    taken = segment(spend_segment="global", **UNSURE)
+    taken = segment(**UNSURE | {"spend_shared": taken_from("global", UNSURE)["spend_shared"]})
     other_model = segment(model="mbg_nbd", **UNSURE)
     rows = rows_of(own)
     means = [np.array(summed(entry, rows).mean) for entry in (own, taken, other_model)]

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_spark.models import MODELS, PURCHASE_MODELS, bg_nbd, fit, fitting, search
+from clv_spark.models.draws import parameter_draws
 from clv_spark.models.pooling import fit_pooled, posterior_summary
 from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
 from clv_spark.models.transform import coordinates_of
-from clv_spark.models.uncertainty import as_matrix, parameter_draws, prediction_errors
+from clv_spark.models.uncertainty import as_matrix, prediction_errors
 
 BG, GG = MODELS["bg_nbd"], MODELS["gamma_gamma"]
 PARENT = {"r": 0.5, "alpha": 5.0, "a": 0.8, "b": 2.4}
@@ -300,3 +301,55 @@ def test_few_siblings_neither_close_nor_open_the_prior():
 def test_a_single_sibling_moves_the_centre_half_way_from_the_parent():
     prior = estimate_spread([exact_summary(CENTRE + 0.4, 0.01)], PARENT)
     assert np.array(prior.centre) - CENTRE == pytest.approx([0.2] * 4, abs=0.02)
+
+
+def test_the_middle_of_equal_siblings_is_as_unsure_as_a_mean_of_them_and_the_parent():
+    random = np.random.default_rng(9)
+    values = CENTRE + 0.3 * random.standard_normal((60, 4))
+    prior = estimate_spread([exact_summary(row, 0.01) for row in values], PARENT)
+    variance = np.diag(prior.centre_covariance)
+    assert variance == pytest.approx(np.array(prior.spread) ** 2 / 61, rel=0.2)
+
+
+def test_the_middle_is_as_far_from_the_true_one_as_its_covariance_says():
+    random = np.random.default_rng(10)
+    scores = []
+    for _ in range(200):
+        parent = COORDINATES.backward(CENTRE + 0.3 * random.standard_normal(4))
+        named = dict(zip(PARENT, np.exp(parent).tolist(), strict=True))
+        errors = random.choice([0.1, 0.3, 0.6], 8)
+        values = CENTRE + random.standard_normal((8, 4)) * np.hypot(0.3, errors)[:, np.newaxis]
+        rows = zip(values, errors, strict=True)
+        prior = estimate_spread([exact_summary(row, error) for row, error in rows], named)
+        wrong = np.array(prior.centre) - CENTRE
+        scores.append(wrong @ np.linalg.inv(prior.centre_covariance) @ wrong / 4)
+    assert 0.8 < np.mean(scores) < 1.3
+
+
+def test_an_unsure_middle_counts_as_much_as_a_segment_is_drawn_to_it(cdnow):
+    centre = wide_prior(PARENT).centre
+    unsure = as_matrix(np.diag([0.04, 0.01, 0.09, 0.02]))
+    few = {name: column[:60] for name, column in cdnow.purchases().items()}
+    drawn, free = (
+        fit_pooled(BG, few, None, Prior(centre, (spread,) * 4, unsure)) for spread in (1e-4, 1e3)
+    )
+    jacobian = COORDINATES.jacobian(np.array(centre))
+    expected = jacobian @ np.array(unsure) @ jacobian.T
+    assert np.array(drawn.log_covariance) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    loadings = np.array(drawn.log_loadings)
+    assert loadings @ loadings.T == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    assert np.abs(free.log_loadings).max() < 0.02
+    known = fit_pooled(BG, few, None, Prior(centre, (0.3,) * 4))
+    wider = fit_pooled(BG, few, None, Prior(centre, (0.3,) * 4, unsure))
+    assert known.log_loadings == ()
+    assert (wider.parameters, wider.own_weight) == (known.parameters, known.own_weight)
+    both = np.array(known.log_covariance) + np.array(wider.log_loadings) @ np.transpose(
+        wider.log_loadings
+    )
+    assert np.array(wider.log_covariance) == pytest.approx(both)
+    assert wider.standard_errors["r"] > known.standard_errors["r"]
+
+
+def test_who_takes_the_parents_parameters_is_as_far_as_siblings_are():
+    prior = Prior((CENTRE[0] + 0.4, *CENTRE[1:]), (0.3, 0.3, 0.2, 0.1))
+    assert prior.from_parent(PARENT) == pytest.approx([0.5, 0.3, 0.2, 0.1])

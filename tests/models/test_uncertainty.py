@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.models import fit
+from clv_spark.models.draws import parameter_draws
 from clv_spark.models.transform import COORDINATES, coordinates_of
-from clv_spark.models.uncertainty import parameter_draws, prediction_errors
+from clv_spark.models.uncertainty import prediction_errors
 
 points = st.lists(st.floats(-7, 7), min_size=4, max_size=4)
 all_names = pytest.mark.parametrize("names", COORDINATES, ids=" ".join)

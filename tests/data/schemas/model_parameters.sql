@@ -1,4 +1,4 @@
--- model_parameters, schema version 3
+-- model_parameters, schema version 4
 CREATE TABLE model_parameters (
   `fit_date` DATE NOT NULL,
   `relationship` STRING NOT NULL,
@@ -11,6 +11,7 @@ CREATE TABLE model_parameters (
   `chosen` BOOLEAN NOT NULL,
   `standard_errors` MAP<STRING,DOUBLE>,
   `covariance` ARRAY<DOUBLE>,
+  `sibling_loadings` ARRAY<DOUBLE>,
   `log_likelihood` DOUBLE,
   `bic` DOUBLE,
   `n_customers` BIGINT NOT NULL,
