@@ -30,11 +30,14 @@ class MonthTotals:
         purchases: Expected purchases.
         revenue: Expected revenue.
         variance: Variance of the revenue from the customers' own chance.
+        variance_to_date: The same of all revenue from today to the end of the stretch. More than
+            the sum: who buys much in one month is likely to do so in the next.
     """
 
     purchases: Floats
     revenue: Floats
     variance: Floats
+    variance_to_date: Floats
 
 
 def existing_months(
@@ -80,12 +83,17 @@ def existing_months(
         one = {name: float(values[draw]) for name, values in drawn.items()}
         alive = model.probability_alive(one, x, t_x, T)
         letters = [float(np.asarray(spend[name])[draw]) for name in PARAMETERS]
-        for mean, length in zip(expected, lengths, strict=True):
+        so_far = zip(ahead.expected, ahead.discounted_square, strict=True)
+        for mean, length, (all_mean, all_square) in zip(expected, lengths, so_far, strict=True):
             number = alive * mean[inverse]
             square = alive * (mean * (1 + burst * length))[inverse]
             money = spend_moments(patterns, (number, square, number), *letters)
-            rows.append((float(np.sum(number * patterns["customers"])), *money))
-    return MonthTotals(*np.array(rows).reshape(count, times.size, 3).transpose(2, 0, 1))
+            number_to_date = alive * all_mean[inverse]
+            counts = (number_to_date, alive * all_square[inverse], number_to_date)
+            _, variance_to_date = spend_moments(patterns, counts, *letters)
+            purchased = float(np.sum(number * patterns["customers"]))
+            rows.append((purchased, *money, variance_to_date))
+    return MonthTotals(*np.array(rows).reshape(count, times.size, 4).transpose(2, 0, 1))
 
 
 def newcomer_months(
@@ -127,10 +135,8 @@ def newcomer_months(
     # Where customers may leave with their first purchase, some are gone when they arrive.
     alive = model.probability_alive(drawn, new, new, new)
     repeats = (alive * ahead.expected).T
-    middle, right = repeats[:, 0::2], repeats[:, 1::2]
-    left = np.concatenate([new[:, None], right[:, :-1]], axis=1)
     # By the end of a stretch those who have arrived have made the integral of their repeats.
-    made = np.cumsum(lengths * (left + 4 * middle + right) / 6, axis=1)
+    made = _integral(repeats, lengths)
     again = np.diff(made, axis=1, prepend=0.0)
     burst = _burst(ahead.expected[1], ahead.discounted_square[1], times[0])[:, None]
     # Of a stretch's repeats those of its own arrivals come beside a first purchase: pairs.
@@ -139,10 +145,25 @@ def newcomer_months(
     pairs = 2 * np.minimum(lengths * np.array(halves), again) + again * burst * lengths
     p, q, gamma = (np.asarray(spend[name], dtype=np.float64)[:, None] for name in PARAMETERS)
     shape = np.maximum(q, LEAST_SPEND_SHAPE)
-    square = p * counted + p**2 * (counted + pairs)
+    # Since today, a first purchase comes beside all repeats of its customer, and these in pairs.
+    counted_to_date = np.cumsum(counted, axis=1)
+    pairs_to_date = 2 * made + _integral(
+        (alive * np.maximum(ahead.discounted_square - ahead.expected, 0.0)).T, lengths
+    )
     revenue = counted * kept * p * gamma / (q - 1)
-    variance = square * (kept * gamma) ** 2 / ((shape - 1) * (shape - 2))
-    return MonthTotals(counted, revenue, variance)
+    variance, variance_to_date = (
+        (p * number + p**2 * (number + beside)) * (kept * gamma) ** 2 / ((shape - 1) * (shape - 2))
+        for number, beside in ((counted, pairs), (counted_to_date, pairs_to_date))
+    )
+    return MonthTotals(counted, revenue, variance, variance_to_date)
+
+
+def _integral(nodes: Floats, lengths: Floats) -> Floats:
+    """Up to the end of each stretch, of what is 0 today and known at middles and ends."""
+    middle, right = nodes[:, 0::2], nodes[:, 1::2]
+    left = np.concatenate([np.zeros((len(nodes), 1)), right[:, :-1]], axis=1)
+    integral: Floats = np.cumsum(lengths * (left + 4 * middle + right) / 6, axis=1)
+    return integral
 
 
 def _burst(expected: Floats, square: Floats, length: float) -> Floats:

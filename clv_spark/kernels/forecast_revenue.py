@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
-from clv_spark.economics.months import MonthTotals, existing_months, newcomer_months
+from clv_spark.economics.months import existing_months, newcomer_months
 from clv_spark.economics.season import SEASON_DRAWS, Season, season_days
 from clv_spark.economics.total import TotalDraws, total_interval
 from clv_spark.kernels.segment_table import SegmentParameters
@@ -71,6 +71,7 @@ class SegmentForecast:
         new_revenue: Expected revenue of them.
         mean: Revenue under ``DRAWS`` draws of the parameters, row by row.
         variance: Its variance from the customers' own chance, likewise.
+        variance_to_date: The same of the revenue of all months up to this one.
     """
 
     segment: str
@@ -82,6 +83,7 @@ class SegmentForecast:
     new_revenue: Sequence[float]
     mean: Sequence[float]
     variance: Sequence[float]
+    variance_to_date: Sequence[float]
 
 
 def forecast_segment(
@@ -124,8 +126,15 @@ def forecast_segment(
     season = _month_index(np.array(index), as_of, months) if in_days else np.ones(months)
     ours = existing_months(model, patterns, purchase_sets, spend_sets, times)
     theirs = newcomer_months(model, purchase_sets, spend_sets, kept, times)
-    existing, existing_revenue, variance = (values * season for values in _of(ours))
-    new, new_revenue, new_variance = (rates * season * values for values in _of(theirs))
+    existing, existing_revenue = ours.purchases * season, ours.revenue * season
+    new, new_revenue = (rates * season * values for values in (theirs.purchases, theirs.revenue))
+    chance, chance_to_date = (
+        getattr(ours, name) + rates * getattr(theirs, name)
+        for name in ("variance", "variance_to_date")
+    )
+    revenue = existing_revenue + new_revenue
+    plain = np.cumsum(ours.revenue + rates * theirs.revenue, axis=1)
+    lifted = np.cumsum(revenue, axis=1) / np.where(plain > 0, plain, 1.0)
     new_customers = rates[0] * season * np.diff(times, prepend=0.0)
     return SegmentForecast(
         segment=parameters.segment,
@@ -135,9 +144,16 @@ def forecast_segment(
         new_customers=new_customers.tolist(),
         new_purchases=new[0].tolist(),
         new_revenue=new_revenue[0].tolist(),
-        mean=(existing_revenue + new_revenue)[1:].T.ravel().tolist(),
-        variance=(variance + new_variance)[1:].T.ravel().tolist(),
+        mean=_by_month(revenue),
+        variance=_by_month(chance * season**2),
+        variance_to_date=_by_month(chance_to_date * lifted**2),
     )
+
+
+def _by_month(table: Floats) -> list[float]:
+    """Months row by row, without the fit itself."""
+    rows: list[float] = table[1:].T.ravel().tolist()
+    return rows
 
 
 def forecast_rows(
@@ -155,18 +171,28 @@ def forecast_rows(
         as_of: Last day that counts.
     """
     months = len(parts[0].existing_purchases)
-    mean, variance = (_drawn(parts, name) for name in ("mean", "variance"))
+    mean, variance, variance_to_date = (
+        _drawn(parts, name) for name in ("mean", "variance", "variance_to_date")
+    )
     noise = np.expm1(season.noise**2)
     rows = []
+    to_date, even_to_date, noise_to_date = np.zeros((3, mean.shape[1]))
+    expected_to_date = 0.0
     for at, (start, days) in enumerate(month_days(as_of, months)):
         place = start.month - 1
         off = season.draws[:, place] / season.index[place]
         middle = mean[at] * off
         interval = total_interval([TotalDraws(middle, variance[at] * off**2 + middle**2 * noise)])
+        to_date, even_to_date = to_date + middle, even_to_date + mean[at]
+        noise_to_date = noise_to_date + middle**2 * noise
+        lifted = to_date / np.where(even_to_date > 0, even_to_date, 1.0)
+        chance = variance_to_date[at] * lifted**2
+        interval_to_date = total_interval([TotalDraws(to_date, chance + noise_to_date)])
         sums = {name: float(sum(getattr(part, name)[at] for part in parts)) for name in _SUMMED}
         margins = (
             (part.existing_revenue[at] + part.new_revenue[at]) * part.margin_rate for part in parts
         )
+        expected_to_date += sums["existing_revenue"] + sums["new_revenue"]
         rows.append(
             {
                 "month": start,
@@ -175,6 +201,9 @@ def forecast_rows(
                 "expected_revenue": sums["existing_revenue"] + sums["new_revenue"],
                 "revenue_low": interval.low,
                 "revenue_high": interval.high,
+                "cumulative_revenue": expected_to_date,
+                "cumulative_revenue_low": interval_to_date.low,
+                "cumulative_revenue_high": interval_to_date.high,
                 "expected_margin": float(sum(margins)),
                 **sums,
                 "seasonal_index": float(season.index[place]),
@@ -285,10 +314,6 @@ def _rates(arrivals: Arrivals, clock: _Clock, segment: str) -> Floats:
 def _month_index(index: Floats, as_of: dt.date, months: int) -> Floats:
     found: Floats = index[[start.month - 1 for start, _ in month_days(as_of, months)]]
     return found
-
-
-def _of(totals: MonthTotals) -> tuple[Floats, Floats, Floats]:
-    return totals.purchases, totals.revenue, totals.variance
 
 
 def _drawn(parts: Sequence[SegmentForecast], name: str) -> Floats:

@@ -10,6 +10,9 @@ _EXPECTED = (
     "expected_revenue",
     "revenue_low",
     "revenue_high",
+    "cumulative_revenue",
+    "cumulative_revenue_low",
+    "cumulative_revenue_high",
     "expected_margin",
     "existing_purchases",
     "existing_revenue",
@@ -99,6 +102,26 @@ REVENUE_FORECAST = TableSpec(
         ),
         Column("revenue_high", "DOUBLE", "it will be higher with probability 0.1; money", True),
         Column(
+            "cumulative_revenue",
+            "DOUBLE",
+            "sum of expected_revenue of this and all earlier months ahead: from the day after "
+            "as_of_date to the end of the month; money",
+            nullable=True,
+        ),
+        Column(
+            "cumulative_revenue_low",
+            "DOUBLE",
+            "revenue of these months together will be lower with probability 0.1; bounds of months "
+            "do not add up to it; money",
+            nullable=True,
+        ),
+        Column(
+            "cumulative_revenue_high",
+            "DOUBLE",
+            "it will be higher with probability 0.1; money",
+            nullable=True,
+        ),
+        Column(
             "expected_margin",
             "DOUBLE",
             "expected revenue times the margin rate of each leaf segment; money",
@@ -135,7 +158,10 @@ REVENUE_FORECAST = TableSpec(
     checks={
         "relationship": "relationship IN ('purchases', 'contract')",
         "numbers": all_of("days >= 1", *(f"coalesce({name}, 0) >= 0" for name in _EXPECTED)),
-        "interval": "coalesce(revenue_low, 0) <= coalesce(revenue_high, 0)",
+        "interval": all_of(
+            "coalesce(revenue_low, 0) <= coalesce(revenue_high, 0)",
+            "coalesce(cumulative_revenue_low, 0) <= coalesce(cumulative_revenue_high, 0)",
+        ),
     },
-    version=1,
+    version=2,
 )

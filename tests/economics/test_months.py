@@ -119,6 +119,8 @@ def test_moments_of_new_customers_are_those_of_worlds():
     sd = np.sqrt(rate_of_arrival * found.variance)
     np.testing.assert_allclose(money.mean(axis=0), rate_of_arrival * found.revenue, rtol=0.02)
     np.testing.assert_allclose(money.std(axis=0), sd, rtol=0.12)
+    sd = np.sqrt(rate_of_arrival * found.variance_to_date)
+    np.testing.assert_allclose(money.cumsum(axis=1).std(axis=0), sd, rtol=0.06)
 
 
 def test_the_chance_of_todays_customers_is_that_of_worlds():
@@ -146,6 +148,10 @@ def test_the_chance_of_todays_customers_is_that_of_worlds():
     _, money = worlds.by_month()
     np.testing.assert_allclose(money.mean(axis=0), found.revenue, rtol=0.02)
     np.testing.assert_allclose(money.std(axis=0), np.sqrt(found.variance), rtol=0.12)
+    to_date = money.cumsum(axis=1).std(axis=0)
+    np.testing.assert_allclose(to_date, np.sqrt(found.variance_to_date), rtol=0.06)
+    # Months do not vary one by one.
+    assert to_date[-1] > 1.2 * np.sqrt(found.variance.sum())
 
 
 @pytest.mark.parametrize("model", ["bg_nbd", "pareto_nbd"])
@@ -162,7 +168,7 @@ def test_draws_together_are_draws_one_by_one(model):
     for row, (one, spend) in enumerate(zip(moved, spends, strict=True)):
         alone = existing_months(module, patterns, one_draw(one), one_draw(spend), ENDS)
         alone_new = newcomer_months(module, one_draw(one), one_draw(spend), 0.9, ENDS)
-        for name in ("purchases", "revenue", "variance"):
+        for name in ("purchases", "revenue", "variance", "variance_to_date"):
             # Parameters so far from the first are none of its draws; even so they come near.
             near = pytest.approx(getattr(alone, name)[0], rel=3e-3)
             assert getattr(found, name)[row] == near

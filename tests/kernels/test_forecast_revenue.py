@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from clv_spark.economics.season import estimate_season, flat_season
@@ -208,3 +209,37 @@ def test_months_that_are_not_full_do_not_count():
 
 def test_without_history_there_is_no_season():
     assert seasons([])["global"].index.tolist() == FLAT
+
+
+def test_bounds_of_all_months_so_far_are_wider_than_a_month_and_narrower_than_the_sum():
+    entry = segment(**UNSURE)
+    part = forecast(entry, many(rows_of(entry), 100), index=SUMMER)
+    season = replace(flat_season("uk"), noise=0.1)
+    rows = pd.DataFrame(forecast_rows([part], season, AS_OF))
+    assert rows["cumulative_revenue"].tolist() == rows["expected_revenue"].cumsum().tolist()
+    first = rows.iloc[0]
+    for name in ("low", "high"):
+        assert first[f"cumulative_revenue_{name}"] == pytest.approx(
+            first[f"revenue_{name}"], rel=0.01
+        )
+    width = rows["cumulative_revenue_high"] - rows["cumulative_revenue_low"]
+    summed = (rows["revenue_high"] - rows["revenue_low"]).cumsum()
+    assert width.is_monotonic_increasing
+    assert (width[1:] < 0.95 * summed[1:]).all()
+    assert (
+        rows["cumulative_revenue"]
+        .between(rows["cumulative_revenue_low"], rows["cumulative_revenue_high"])
+        .all()
+    )
+
+
+def test_months_vary_together_in_the_sum_of_a_few_customers():
+    """Who is still there, and buys much, does so every month."""
+    entry = segment()
+    part = forecast(entry, rows_of(entry), arrivals=Arrivals(365, 0, per_month=0.0))
+    variance, to_date = (
+        np.array(getattr(part, name)).reshape(12, DRAWS)[:, 0]
+        for name in ("variance", "variance_to_date")
+    )
+    assert to_date[0] == pytest.approx(variance[0], rel=0.01)
+    assert (to_date[1:] > 1.05 * variance.cumsum()[1:]).all()
