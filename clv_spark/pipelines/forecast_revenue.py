@@ -40,6 +40,7 @@ _NUMBERS = (
     "new_revenue",
     "mean",
     "variance",
+    "variance_to_date",
 )
 _FORECAST = ", ".join(
     ["segment STRING", "margin_rate DOUBLE", *(f"{name} ARRAY<DOUBLE>" for name in _NUMBERS)]
