@@ -160,16 +160,10 @@ def survival_draws(parameters: ContractParameters, count: int, n: int) -> Floats
     Returns:
         One row per set of parameters: 1 + ``DRAWS``, or the first alone where nothing is uncertain.
     """
-    model = CONTRACT_MODELS[parameters.model]
-    letters = model.MODEL.parameters
-    values = dict(zip(letters, parameters.values or (), strict=True))
-    k = np.arange(count + 1)
-    fitted = probability_running(model.log_survival, values, k, n)[np.newaxis]
-    if not is_uncertain(parameters.covariance):
-        return fitted
-    columns = {name: drawn[1:, np.newaxis] for name, drawn in parameters.draws(DRAWS).items()}
-    rows = probability_running(model.log_survival, columns, k, n)
-    return np.concatenate([fitted, rows])
+    model, k = CONTRACT_MODELS[parameters.model], np.arange(count + 1)
+    draws = DRAWS if is_uncertain(parameters.covariance) else 0
+    columns = {name: drawn[:, np.newaxis] for name, drawn in parameters.draws(draws).items()}
+    return probability_running(model.log_survival, columns, k, n)
 
 
 def discounted_sums(running: Floats, v: float) -> tuple[Floats, Floats]:
