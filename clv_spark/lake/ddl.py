@@ -39,7 +39,6 @@ def table_properties(spec: TableSpec, keep: RetentionConfig) -> dict[str, str]:
         "delta.enableDeletionVectors": "false",
         "delta.checkpointPolicy": "classic",
         "delta.logRetentionDuration": history,
-        "delta.setTransactionRetentionDuration": history,
         "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
         **_statistics(spec),
         "clv_spark.schemaVersion": str(spec.version),

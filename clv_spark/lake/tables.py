@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
@@ -26,12 +26,14 @@ from clv_spark.lake.commit import (
     slices_held,
 )
 from clv_spark.lake.commit_log import CommitLog
-from clv_spark.lake.ddl import create_table, pairs, table_properties, text
+from clv_spark.lake.ddl import create_table, pairs
 from clv_spark.lake.leftover import remove_leftover
 from clv_spark.lake.parquet import file_settings
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
+from clv_spark.lake.rows_to_write import OUTSIDE, adding, replacing
 from clv_spark.lake.session_settings import settings
 from clv_spark.lake.spark_errors import SPARK_ERRORS, violation
+from clv_spark.lake.up_to_date import bring_up_to_date
 from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
@@ -201,9 +203,8 @@ class Lake:
     ) -> Commit:
         """Replace one slice, what meets a condition, or the whole table, in one atomic commit.
 
-        A repeated attempt carries the same transaction id, so a write whose answer was lost is
-        not done twice. The id is one for the table: Delta keeps the last transaction of each id
-        for ever, which of ids by date would be one more every night.
+        Where the log tells that nothing is to be replaced, the rows are added. A write is tried
+        again after a conflict, but not when its commit is there and only the answer was lost.
 
         Returns:
             The commit as the log now holds it.
@@ -215,25 +216,58 @@ class Lake:
         self.ensure(spec)
         before = self._version(spec)
         commit = self._with_slices(spec, commit, before)
-        writer = (
-            rows.select(*spec.column_names)
-            .write.format("delta")
-            .mode("overwrite")
-            .option("userMetadata", commit.to_json())
-            .option("txnAppId", f"clv_spark/{spec.name}")
-            .option("txnVersion", before + 1)
-            .partitionBy(*spec.partition_by)
-        )
         if slice_date is not None:
             where = f"{spec.slice_column} = DATE'{slice_date.isoformat()}'"
-        if where is not None:
-            writer = writer.option("replaceWhere", where)
         self.may_write()
-        self._with_retries(spec, lambda: self._save(spec, writer))
-        if where is not None and self._version(spec) == before:
+        if self._holds_none_of(spec, commit):
+            self._write(spec, adding(spec, rows, commit, where), commit, before)
+            if self._version(spec) <= before + 1:
+                return self._committed(spec, commit, before)
+            # Another writer came between, and may have added the same slice.
+            before = self._version(spec)
+        self._write(spec, replacing(spec, rows, commit, where), commit, before)
+        return self._committed(spec, commit, before)
+
+    def _holds_none_of(self, spec: TableSpec, commit: Commit) -> bool:
+        """Whether the table is known to hold nothing that a commit could replace."""
+        if commit.slice is None:
+            return slices_held(self._history(spec, _RECENT_ROWS)) == ()
+        if commit.held is None:
+            return False
+        dates = commit.held.dates
+        return not dates or not dates[0] <= commit.slice <= dates[-1]
+
+    def _write(self, spec: TableSpec, writer: DataFrameWriter, commit: Commit, before: int) -> None:
+        self._with_retries(
+            spec,
+            lambda: self._save(spec, writer),
+            lambda: self._find(spec, commit, before) is not None,
+        )
+
+    def _find(self, spec: TableSpec, commit: Commit, before: int) -> Commit | None:
+        """A commit as the log holds it, after a version."""
+        for row in self._history(spec, _RECENT_ROWS):
+            if row["version"] <= before:
+                return None
+            found = Commit.from_history(row)
+            if found and (found.run_id, found.slice) == (commit.run_id, commit.slice):
+                return found
+        return None
+
+    def _committed(self, spec: TableSpec, commit: Commit, before: int) -> Commit:
+        if self._version(spec) == before:
             # No row before and none after: Delta makes no commit, but the run must be on record.
             return self.record(spec, commit)
-        return _committed(spec, commit, self._history(spec, _RECENT_ROWS))
+        return self._found(spec, commit, before)
+
+    def _found(self, spec: TableSpec, commit: Commit, before: int) -> Commit:
+        found = self._find(spec, commit, before)
+        if found is None:
+            raise ConflictError(
+                f"{spec.name}: the commit of this run is not in the table's log; another writer "
+                "took its place. Run this again"
+            )
+        return found
 
     def _with_slices(self, spec: TableSpec, commit: Commit, version: int) -> Commit:
         """The commit, with the slices that a dated table holds before it."""
@@ -245,11 +279,12 @@ class Lake:
     def record(self, spec: TableSpec, commit: Commit) -> Commit:
         """A commit without rows: what a run found out where there was nothing to replace."""
         self.may_write()
-        commit = self._with_slices(spec, commit, self._version(spec))
+        before = self._version(spec)
+        commit = self._with_slices(spec, commit, before)
         with settings(self.spark, {_USER_METADATA: commit.to_json()}):
             pair = pairs({"clv_spark.lastRun": commit.run_id})
             self.spark.sql(f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pair})")
-        return _committed(spec, commit, self._history(spec, _RECENT_ROWS))
+        return self._found(spec, commit, before)
 
     def append(self, spec: TableSpec, rows: DataFrame) -> None:
         """Add rows to a table that is a log."""
@@ -269,21 +304,28 @@ class Lake:
         with settings(self.spark, {_USER_METADATA: EXPIRED, **file_settings(spec)}):
             self._delta(spec).delete(which)
 
-    def _save(self, spec: TableSpec, writer: Any) -> None:
+    def _save(self, spec: TableSpec, writer: DataFrameWriter) -> None:
         with settings(self.spark, file_settings(spec)):
             if self.config.lake.path is not None:
                 writer.save(self.path(spec))
             else:
                 writer.saveAsTable(self.identifier(spec))
 
-    def _with_retries(self, spec: TableSpec, write: Any) -> None:
+    def _with_retries(
+        self,
+        spec: TableSpec,
+        write: Callable[[], None],
+        landed: Callable[[], bool] = lambda: False,
+    ) -> None:
         for attempt in range(1, _WRITE_ATTEMPTS + 1):
+            if attempt > 1 and landed():
+                return
             try:
                 write()
                 return
             except SPARK_ERRORS as error:
                 text = str(error)
-                if re.search(r"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)", text):
+                if re.search(rf"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|{OUTSIDE}", text):
                     raise GateError(violation(spec.name, text)) from error
                 if "DELTA_CONCURRENT" not in text and "Concurrent" not in type(error).__name__:
                     raise
@@ -308,76 +350,13 @@ class Lake:
         """Make the table if it is missing; bring settings and segment columns up to date."""
         if self._ensured.get(spec.name) == spec:
             return
+        name, retention = self.identifier(spec), self.config.retention
         if self.exists(spec):
-            self._bring_up_to_date(spec)
+            bring_up_to_date(self.spark, name, spec, retention)
         else:
-            self._create(spec)
+            if self.config.lake.path is None:
+                ensure_schema(self.spark, self.config)
+            else:
+                remove_leftover(self.spark, self.path(spec))
+            self.spark.sql(create_table(name, spec, retention))
         self._ensured[spec.name] = spec
-
-    def _bring_up_to_date(self, spec: TableSpec) -> None:
-        properties = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(spec)}").collect()
-        have = {row["key"]: row["value"] for row in properties}
-        self._check_version(spec, have)
-        self._set_properties(spec, have)
-        self._update_columns(spec)
-
-    def _create(self, spec: TableSpec) -> None:
-        if self.config.lake.path is None:
-            ensure_schema(self.spark, self.config)
-        else:
-            remove_leftover(self.spark, self.path(spec))
-        self.spark.sql(create_table(self.identifier(spec), spec, self.config.retention))
-
-    def _check_version(self, spec: TableSpec, have: dict[str, str]) -> None:
-        found = have.get("clv_spark.schemaVersion", "none")
-        if found != str(spec.version):
-            raise InputError(
-                f"{spec.name} in the lake has schema version {found}, this package writes "
-                f"{spec.version}. Use another lake, or move the table away and run again"
-            )
-
-    def _set_properties(self, spec: TableSpec, have: dict[str, str]) -> None:
-        wanted = table_properties(spec, self.config.retention)
-        changed = {
-            key: value
-            for key, value in wanted.items()
-            if have.get(key) != value and not key.startswith("delta.constraints.")
-        }
-        if changed:
-            self.spark.sql(
-                f"ALTER TABLE {self.identifier(spec)} SET TBLPROPERTIES ({pairs(changed)})"
-            )
-
-    def _update_columns(self, spec: TableSpec) -> None:
-        """New segment keys become columns; a changed type of the customer id is refused."""
-        fields = self.read(spec).schema.fields
-        have = {f.name: f.dataType.simpleString().upper() for f in fields}
-        said = {f.name: f.metadata.get("comment") for f in fields}
-        for column in spec.columns:
-            if column.name in have and said[column.name] != column.comment:
-                # What a value counts is configured, so that its comment may change.
-                self.spark.sql(
-                    f"ALTER TABLE {self.identifier(spec)} ALTER COLUMN {quoted(column.name)} "
-                    f"COMMENT {text(column.comment)}"
-                )
-            if column.name not in have:
-                self.spark.sql(
-                    f"ALTER TABLE {self.identifier(spec)} ADD COLUMNS "
-                    f"({quoted(column.name)} {column.type} COMMENT {text(column.comment)})"
-                )
-            elif have[column.name] != column.type.replace(" ", ""):
-                raise InputError(
-                    f"{spec.name}.{column.name} is {have[column.name]} in the lake, now it would "
-                    f"be {column.type}. Map the column to the old type, or use another lake"
-                )
-
-
-def _committed(spec: TableSpec, commit: Commit, log: Iterable[dict[str, Any]]) -> Commit:
-    for row in log:
-        found = Commit.from_history(row)
-        if found and (found.run_id, found.slice) == (commit.run_id, commit.slice):
-            return found
-    raise ConflictError(
-        f"{spec.name}: the commit of this run is not in the table's log; another writer took "
-        "its place. Run this again"
-    )

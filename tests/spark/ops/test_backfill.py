@@ -146,7 +146,6 @@ def test_how_long_history_is_kept_is_a_property_of_every_table_written(
 ) -> None:
     wanted = {
         "delta.logRetentionDuration": "interval 11 days",
-        "delta.setTransactionRetentionDuration": "interval 11 days",
         "delta.deletedFileRetentionDuration": "interval 4 days",
     }
     for name in (*DATED, "clv_scores_latest", "pipeline_runs"):

@@ -26,7 +26,7 @@ from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import Column, TableSpec
 from tests.operations import read_table
 
-MONDAY, TUESDAY = dt.date(2024, 1, 1), dt.date(2024, 1, 2)
+MONDAY, TUESDAY, WEDNESDAY = (dt.date(2024, 1, day) for day in (1, 2, 3))
 SCHEMA = "day DATE, name STRING, amount DOUBLE"
 NOTES = TableSpec(
     name="notes",
@@ -91,14 +91,19 @@ def test_a_slice_is_replaced_and_a_bad_row_stops_the_whole_write(
     assert "77.5" not in str(caught.value)
     with pytest.raises(GateError, match="'name'"):
         lake.replace(CHECKED, rows((MONDAY, None, 1.0)), commit("r5", MONDAY), MONDAY)
-    # A row outside the slice is refused by Delta itself.
-    with pytest.raises(GateError, match="rows of the slice only"):
-        lake.replace(CHECKED, rows((TUESDAY, "d", 1.0)), commit("r6", MONDAY), MONDAY)
+    # A row outside the slice is refused, whether the slice is there or new.
+    for day, other in ((MONDAY, TUESDAY), (WEDNESDAY, MONDAY)):
+        stray = rows((day, "fine", 1.0), (other, "customer-4711", 1.0))
+        with pytest.raises(GateError, match="rows of the slice only") as caught:
+            lake.replace(CHECKED, stray, commit("r6", day), day)
+        assert "4711" not in str(caught.value)
     assert rows_in(lake, CHECKED) == expected
     assert version(lake, CHECKED) == before
 
 
-def disturbed(spark: SparkSession, lake: Lake, times: Path, at_most: int) -> DataFrame:
+def disturbed(
+    spark: SparkSession, lake: Lake, times: Path, at_most: int, day: dt.date = MONDAY
+) -> DataFrame:
     """Rows whose computation lets another writer commit to the same slice meanwhile."""
     table, log = lake.path(NOTES), str(times)
 
@@ -109,15 +114,15 @@ def disturbed(spark: SparkSession, lake: Lake, times: Path, at_most: int) -> Dat
                 if len(file.read()) < at_most:
                     file.write("x")
                     other = pa.table(
-                        {"day": [MONDAY], "name": ["other"], "amount": [0.5]},
+                        {"day": [day], "name": ["other"], "amount": [0.5]},
                         pa.schema([("day", pa.date32()), ("name", "string"), ("amount", "double")]),
                     )
                     deltalake.write_deltalake(
-                        table, other, mode="overwrite", predicate=f"day = '{MONDAY}'"
+                        table, other, mode="overwrite", predicate=f"day = '{day}'"
                     )
             yield batch
 
-    start = spark.createDataFrame([(MONDAY, "ours", 9.0)], SCHEMA).coalesce(1)
+    start = spark.createDataFrame([(day, "ours", 9.0)], SCHEMA).coalesce(1)
     return start.mapInPandas(disturb, SCHEMA)
 
 
@@ -160,13 +165,38 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
     done = lake.replace(NOTES, rows, commit("r2", MONDAY), MONDAY)
     assert lost
     assert done.table_version == version(lake, NOTES) == before + 1
-    # Another slice is another write, and leaves no second id in the table's state.
+    # Nor where rows are added.
+    lost.clear()
     rows = spark.createDataFrame([(TUESDAY, "b", 2.0)], SCHEMA)
-    lake.replace(NOTES, rows, commit("r2", TUESDAY), TUESDAY)
+    done = lake.replace(NOTES, rows, commit("r2", TUESDAY), TUESDAY)
+    assert lost
+    assert done.table_version == version(lake, NOTES) == before + 2
     assert rows_in(lake, NOTES) == [(MONDAY, "a", 1.0), (TUESDAY, "b", 2.0)]
-    lines = [line for log in logs(lake, NOTES) for line in log.read_text().splitlines()]
-    transactions = [json.loads(line)["txn"]["appId"] for line in lines if '"txn"' in line]
-    assert transactions == ["clv_spark/notes"] * 3
+
+
+def test_a_new_slice_is_added_and_replaces_what_another_writer_added_meanwhile(
+    spark: SparkSession, lake: Lake, tmp_path: Path
+) -> None:
+    monday = spark.createDataFrame([(MONDAY, "start", 1.0)], SCHEMA)
+    lake.replace(NOTES, monday, commit("r1", MONDAY), MONDAY)
+    none = monday.where("false")
+    done = lake.replace(NOTES, none, commit("r2", TUESDAY), TUESDAY)
+    assert (done.run_id, lake.holds(NOTES, TUESDAY)) == ("r2", False)
+    tuesday = spark.createDataFrame([(TUESDAY, "a", 1.0)], SCHEMA)
+    lake.replace(NOTES, tuesday, commit("r2", TUESDAY), TUESDAY)
+    assert [mode(log) for log in logs(lake, NOTES)[1:]] == ["Append", None, "Append"]
+
+    once = disturbed(spark, lake, tmp_path / "once", 1, WEDNESDAY)
+    done = lake.replace(NOTES, once, commit("r3", WEDNESDAY), WEDNESDAY)
+    assert rows_in(lake, NOTES)[1:] == [(TUESDAY, "a", 1.0), (WEDNESDAY, "ours", 9.0)]
+    assert done.table_version == version(lake, NOTES)
+    assert lake.newest_slice(NOTES) == WEDNESDAY
+
+
+def mode(log: Path) -> str | None:
+    """How the rows of a commit were written."""
+    infos = (json.loads(line).get("commitInfo") for line in log.read_text().splitlines())
+    return next(info["operationParameters"].get("mode") for info in infos if info)
 
 
 def test_what_others_did_to_a_table_is_seen_in_its_log(
