@@ -269,6 +269,12 @@ class Config(Section):
         report = (key for key in self.report_by if key != ACQUISITION_MONTH)
         return tuple(dict.fromkeys((*self.segments, *report)))
 
+    @property
+    def counts_time(self) -> bool:
+        """Whether any cost grows with the time as a customer, now or in a scenario."""
+        scenarios = self.what_if.values()
+        return self.costs.service.counts_time or any(s.service_cost_per_year for s in scenarios)
+
     def strays(self, segments: Collection[str]) -> list[str]:
         """Segments that a rate is given for, but that are none of these."""
         service = self.costs.service

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
 DAYS_PER_YEAR = 365
 
 
@@ -21,3 +26,21 @@ def rate_per_unit(annual_rate: float, unit_days: int) -> float:
         0.00182787
     """
     return math.log1p(annual_rate) * unit_days / DAYS_PER_YEAR
+
+
+def discounted_time(t: Floats, rate: float) -> Floats:
+    """How long the time up to each t counts, later time being worth less.
+
+    The integral of exp(-rate u) over u from 0 to t.
+
+    Args:
+        t: Time from now, in some unit.
+        rate: Continuous discount rate per unit.
+
+    Example:
+        >>> discounted_time(np.array([0.0, 2.0]), 0.0).tolist()
+        [0.0, 2.0]
+        >>> discounted_time(np.array([365.0]), rate_per_unit(0.10, 1)).round(3).tolist()
+        [348.146]
+    """
+    return t if rate == 0 else np.asarray(-np.expm1(-rate * t) / rate)

@@ -7,6 +7,7 @@ churn of zero, the result is None.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,6 +146,16 @@ def observed_churn(lost: float, retained: float) -> float | None:
         (0.05, None)
     """
     return lost / (lost + retained) if lost + retained > 0 else None
+
+
+def monthly_churn(yearly: float) -> float:
+    """The share that leaves in a month where so many leave in a year: 1 - (1 - yearly)^(1/12).
+
+    Example:
+        >>> round(monthly_churn(0.36), 4), monthly_churn(1.0)
+        (0.0365, 1.0)
+    """
+    return -math.expm1(math.log1p(-yearly) / MONTHS_PER_YEAR) if yearly < 1 else 1.0
 
 
 def lifetime(churn: float) -> float | None:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv_spark.economics import rate_per_unit
-from clv_spark.economics.discounting import DAYS_PER_YEAR
+from clv_spark.economics.discounting import DAYS_PER_YEAR, discounted_time
 from clv_spark.kernels.contract_forecasts import LONGEST, Outlook, renewals_within
 from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameters
 from clv_spark.kernels.segment_table import SPEND_LETTERS, SegmentParameters
@@ -135,8 +135,8 @@ def future_of_contracts(
             paid = k <= renewals_within(outlook.horizon_days, period, phase)[:, np.newaxis]
             paid[:, 0] = False
             worth = np.sum(np.where(paid, running * np.exp(-rate * begins), 0.0), axis=1)
-            until = _weight(np.clip(begins + length, 0.0, outlook.horizon_days), rate)
-            since = _weight(np.clip(begins, 0.0, outlook.horizon_days), rate)
+            until = discounted_time(np.clip(begins + length, 0.0, outlook.horizon_days), rate)
+            since = discounted_time(np.clip(begins, 0.0, outlook.horizon_days), rate)
             lived = np.sum(running * (until - since), axis=1)
             count = ours["contracts"].to_numpy(np.float64)
             money += float(np.sum(worth * ours["margin"].to_numpy(np.float64)))
@@ -147,20 +147,19 @@ def future_of_contracts(
     return _future(sums, factors)
 
 
-def joint_future(parts: Sequence[Future], weights: Sequence[float], share: float) -> Future:
-    """The customers of several parts as one, or a share of them.
+def joint_future(parts: Sequence[Future], weights: Sequence[float]) -> Future:
+    """The customers of several parts as one.
 
     Args:
         parts: With the same factors.
         weights: How much of the value each part has; they add up to 1.
-        share: How much of all of them is meant.
 
     Example:
         >>> one = Future(10.0, 2.0, {0.9: ChurnRatios(1.1, 1.1, 1.1)})
         >>> two = Future(30.0, 2.0, {0.9: ChurnRatios(1.5, 1.3, 1.1)})
-        >>> both = joint_future([one, two], [0.25, 0.75], 0.5)
+        >>> both = joint_future([one, two], [0.25, 0.75])
         >>> both.purchases, both.years, round(both.ratios[0.9].revenue, 9)
-        (20.0, 2.0, 1.4)
+        (40.0, 4.0, 1.4)
         >>> round(both.ratios[0.9].purchases, 9), round(both.ratios[0.9].time, 9)
         (1.25, 1.1)
     """
@@ -180,7 +179,7 @@ def joint_future(parts: Sequence[Future], weights: Sequence[float], share: float
         )
         for factor in parts[0].ratios
     }
-    return Future(sum(bought) * share, sum(lived) * share, ratios)
+    return Future(sum(bought), sum(lived), ratios)
 
 
 def _future(
@@ -196,8 +195,3 @@ def _future(
         for factor in factors
     }
     return Future(base[1], base[2], ratios)
-
-
-def _weight(t: Floats, rate: float) -> Floats:
-    """The integral of exp(-rate t) up to each t."""
-    return t if rate == 0 else np.asarray(-np.expm1(-rate * t) / rate)

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from clv_spark.economics.discounting import discounted_time, rate_per_unit
 from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameters
 from clv_spark.kernels.segment_table import is_uncertain
 from clv_spark.models import CONTRACT_MODELS
@@ -68,6 +69,7 @@ class ContractForecast:
         low: Discounted renewals within the horizon that are undercut with probability 0.1 at most.
         high: Those that are exceeded with probability 0.1 at most.
         residual: As discounted without horizon; NaN without a discount rate.
+        living_days: Expected discounted days within the horizon on which the contract runs.
     """
 
     expected: tuple[Floats, ...]
@@ -76,6 +78,7 @@ class ContractForecast:
     low: Floats
     high: Floats
     residual: Floats
+    living_days: Floats
 
 
 def forecast_contracts(
@@ -111,7 +114,23 @@ def forecast_contracts(
         low=ahead * geometric[low],
         high=ahead * geometric[high],
         residual=ahead * _residual(parameters, v)[n][place],
+        living_days=_living_days(rows, place, outlook, period, phase),
     )
+
+
+def _living_days(
+    rows: Sequence[_Life], place: Integers, outlook: Outlook, period: str, phase: Floats
+) -> Floats:
+    """What is left of the period that runs, whole periods, and the part of the last one."""
+    renewals = renewals_within(outlook.horizon_days, period, phase)
+    length, rate = PERIOD_DAYS[period], rate_per_unit(outlook.annual_discount_rate, 1)
+    end = float(discounted_time(np.array(float(outlook.horizon_days)), rate))
+    first = discounted_time(phase * length, rate)
+    periods = np.array([row.discounted for row in rows])[place, np.maximum(renewals - 1, 0)]
+    whole = periods * outlook.weight(period) ** phase * discounted_time(np.array(length), rate)
+    begins = discounted_time((phase + renewals - 1) * length, rate)
+    last = np.array([row.running for row in rows])[place, renewals] * (end - begins)
+    return np.where(renewals > 0, first + whole + last, end)
 
 
 def discounted_vintiles(
@@ -140,7 +159,33 @@ def discounted_vintiles(
     return values
 
 
-def renewals_within(days: float, period: str, phase: Floats) -> Integers:
+def running_after(
+    days: Floats,
+    parameters: ContractParameters,
+    outlook: Outlook,
+    tenure: Integers,
+    phase: Floats,
+) -> Floats:
+    """Probability that each contract runs after so many days, at most the horizon or a year.
+
+    Args:
+        days: From now.
+        parameters: Of the segment and period; its values are known.
+        outlook: Horizon and discount rate.
+        tenure: Whole periods survived so far.
+        phase: Share of the current period that is left, above 0 and up to 1.
+
+    Returns:
+        One row per contract, one column per day.
+    """
+    n, place = np.unique(np.minimum(tenure, LONGEST), return_inverse=True)
+    running = np.array([_life(parameters, outlook, int(one)).running for one in n])
+    renewals = renewals_within(days, parameters.period, phase[:, np.newaxis])
+    found: Floats = running[place[:, np.newaxis], renewals]
+    return found
+
+
+def renewals_within(days: float | Floats, period: str, phase: Floats) -> Integers:
     """How many renewals fall within so many days from now, if the contract lasts.
 
     Example:

@@ -41,6 +41,7 @@ _FORECASTS = (
     "low",
     "high",
     "residual",
+    "living_days",
 )
 # What the kernel adds to the columns it is given; all DOUBLE but the two places.
 CONTRACT_OUTPUT = (
@@ -134,9 +135,6 @@ def score_contracts(
     ]
     status = np.select(conditions, range(len(conditions)), len(conditions))
     counted = amount if settings.value == "revenue" else margin
-    # The periods that are paid within the horizon, and what is left of the one that runs.
-    left = np.minimum(_doubles(batch, "days_to_renewal"), settings.outlook.horizon_days)
-    ahead = np.where(active, left + found["discounted"] * _doubles(batch, "period_days"), 0.0)
     scores: dict[str, Floats] = {
         "p_alive": active.astype(np.float64),
         "p_active_365d": found["p_active_365d"],
@@ -152,7 +150,7 @@ def score_contracts(
         "historical_revenue": np.maximum(paid, 0.0),
         "historical_margin": np.maximum(past, 0.0),
         "purchases_ahead": found["discounted"],
-        "days_ahead": ahead,
+        "days_ahead": found["living_days"],
         "value_margin": counted,
     }
     columns = {name: batch.column(name) for name in batch.schema.names}
@@ -210,7 +208,7 @@ def _forecasts(
         found["p_active_365d"][rows] = result.running
         for days, values in zip(PERIODS, result.expected, strict=True):
             found[f"expected_renewals_{days}d"][rows] = values
-        for name in ("discounted", "low", "high", "residual"):
+        for name in ("discounted", "low", "high", "residual", "living_days"):
             found[name][rows] = getattr(result, name)
     return found
 

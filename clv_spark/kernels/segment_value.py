@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ from clv_spark.economics.formulas import (
     arpu,
     churn_formula_clv,
     lifetime,
+    monthly_churn,
     observed_churn,
     order_formula_clv,
 )
@@ -165,15 +166,17 @@ def _formulas(total: Sums) -> dict[str, float | None]:
     margin_rate = total["historical_margin"] / revenue if revenue > 0 else 0.0
     cost = total["historical_service_cost"]
     churn = observed_churn(total["lost"], total["retained"])
+    monthly = None if churn is None else monthly_churn(churn)
+    # One lifetime for both formulas: of what leaves in a year, some leave early in it.
+    stays = None if monthly is None else lifetime(monthly)
     orders = order_formula_clv(
         revenue / purchases,
         purchases / years if years > 0 else 0.0,
-        None if churn is None else lifetime(churn),
+        None if stays is None else stays / MONTHS_PER_YEAR,
         margin_rate=margin_rate,
         cost_per_order=cost / purchases,
     )
     months = years * MONTHS_PER_YEAR
-    monthly = None if churn is None else 1 - (1 - churn) ** (1 / MONTHS_PER_YEAR)
     by_churn = churn_formula_clv(
         arpu(revenue, months),
         monthly,
@@ -231,7 +234,7 @@ def scenario_values(
     """
     leaves = _with_new(leaves, settings)
     existing = [
-        _existing(sums, outlooks[leaf], settings)
+        _existing(sums, outlooks[leaf])
         for leaf, sums in leaves.items()
         if leaf in outlooks and sums["valued"]
     ]
@@ -241,17 +244,24 @@ def scenario_values(
     return what_if_rows(SegmentBase(name, existing, new), scenarios, settings.definition)
 
 
-def _existing(sums: Sums, outlook: LeafOutlook, settings: SummarySettings) -> ExistingCustomers:
-    """The customers of a group in a leaf segment; contracts of all periods in one."""
+def _existing(sums: Sums, outlook: LeafOutlook) -> ExistingCustomers:
+    """The customers of a group in a leaf segment; contracts of all periods in one.
+
+    What they will do is their own sum. By what another churn multiplies it is the leaf segment's.
+    """
     whole = sum(part.clv for part in outlook.sums)
-    share = sums[settings.counted] / whole if whole > 0 else 0.0
     weights = [part.clv / whole if whole > 0 else 0.0 for part in outlook.sums]
+    future = replace(
+        joint_future(outlook.futures, weights),
+        purchases=sums["purchases_ahead"],
+        years=sums["days_ahead"] / _DAYS_PER_YEAR,
+    )
     return ExistingCustomers(
         revenue=sums["clv_revenue"],
         margin=sums["clv_margin"],
         purchase_cost=sums["service_of_purchases_ahead"],
         time_cost=sums["service_of_time_ahead"],
-        future=joint_future(outlook.futures, weights, share),
+        future=future,
     )
 
 

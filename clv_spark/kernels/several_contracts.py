@@ -1,26 +1,30 @@
-"""The interval of a customer's value who has several contracts that run."""
+"""A customer with several contracts that run: the interval of their value, the time any runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from clv_spark.economics.discounting import discounted_time, rate_per_unit
 from clv_spark.kernels.contract_forecasts import (
     HIGH,
     LOW,
     VINTILES,
     Outlook,
     discounted_vintiles,
+    running_after,
 )
 from clv_spark.kernels.contract_parameters import ContractParameters
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+# At most so many days share one chance that a contract runs.
+_STEP_DAYS = 7
 # What is needed of each contract in the list of a customer.
 BEHIND_VALUE = (
     "is_active",
@@ -35,16 +39,16 @@ BEHIND_VALUE = (
 def add_up_contracts(
     batch: pa.RecordBatch, outlook: Outlook, parameters: Sequence[ContractParameters]
 ) -> pa.RecordBatch:
-    """Replaces the bounds of each customer by those of the sum of the running contracts.
+    """Replaces the bounds of each customer by those of the sum, and the days by those of any.
 
     Each contract stands for ``VINTILES`` equally likely values; the sums of two are as many as
     their pairs, and where another contract follows, their own vintiles stand for them. Given the
     parameters the contracts are taken as independent.
 
     Args:
-        batch: clv_low, clv_high, and items: per customer a list of contracts with
-            ``BEHIND_VALUE``; all that run have parameters. Other columns stay as they are, and so
-            do the bounds where the list is empty.
+        batch: clv_low, clv_high, days_ahead (of the contract that is expected to last longest),
+            and items: per customer a list of contracts with ``BEHIND_VALUE``; all that run have
+            parameters. Other columns stay as they are, and so do all where the list is empty.
         outlook: Horizon and discount rate.
         parameters: What parameters_place refers to.
 
@@ -59,12 +63,15 @@ def add_up_contracts(
         for name in BEHIND_VALUE
     }
     rows = np.flatnonzero(field["is_active"] == 1)
-    values = _values({name: column[rows] for name, column in field.items()}, outlook, parameters)
-    low, high = _bounds(values, owner[rows], len(items))
+    field, owner = {name: column[rows] for name, column in field.items()}, owner[rows]
+    low, high = _bounds(_values(field, outlook, parameters), owner, len(items))
+    days = _days_of_any(field, owner, len(items), outlook, parameters)
     columns = {name: batch.column(name) for name in batch.schema.names if name != "items"}
     are_summed = pc.greater(pc.list_value_length(items), 0)
     for name, bound in (("clv_low", low), ("clv_high", high)):
         columns[name] = pc.if_else(are_summed, pa.array(bound), columns[name])
+    longer = pc.max_element_wise(columns["days_ahead"], pa.array(days))
+    columns["days_ahead"] = pc.if_else(are_summed, longer, columns["days_ahead"])
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
@@ -72,15 +79,43 @@ def _values(
     field: dict[str, Floats], outlook: Outlook, parameters: Sequence[ContractParameters]
 ) -> Floats:
     """The vintiles of each running contract, in money."""
+    values = np.empty((field["tenure"].size, VINTILES))
+    for place, ours, tenure, phase in _by_parameters(field):
+        values[ours] = discounted_vintiles(parameters[place], outlook, tenure, phase)
+    values *= field["value_margin"][:, np.newaxis]
+    return values
+
+
+def _by_parameters(
+    field: dict[str, Floats],
+) -> Iterator[tuple[int, Integers, Integers, Floats]]:
+    """Place of the parameters, rows of the contracts that have them, their tenure and phase."""
     places = field["parameters_place"].astype(np.int64)
     phase = np.clip(field["days_to_renewal"] / field["period_days"], 0.0, 1.0)
     tenure = field["tenure"].astype(np.int64)
-    values = np.empty((places.size, VINTILES))
     for place in np.unique(places):
         ours = np.flatnonzero(places == place)
-        values[ours] = discounted_vintiles(parameters[place], outlook, tenure[ours], phase[ours])
-    values *= field["value_margin"][:, np.newaxis]
-    return values
+        yield int(place), ours, tenure[ours], phase[ours]
+
+
+def _days_of_any(
+    field: dict[str, Floats],
+    owner: Integers,
+    customers: int,
+    outlook: Outlook,
+    parameters: Sequence[ContractParameters],
+) -> Floats:
+    """Expected discounted days within the horizon on which at least one contract runs."""
+    edges = np.linspace(0, outlook.horizon_days, -(-outlook.horizon_days // _STEP_DAYS) + 1)
+    rate = rate_per_unit(outlook.annual_discount_rate, 1)
+    days, weights = (edges[:-1] + edges[1:]) / 2, np.diff(discounted_time(edges, rate))
+    ended = np.ones((customers, days.size))
+    for place, ours, tenure, phase in _by_parameters(field):
+        running = running_after(days, parameters[place], outlook, tenure, phase)
+        np.multiply.at(ended, owner[ours], 1 - running)
+    # Row by row, as a product of matrices would depend on the rows beside.
+    found: Floats = np.sum((1 - ended) * weights, axis=1)
+    return found
 
 
 def _bounds(values: Floats, owner: Integers, customers: int) -> tuple[Floats, Floats]:

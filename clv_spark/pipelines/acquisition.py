@@ -28,6 +28,17 @@ from clv_spark.transforms.segments import of_segment_column
 
 log = logging.getLogger(__name__)
 
+# Beside a scored customer who buys: whether the same customer has or had a contract.
+HOLDS = "holds_contract"
+_BEARS = "bears_acquisition"
+
+
+def shared_acquisition(config: Config) -> bool:
+    """Whether a cost is given for every customer, of whom some may both buy and hold a contract."""
+    costs = config.costs.acquisition
+    for_all = costs.per_customer is not None or (costs.spend is not None and not costs.spend.keys)
+    return for_all and config.has_purchases and config.has_contracts
+
 
 def open_spend(run: Run) -> Source | None:
     """The source of acquisition spend at this moment; None where none is configured."""
@@ -42,7 +53,8 @@ def with_acquisition_cost(
 
     Args:
         run: The run.
-        scored: Scored customers; with their own acquisition_cost where it is read.
+        scored: Scored customers; with their own acquisition_cost where it is read, with ``HOLDS``
+            where :func:`shared_acquisition` asks for it.
         spend: What :func:`open_spend` gives.
         report: The values of each further key of the summary, by report_code.
 
@@ -52,13 +64,15 @@ def with_acquisition_cost(
     costs = run.config.costs.acquisition
     if costs.customers is not None:
         return scored
+    # Of who buys and holds a contract the contract alone bears the cost.
+    bears = F.col(HOLDS).isNull() if shared_acquisition(run.config) else F.lit(True)
     if costs.per_customer is not None:
         rate = of_segment_column(costs.per_customer, run.config.segment_depth)
-        return scored.withColumn("acquisition_cost", rate)
+        return scored.withColumn("acquisition_cost", F.when(bears, rate)).drop(HOLDS)
     if costs.spend is None or spend is None:
         return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))
     values = {key: _key(run.config, key, report) for key in costs.spend.keys}
-    return _with_spend(run, scored, values, costs.spend, spend)
+    return _with_spend(run, scored.withColumn(_BEARS, bears), values, costs.spend, spend)
 
 
 def _with_spend(
@@ -71,7 +85,7 @@ def _with_spend(
     rows = conform_spend(source.rows, config)
     _require_usable(rows, config)
     placed = scored.withColumns({"month": acquisition_month(), **keys})
-    ours = placed
+    ours = placed.where(_BEARS)
     if keys:
         of_purchases = set(keys) <= set(run.config.customer_keys)
         ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
@@ -89,7 +103,9 @@ def _with_spend(
     texts = (f"{quoted(key)} STRING" for key in keys)
     schema = ", ".join(("month DATE", *texts, "acquisition_cost DOUBLE"))
     rates = local_rows(run.spark, found, schema)
-    return placed.join(F.broadcast(rates), names, "left").drop(*names)
+    joined = placed.join(F.broadcast(rates), names, "left")
+    cost = F.when(F.col(_BEARS), F.col("acquisition_cost"))
+    return joined.withColumn("acquisition_cost", cost).drop(*names, HOLDS, _BEARS)
 
 
 def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:

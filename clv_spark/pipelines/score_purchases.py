@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from clv_spark.kernels.score_batch import (
     score_batch,
 )
 from clv_spark.kernels.segment_parameters import (
+    MARGIN_RATE,
     RETURN_RATE,
     nearest,
     parameters_by_segment,
@@ -75,7 +77,8 @@ def score_purchases(
     report = _report(run, features)
     inputs = score_input(features, run.config.segments, report)
     if fit_date < run.date:
-        parameters |= _newcomers(run, inputs, parameters)
+        recorded = any(row["model"] == MARGIN_RATE for row in fitted)
+        parameters |= _newcomers(run, inputs, parameters, recorded=recorded)
     if previous is not None:
         # Before the scores are there: few narrow columns are moved instead of whole rows.
         definition = run.config.value.definition
@@ -138,12 +141,19 @@ def _require_fit_for(run: Run, fitted: list[Row]) -> None:
 
 
 def _newcomers(
-    run: Run, inputs: DataFrame, known: Mapping[str, SegmentParameters]
+    run: Run, inputs: DataFrame, known: Mapping[str, SegmentParameters], *, recorded: bool
 ) -> dict[str, SegmentParameters]:
-    """Segments that appeared after the fit have the parameters of the nearest one above."""
+    """Segments that appeared after the fit have the parameters of the nearest one above.
+
+    Its margin rate as well where margins are ``recorded``; configured, they have their own.
+    """
     nested = len(run.config.segments) > 1
     names = [row["segment"] for row in inputs.select("segment").distinct().collect()]
-    return {name: known[nearest(name, known, nested)] for name in names if name not in known}
+    found = {name: known[nearest(name, known, nested)] for name in names if name not in known}
+    if recorded:
+        return found
+    margin_of = run.config.value.margin_of
+    return {name: replace(one, margin_rate=margin_of(name)) for name, one in found.items()}
 
 
 def _sizes(fitted: list[Row]) -> dict[str, int]:
@@ -162,7 +172,7 @@ def score_batches(
         value=value.counted,
     )
 
-    with_time = config.costs.service.counts_time
+    with_time = config.counts_time
 
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forecasts = worker_forecasts(value.horizon_days, value.annual_discount_rate, with_time)

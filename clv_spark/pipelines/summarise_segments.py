@@ -84,7 +84,9 @@ def summarise_segments(
     keys = {"purchases": config.segments, "contract": config.contract_segments}
     by_month = ACQUISITION_MONTH in config.report_by
     recent = recent_days(config)
-    summed = leaf_sums(valued, recent_days=recent, by_month=by_month)
+    contracts = config.source.contracts
+    ends_known = contracts is None or contracts.shape != "snapshot"
+    summed = leaf_sums(valued, recent_days=recent, by_month=by_month, ends_known=ends_known)
     # Read twice, and as few rows as there are segments, groups and tiers.
     with cached(summed) as kept:
         by_tier = tier_sums(with_levels(kept, keys, report)).collect()

@@ -14,11 +14,11 @@ from clv_spark.config import ServiceConfig
 from clv_spark.economics import ServiceRates
 from clv_spark.kernels.event_rates import event_rates, service_rates
 from clv_spark.lake import Source
-from clv_spark.pipelines.acquisition import with_acquisition_cost
+from clv_spark.pipelines.acquisition import HOLDS, shared_acquisition, with_acquisition_cost
 from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import Run, cached
-from clv_spark.schemas import CUSTOMER_COSTS
+from clv_spark.schemas import CONTRACT_FEATURES, CUSTOMER_COSTS
 from clv_spark.transforms.service import (
     EVENT_COSTS,
     EVENT_RATES,
@@ -66,11 +66,15 @@ def value_customers(
         kept: Holds what is kept on disks until everything is written.
     """
     config, service = run.config, run.config.costs.service
-    if has_costs(config):
-        joined = scored.join(_costs(run), ["customer_id", "relationship"], "left")
+    beside = [_costs(run)] if has_costs(config) else []
+    if shared_acquisition(config):
+        beside.append(_holders(run))
+    if beside:
+        for table in beside:
+            scored = scored.join(table, ["customer_id", "relationship"], "left")
         # For rates, ranks, scores and sums the join is done once.
-        scored = kept.enter_context(cached(joined))
-    exposed = with_exposure(scored, service.early_days)
+        scored = kept.enter_context(cached(scored))
+    exposed = with_exposure(scored, service.early_days, config.value.annual_discount_rate)
     found = _event_rates(run, exposed)
     rates = local_rows(run.spark, found, RATE_TYPES) if found else None
     costed = with_service_costs(exposed, service, rates, config.segment_depth)
@@ -85,6 +89,13 @@ def _costs(run: Run) -> DataFrame:
     if run.config.costs.acquisition.customers is not None:
         wanted.append(F.col("acquisition_cost").cast("double").alias("acquisition_cost"))
     return costs.select(*wanted)
+
+
+def _holders(run: Run) -> DataFrame:
+    """Who has or had a contract and may buy besides: what winning them cost counts for that."""
+    contracts = run.lake.read(CONTRACT_FEATURES, run.date)
+    ids = contracts.select("customer_id").distinct()
+    return ids.withColumns({"relationship": F.lit("purchases"), HOLDS: F.lit(True)})
 
 
 def _event_rates(run: Run, exposed: DataFrame) -> list[tuple[Any, ...]]:

@@ -33,11 +33,10 @@ _SUMMED = (
     "historical_revenue",
     "historical_margin",
     "purchases_ahead",
-    "days_ahead",
     "paid_amount",
 )
 # In the order of contract and life, since sums of doubles depend on their order.
-_ITEM = ("contract_id", "life", "p_active_365d", *_SUMMED, *BEHIND_VALUE)
+_ITEM = ("contract_id", "life", "p_active_365d", "days_ahead", *_SUMMED, *BEHIND_VALUE)
 # The contract that stands for a customer with several: of those that run the newest.
 _NEWEST = ("is_active", "start_days", "contract_id", "life")
 _OF_NEWEST = (
@@ -75,6 +74,9 @@ def contract_score_input(features: DataFrame, keys: tuple[str, ...], as_of: dt.d
         F.datediff(today, "start_date").alias("age_days"),
         F.datediff("start_date", F.lit(_EPOCH)).alias("start_days"),
         F.datediff(today, "last_renewal_date").alias("days_since_renewal"),
+        F.when(F.col("is_active"), 0)
+        .otherwise(F.datediff(today, "end_date"))
+        .alias("days_since_end"),
         survived.alias("renewals"),
         "periods_paid",
         "periodic_amount",
@@ -144,6 +146,9 @@ def customer_totals(scored: DataFrame) -> DataFrame:
             F.max_by(F.struct(*_OF_NEWEST), F.struct(*_NEWEST)).alias("newest"),
             F.max("age_days").alias("T"),
             F.min("days_since_renewal").alias("since_renewal"),
+            F.min("days_since_end").alias("since_end"),
+            # Of several that run, how long any of them does is worked out beside their bounds.
+            F.max("days_ahead").alias("days_ahead"),
             F.sum("renewals").cast("int").alias("frequency"),
             F.sum("periods_paid").cast("int").alias("periods_paid"),
             running.cast("int").alias("running"),
@@ -169,6 +174,8 @@ def lone_contracts(scored: DataFrame) -> DataFrame:
         *_OF_NEWEST,
         F.col("age_days").alias("T"),
         F.col("days_since_renewal").alias("since_renewal"),
+        F.col("days_since_end").alias("since_end"),
+        "days_ahead",
         F.col("renewals").alias("frequency"),
         "periods_paid",
         F.col("is_active").cast("int").alias("running"),
@@ -199,6 +206,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             ),
             "return_rate": F.lit(0.0),
             "recency": F.col("T") - F.col("since_renewal"),
+            "served_days": F.col("T") - F.col("since_end"),
             "monetary_value": F.when(
                 F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
             ),

@@ -27,6 +27,7 @@ SCORED = (
     *(c for c in CLV_SCORES.column_names if c not in (*VALUED, *JUDGED)),
     "purchases_ahead",
     "days_ahead",
+    "served_days",
     "rhythm_days",
     "report_code",
 )
@@ -132,6 +133,7 @@ def score_columns(
             {
                 **same_for_all(config, as_of, fit_date),
                 "relationship": F.lit("purchases"),
+                "served_days": F.lit(None).cast("int"),
                 "model": decoded(place, models),
                 "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
                 "spend_parameters_segment": decoded(

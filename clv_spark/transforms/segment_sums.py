@@ -15,7 +15,7 @@ from clv_spark.transforms.money import exact_sum, summand
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import GLOBAL, segment_above
 
-# Money and probabilities: sums of doubles depend on their order, sums of decimals do not.
+# Sums of doubles depend on their order, sums of decimals do not.
 MONEY = (
     "p_active_365d",
     "expected_revenue_365d",
@@ -25,6 +25,8 @@ MONEY = (
     "clv",
     "service_of_purchases_ahead",
     "service_of_time_ahead",
+    "purchases_ahead",
+    "days_ahead",
     "historical_revenue",
     "historical_margin",
     "historical_service_cost",
@@ -52,20 +54,25 @@ _WIDTH, _CENT, _NOTHING = 0.005, 0.01, -1_000_000
 _YEAR = 365
 
 
-def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFrame:
+def leaf_sums(
+    valued: DataFrame, *, recent_days: int, by_month: bool, ends_known: bool = True
+) -> DataFrame:
     """Sums over customers of a segment, group, month and tier.
 
     Args:
         valued: Rows of clv_scores, with report_code, the service costs ahead and ``EARLIER``.
         recent_days: Younger customers count as new ones.
         by_month: Whether the month of acquisition tells groups apart.
+        ends_known: Whether contracts have the dates they ended on; without them nobody can say how
+            many were lost within a year.
 
     Returns:
         ``LEAF``, ``COUNTS`` as bigints, ``MONEY`` and clv_before (of the slice before, where the
         customer was in it) as decimals.
     """
-    age, away = F.col("T"), F.col("T") - F.col("recency")
-    was_there, is_new = age > _YEAR, age < recent_days
+    age = F.col("T")
+    lost, retained = _within_a_year(ends_known=ends_known)
+    is_new = age < recent_days
     has_cost = F.col("acquisition_cost").isNotNull()
     counts = {
         "customers": F.lit(1),
@@ -73,8 +80,8 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
         "loss_making": F.col("loss_making").cast("int"),
         "purchases": F.col("frequency") + 1,
         "age_days": age,
-        "lost": (was_there & (away > _YEAR) & (away <= 2 * _YEAR)).cast("int"),
-        "retained": (was_there & (away <= _YEAR)).cast("int"),
+        "lost": lost.cast("int"),
+        "retained": retained.cast("int"),
         "with_cost": has_cost.cast("int"),
         "new_customers": is_new.cast("int"),
         "new_with_cost": (is_new & has_cost).cast("int"),
@@ -91,6 +98,23 @@ def leaf_sums(valued: DataFrame, *, recent_days: int, by_month: bool) -> DataFra
     return placed.groupBy(*LEAF).agg(
         *(F.sum(name).alias(name) for name in COUNTS),
         *(exact_sum(F.col(name)).alias(name) for name in (*MONEY, "clv_before")),
+    )
+
+
+def _within_a_year(*, ends_known: bool) -> tuple[Column, Column]:
+    """Whether a customer of a year ago was lost since, and whether they were kept.
+
+    Without contract nobody says so: who bought within the year before and not since counts as lost.
+    """
+    was_there, silent = F.col("T") > _YEAR, F.col("T") - F.col("recency")
+    contract = F.col("relationship") == "contract"
+    ended, since = F.col("p_alive") == 0, F.col("T") - F.col("served_days")
+    known = was_there & F.lit(ends_known)
+    lost = F.when(contract, known & ended & (since <= _YEAR))
+    kept = F.when(contract, known & ~ended)
+    return (
+        lost.otherwise(was_there & (silent > _YEAR) & (silent <= 2 * _YEAR)),
+        kept.otherwise(was_there & (silent <= _YEAR)),
     )
 
 
@@ -196,11 +220,15 @@ def distributions(levels: DataFrame) -> DataFrame:
     )
     tenth = F.ceil(F.col("total") / 10)
     taken = F.least(F.greatest(tenth - F.col("above"), F.lit(0)), F.col("n"))
-    half = F.col("total") / 2
-    is_middle = (F.col("above") < half) & (half <= F.col("above") + F.col("n"))
+    # Of an even number of customers the two in the middle count half each.
+    ranks = (F.floor((F.col("total") + 1) / 2), F.floor(F.col("total") / 2) + 1)
+    middles = (
+        F.max(F.when(rank.between(F.col("above") + 1, F.col("above") + F.col("n")), F.col("mean")))
+        for rank in ranks
+    )
     part = summand(taken * F.col("mean"))
     return placed.groupBy(*of).agg(
-        F.max(F.when(is_middle, F.col("mean"))).alias("clv_median"),
+        (sum(middles, F.lit(0.0)) / 2).alias("clv_median"),
         F.sum(part).cast("double").alias("top_tenth"),
     )
 

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import ServiceConfig
+from clv_spark.economics import rate_per_unit
 from clv_spark.kernels.living_forecasts import PERIODS
 from clv_spark.transforms.money import exact_sum
 from clv_spark.transforms.segments import of_segment_column
@@ -24,13 +25,15 @@ RATE_TYPES = "relationship STRING, segment STRING, " + ", ".join(f"{n} DOUBLE" f
 _SO_FAR = ("purchases_so_far", "early_days_so_far", "later_days_so_far")
 
 
-def with_exposure(scored: DataFrame, early_days: int) -> DataFrame:
+def with_exposure(scored: DataFrame, early_days: int, annual_discount_rate: float) -> DataFrame:
     """Adds what costs have grown with so far, and will within the horizon.
 
-    After the last purchase a customer counts as one with the probability of being alive today.
+    After the last purchase a customer counts as one with the probability of being alive today; a
+    contract counts until it ends.
     """
     age, recency = F.col("T"), F.col("recency")
-    alive = recency + F.coalesce("p_alive", F.lit(1.0)) * (age - recency)
+    guessed = recency + F.coalesce("p_alive", F.lit(1.0)) * (age - recency)
+    alive = F.coalesce(F.col("served_days").cast("double"), guessed)
     days = scored.withColumns(
         {
             "purchases_so_far": (F.col("frequency") + 1).cast("double"),
@@ -39,20 +42,28 @@ def with_exposure(scored: DataFrame, early_days: int) -> DataFrame:
         }
     )
     left = F.greatest(early_days - age, F.lit(0))
+    # Discounted, as all that lies ahead is.
+    rate = rate_per_unit(annual_discount_rate, 1)
+    counted = (1 - F.exp(-rate * left)) / rate if rate else left.cast("double")
+    mean = F.when(left > 0, counted / left).otherwise(1.0)
     return days.withColumns(
         {
-            "early_purchases": F.least(_expected_within(left), "purchases_ahead"),
-            "early_days": F.least(F.col("p_alive") * left, F.col("days_ahead")),
+            "early_purchases": F.least(_expected_within(left) * mean, "purchases_ahead"),
+            "early_days": F.least(F.col("p_alive") * counted, F.col("days_ahead")),
         }
     )
 
 
 def _expected_within(days: Column) -> Column:
-    """Expected purchases of the next so many days, on straight lines between those known."""
+    """Expected purchases of the next so many days, on straight lines between those known.
+
+    After the last of them they go on as before it.
+    """
     expected, before, value = F.lit(0.0), 0, F.lit(0.0)
     for until in PERIODS:
         here = F.col(f"expected_purchases_{until}d")
-        share = F.least(F.greatest((days - before) / (until - before), F.lit(0.0)), F.lit(1.0))
+        share = F.greatest((days - before) / (until - before), F.lit(0.0))
+        share = share if until == PERIODS[-1] else F.least(share, F.lit(1.0))
         expected = expected + share * (here - value)
         before, value = until, here
     return expected
@@ -105,9 +116,7 @@ def _configured(service: ServiceConfig, keys: int) -> tuple[Column, Column, Colu
     early_ahead, days_ahead = F.col("early_purchases"), F.col("days_ahead")
     of_purchase = purchase * (F.col("purchases_ahead") - early_ahead) + early_purchase * early_ahead
     of_time = (year * (days_ahead - F.col("early_days")) + early_year * F.col("early_days")) / 365
-    # Which of the repeat purchases fell into the early phase is not kept: as its share of the age.
-    share = F.when(F.col("T") > 0, F.least(service.early_days / F.col("T"), F.lit(1.0)))
-    early = 1 + F.col("frequency") * F.coalesce(share, F.lit(1.0))
+    early = _early_so_far(service.early_days)
     so_far = (
         early_purchase * early
         + purchase * (F.col("purchases_so_far") - early)
@@ -115,6 +124,19 @@ def _configured(service: ServiceConfig, keys: int) -> tuple[Column, Column, Colu
         + year * F.col("later_days_so_far") / 365
     )
     return of_purchase, of_time, so_far
+
+
+def _early_so_far(early_days: int) -> Column:
+    """Purchases of the early phase so far; without such a phase none is.
+
+    Which repeat purchases fell into it is not kept, only when the last one was: the others are
+    taken as spread evenly over the time up to it.
+    """
+    if not early_days:
+        return F.lit(0.0)
+    frequency, recency = F.col("frequency"), F.col("recency")
+    some = (frequency - 1) * early_days / recency
+    return 1 + F.when(recency > early_days, some).otherwise(frequency).cast("double")
 
 
 def _from_events() -> tuple[Column, Column, Column]:

@@ -18,13 +18,19 @@ def with_value(costed: DataFrame, value: ValueConfig) -> DataFrame:
         costed: what ``transforms.service`` gives.
         value: the definition.
     """
-    of_purchases, of_time = F.col("service_of_purchases_ahead"), F.col("service_of_time_ahead")
+    margin = F.col("clv_margin")
+    # Costs of customers without a value are in no sum of values.
+    ahead = {
+        name: F.when(margin.isNotNull(), F.col(name))
+        for name in ("service_of_purchases_ahead", "service_of_time_ahead")
+    }
+    of_purchases, of_time = ahead.values()
     costs = of_purchases + of_time
     so_far = F.col("historical_service_cost")
-    margin = F.col("clv_margin")
     history = F.col("historical_" + ("revenue" if value.definition == "revenue" else "margin"))
     columns = {
-        "clv_service_cost": F.when(margin.isNotNull(), costs),
+        **ahead,
+        "clv_service_cost": costs,
         "historical_clv": history,
         "value_definition": F.lit(value.definition),
         # Above zero by as little as a cent's hundredth is rounding, not a loss.

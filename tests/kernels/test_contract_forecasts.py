@@ -60,6 +60,22 @@ def test_forecasts_are_the_sums_over_the_renewals(parameters: ContractParameters
         assert found.running[row] == pytest.approx(stays[due <= 365 + 1e-6][-1], rel=1e-9)
 
 
+@EACH
+@pytest.mark.parametrize("horizon", [20, 365, 800])
+def test_days_that_contracts_run_end_at_the_horizon(
+    parameters: ContractParameters, horizon: int
+) -> None:
+    n, phase = np.array([0, 3, 50, 3]), np.array([1.0, 0.25, 0.6, 1e-3])
+    length = {"month": 365 / 12, "year": 365.0}[parameters.period]
+    found = forecast_contracts(parameters, Outlook(horizon, 0.1), n, phase)
+    days = (np.arange(horizon * 200) + 0.5) / 200
+    for row in range(n.size):
+        renewals = np.maximum(np.floor(days / length - phase[row]) + 1, 0)
+        stays = survival(parameters, n[row] + renewals) / survival(parameters, n[row : row + 1])
+        expected = np.sum(stays * 1.1 ** (-days / 365)) / 200
+        assert found.living_days[row] == pytest.approx(expected, rel=2e-4)
+
+
 def test_without_horizon_it_is_the_published_residual_lifetime() -> None:
     """Fader and Hardie (2010): the first renewal at once, d = 10% a year."""
     letters = {"alpha": 0.7, "beta": 3.0}
@@ -117,6 +133,7 @@ def test_the_interval_of_several_contracts_is_that_of_their_sum(counts: tuple[in
             "items": pa.array([[ended, *items], items[:1], [], []], pa.list_(pa.struct(schema))),
             "clv_low": [0.0, 0.0, 1.0, None],
             "clv_high": [0.0, 0.0, 2.0, None],
+            "days_ahead": [10.0, 340.0, 3.0, None],
         }
     )
     found = add_up_contracts(batch, YEAR, [SBG, YEARLY]).to_pylist()
@@ -127,14 +144,23 @@ def test_the_interval_of_several_contracts_is_that_of_their_sum(counts: tuple[in
     assert np.mean(total > high + 1e-9) <= 0.1 + off
     assert np.mean(total <= low + 1e-9) >= 0.1 - off
     assert np.mean(total >= high - 1e-9) >= 0.1 - off
+    # Of two that run at the same time no day counts twice.
+    halves = 365 * (np.arange(4000) + 0.5) / 4000
+    ended = np.ones(halves.size)
+    for one, n, _ in parts:
+        renewals = np.floor(halves / (365 / 12 if one is SBG else 365) - 0.5) + 1
+        ended *= 1 - survival(one, n + renewals) / survival(one, np.array([n]))
+    expected = np.mean((1 - ended) * 1.1 ** (-halves / 365)) * 365
+    assert found[0]["days_ahead"] == pytest.approx(expected, rel=2e-3)
     # Of one contract it is the contract's own, and nobody else's row matters.
     alone = forecast_contracts(parts[0][0], YEAR, np.array([parts[0][1]]), np.array([0.5]))
     assert found[1]["clv_high"] == pytest.approx(alone.high[0] * parts[0][2])
+    assert found[1]["days_ahead"] == pytest.approx(max(alone.living_days[0], 340.0), rel=2e-3)
     assert add_up_contracts(batch.slice(0, 1), YEAR, [SBG, YEARLY]).to_pylist() == found[:1]
     # Whose bounds are known already keeps them.
     assert found[2:] == [
-        {"customer_id": 3, "clv_low": 1.0, "clv_high": 2.0},
-        {"customer_id": 4, "clv_low": None, "clv_high": None},
+        {"customer_id": 3, "clv_low": 1.0, "clv_high": 2.0, "days_ahead": 3.0},
+        {"customer_id": 4, "clv_low": None, "clv_high": None, "days_ahead": None},
     ]
 
 

@@ -60,6 +60,8 @@ def sums(**more):
         "clv": 210.0,
         "service_of_purchases_ahead": 60.0,
         "service_of_time_ahead": 30.0,
+        "purchases_ahead": 20.0,
+        "days_ahead": 8.0 * 365,
         "historical_revenue": 2000.0,
         "historical_margin": 600.0,
         "historical_service_cost": 200.0,
@@ -85,10 +87,11 @@ def test_the_numbers_of_a_segment_by_hand():
     assert row["acquisition_budget"] == pytest.approx(288.0)
     assert (row["clv_to_cac_reached"], row["payback_reached"]) == (True, True)
     assert row["observed_churn"] == 0.25
-    # 50 an order, 4 orders in each of 10 years together: 4 a year; a lifetime of 4 years.
-    assert row["formula_orders_revenue"] == pytest.approx(50 * 4 * 4)
-    assert row["formula_orders_net"] == pytest.approx((50 * 0.3 - 5) * 4 * 4)
+    # 50 an order, 4 orders in each of 10 years together: 4 a year. Of both formulas one lifetime.
     monthly = 1 - 0.75 ** (1 / 12)
+    years = 1 / monthly / 12
+    assert row["formula_orders_revenue"] == pytest.approx(50 * 4 * years)
+    assert row["formula_orders_net"] == pytest.approx((50 * 0.3 - 5) * 4 * years)
     assert row["formula_churn_margin"] == pytest.approx(2000 / 120 * 0.3 / monthly)
 
 
@@ -161,6 +164,24 @@ def test_scenarios_of_a_group():
     assert other["clv_change"] == pytest.approx(20.0)
     assert other["new_customer_value"] == pytest.approx(135.0)
     assert other["cac"] == 20.0
+
+
+def test_service_costs_of_a_group_change_with_what_its_own_customers_do():
+    """Ninety buy once and stay, ten buy often: half of the value each, not half of the work."""
+    some = {"customers": 90, "valued": 90, "purchases_ahead": 2.0, "days_ahead": 7.0 * 365}
+    rest = {"customers": 10, "valued": 10, "purchases_ahead": 18.0, "days_ahead": 1.0 * 365}
+    known = {"uk": outlook(600.0, 120.0, scenario_top=150.0)}
+    known["uk"].new.update(purchase=new(150.0), year=new(150.0))
+    scenarios = {
+        "other": Scenario(),
+        "purchase": Scenario(service_cost_per_purchase=3.0),
+        "year": Scenario(service_cost_per_year=5.0),
+    }
+    for group, purchases, years in ((some, 2.0, 7.0), (rest, 18.0, 1.0)):
+        rows = scenario_values("a", {"uk": sums(**group)}, known, scenarios, SETTINGS)
+        changes = {row["scenario"]: row["clv_change"] for row in rows}
+        assert changes["purchase"] == pytest.approx(-3.0 * purchases)
+        assert changes["year"] == pytest.approx(-5.0 * years)
 
 
 def test_a_mix_of_jumps_and_lines_is_their_mean_on_both_sides_of_each_day():

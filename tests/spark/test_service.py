@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -26,7 +27,7 @@ SERVICE = ServiceConfig(
 RATES = {"uk": (0.5, 0.02, 0.01, 4.0, 6.0), "fr": (0.0, 0.0, 0.0, 0.0, 0.0)}
 SCHEMA = (
     "id INT, relationship STRING, segment STRING, frequency INT, recency INT, T INT, "
-    "p_alive DOUBLE, "
+    "p_alive DOUBLE, served_days INT, "
     "expected_purchases_30d DOUBLE, expected_purchases_90d DOUBLE, expected_purchases_365d DOUBLE, "
     "purchases_ahead DOUBLE, days_ahead DOUBLE, clv_margin DOUBLE, clv DOUBLE, clv_low DOUBLE, "
     "clv_high DOUBLE, residual_clv DOUBLE, historical_revenue DOUBLE, historical_margin DOUBLE, "
@@ -45,10 +46,11 @@ def customers(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "relationship": "purchases",
         "segment": draw(st.sampled_from(sorted(RATES))),
-        "frequency": draw(st.integers(0, 20)) if recency else 0,
+        "frequency": draw(st.integers(1, 20)) if recency else 0,
         "recency": recency,
         "T": age,
         "p_alive": draw(st.floats(0, 1)),
+        "served_days": draw(st.one_of(st.none(), st.integers(0, age))),
         "expected_purchases_30d": 0.12 * year,
         "expected_purchases_90d": 0.3 * year,
         "expected_purchases_365d": year,
@@ -72,9 +74,12 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
     per_purchase = 3.0 if row["segment"] == "fr" else 2.0
     purchase, early_day, later_day, prior_purchases, prior_time = RATES[row["segment"]]
     alive = row["recency"] + row["p_alive"] * (row["T"] - row["recency"])
+    alive = alive if row["served_days"] is None else row["served_days"]
     early_so_far, later_so_far = min(alive, 60), max(alive - 60, 0)
     left = max(60 - row["T"], 0)
-    early_days = min(row["p_alive"] * left, row["days_ahead"])
+    rate = math.log(1.1) / 365
+    counted = (1 - math.exp(-rate * left)) / rate
+    early_days = min(row["p_alive"] * counted, row["days_ahead"])
     later_days = row["days_ahead"] - early_days
     known = [(0, 0.0), *((n, row[f"expected_purchases_{n}d"]) for n in (30, 90, 365))]
     within = known[-1][1]
@@ -82,10 +87,13 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
         if a <= left <= b:
             within = x + (y - x) * (left - a) / (b - a)
             break
-    early = min(within, row["purchases_ahead"])
+    early = min(within * counted / left if left else 0.0, row["purchases_ahead"])
     bought = row["frequency"] + 1
-    part = min(60 / row["T"], 1) if row["T"] else 1
-    early_bought = 1 + row["frequency"] * part
+    # Of repeat purchases only the day of the last one is known.
+    some = row["frequency"]
+    if row["recency"] > 60:
+        some = (row["frequency"] - 1) * 60 / row["recency"]
+    early_bought = 1 + some
 
     def own(cost: float, usual: float, prior: float) -> float:
         return (cost + prior) / (usual + prior) if usual + prior > 0 else 1.0
@@ -119,11 +127,12 @@ def test_costs_and_net_values_are_those_by_hand(
     spark: SparkSession, rows: list[dict[str, Any]]
 ) -> None:
     numbered = [{"id": number, **row} for number, row in enumerate(rows)]
-    texts = spark.createDataFrame([tuple(map(str, row.values())) for row in numbered])
+    texts = [tuple(v if v is None else str(v) for v in row.values()) for row in numbered]
     typed = [part.strip().split(" ", 1) for part in SCHEMA.split(", ")]
-    frame = texts.toDF(*numbered[0]).select(*(F.col(name).cast(kind) for name, kind in typed))
+    frame = spark.createDataFrame(texts, ", ".join(f"{name} STRING" for name in numbered[0]))
+    frame = frame.select(*(F.col(name).cast(kind) for name, kind in typed))
     rates = [("purchases", name, *values) for name, values in RATES.items()]
-    exposed = with_exposure(frame, SERVICE.early_days)
+    exposed = with_exposure(frame, SERVICE.early_days, 0.10)
     costed = with_service_costs(exposed, SERVICE, spark.createDataFrame(rates, RATE_TYPES), 1)
     found = with_value(costed, ValueConfig(definition="net")).collect()
     assert len(found) == len(rows)

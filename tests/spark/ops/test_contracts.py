@@ -124,6 +124,21 @@ def test_a_summary_of_contracts_adds_up(held: Finished) -> None:
         assert row["clv_sum_low"] < row["clv_sum"] < row["clv_sum_high"]
 
 
+def test_the_churn_of_a_year_is_that_of_contracts_that_ran_a_year_ago(held: Finished) -> None:
+    ends: dict[int, list[int]] = defaultdict(list)
+    ages: dict[int, int] = defaultdict(int)
+    for row in read_table(held.lake / "contract_features").to_pylist():
+        who, end = row["customer_id"], row["end_date"]
+        ends[who].append(-1 if end is None else (AS_OF - end).days)
+        ages[who] = max(ages[who], (AS_OF - row["start_date"]).days)
+    there = [min(days) for who, days in ends.items() if ages[who] > 365 and min(days) <= 365]
+    lost = sum(since >= 0 for since in there)
+    assert 0 < lost < len(there)
+    found = rows_by(held.lake, "segment_summary", "relationship", "segment")["contract", "global"]
+    assert found["observed_churn"] == pytest.approx(lost / len(there))
+    assert found["formula_churn_revenue"] > 0
+
+
 def test_metrics_end_where_the_features_are(held: Finished) -> None:
     metrics = rows_by(held.lake, "subscription_metrics", "segment", "month")
     features = read_table(held.lake / "contract_features").to_pylist()

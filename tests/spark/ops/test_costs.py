@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import statistics
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.pipelines import check_source
+from clv_spark.pipelines.acquisition import HOLDS, with_acquisition_cost
+from clv_spark.pipelines.run_context import Run
 from clv_spark.reports import source_report
 from tests.costed import (
     COLUMNS,
@@ -135,7 +138,7 @@ def test_sums_of_customers_are_those_of_their_segments_to_the_cent(
             assert found[name] == pytest.approx(sum(row[name] for row in rows), abs=0.005), name
         assert found["clv_sum"] == pytest.approx(sum(row["clv"] for row in rows), abs=0.005)
         values = sorted((row["clv"] for row in rows), reverse=True)
-        middle = values[(len(values) - 1) // 2]
+        middle = statistics.median(values)
         assert found["clv_median"] == pytest.approx(middle, rel=0.006, abs=0.02)
         tiers = dict(found["clv_by_tier"])
         assert sum(tiers.values()) == pytest.approx(found["clv_sum"], abs=0.005)
@@ -148,9 +151,17 @@ def test_sums_of_customers_are_those_of_their_segments_to_the_cent(
 def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
     scores: list[dict[str, Any]], summary: dict[tuple[str, str, str], dict[str, Any]]
 ) -> None:
+    # Who buys and holds a contract was won once, for the contract.
+    holders = {row["customer_id"] for row in scores if row["relationship"] == "contract"}
     new: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    twice = 0
     for row in scores:
-        new[month_of(row)].append(row)
+        if row["relationship"] == "purchases" and row["customer_id"] in holders:
+            assert row["acquisition_cost"] is None
+            twice += 1
+        else:
+            new[month_of(row)].append(row)
+    assert twice > 100
     assert min(SPEND) < min(new)
     spent = {**SPEND, min(new): SPEND.get(min(new), 0.0) + SPEND[min(SPEND)]}
     for month, rows in new.items():
@@ -162,16 +173,51 @@ def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
     for (kind, level, name), found in summary.items():
         if level == "global":
             ours = [r for r in scores if r["relationship"] == kind and r["T"] < 365]
-            mean = sum(r["acquisition_cost"] for r in ours) / len(ours)
+            costs = [r["acquisition_cost"] for r in ours if r["acquisition_cost"] is not None]
+            mean = sum(costs) / len(costs)
             assert found["new_customers"] == len(ours), name
             assert found["cac"] == pytest.approx(mean, rel=1e-6)
             assert found["clv_to_cac"] == pytest.approx(found["new_customer_value"] / found["cac"])
         if level == MONTH:
             # Also of months whose customers are no longer the new ones of the segment.
-            cost = new[name][0]["acquisition_cost"]
+            ours = [row for row in new[name] if row["relationship"] == kind]
+            cost = ours[0]["acquisition_cost"] if ours else None
             assert found["new_customers"] == found["customers"], name
             assert found["cac"] == (None if cost is None else pytest.approx(cost, rel=1e-6))
             assert (found["clv_to_cac"] is None) == (cost is None), name
+
+
+def test_contracts_cost_until_they_end_and_no_day_counts_twice(
+    costed: Finished, scores: list[dict[str, Any]]
+) -> None:
+    spans: dict[int, list[tuple[dt.date, dt.date]]] = defaultdict(list)
+    for row in read_table(costed.lake / "contract_features").to_pylist():
+        spans[row["customer_id"]].append((row["start_date"], row["end_date"] or AS_OF))
+    had = {row["customer_id"] for row in read_table(costed.lake / "customer_costs").to_pylist()}
+    seen = Counter[tuple[bool, int]]()
+    for row in scores:
+        who = row["customer_id"]
+        if row["relationship"] == "contract" and who not in had:
+            begun, until = min(span[0] for span in spans[who]), max(span[1] for span in spans[who])
+            days, payments = (until - begun).days, row["frequency"] + 1
+            cost = payments * 1.0 + (40 * min(days, EARLY) + 12 * max(days - EARLY, 0)) / 365
+            assert row["historical_service_cost"] == pytest.approx(cost)
+            # At 12 a year, and a payment a month.
+            assert 0 <= row["clv_service_cost"] <= 12 + (40 - 12) * EARLY / 365 + 24
+            seen[row["p_alive"] == 1, len(spans[who])] += 1
+    assert min(seen[alive, lives] for alive in (True, False) for lives in (1, 2)) > 0
+
+
+def test_who_holds_a_contract_was_won_once(spark: SparkSession, costed: Finished) -> None:
+    config = costed_config(Finished(costed.source, costed.lake), costed)
+    given = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    given["costs"]["acquisition"] = {"per_customer": {"default": 9.0, "Peru": 8.0}}
+    run = Run(spark, Config.model_validate(given), "job")
+    rows = [("purchases", "Peru", None), ("purchases", "Peru", True), ("contract", "basic", None)]
+    scored = spark.createDataFrame(rows, f"relationship STRING, segment STRING, {HOLDS} BOOLEAN")
+    found = with_acquisition_cost(run, scored, None, {})
+    assert HOLDS not in found.columns
+    assert [row["acquisition_cost"] for row in found.collect()] == [8.0, None, 9.0]
 
 
 def test_costs_by_kind_of_every_segment_and_month_are_those_of_its_customers(
