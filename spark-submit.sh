@@ -109,6 +109,11 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+if [ "$cluster" = true ]; then
+    ours="${!CLV_SPARK__*}"
+    [ -z "$ours" ] || wrong "in cluster mode the driver does not see this environment: $ours. Put these settings into the --conf file, or pass them with --set a.b=value"
+fi
+
 # --- Which Spark, which Python, which Java.
 
 python="$VENV/bin/python"

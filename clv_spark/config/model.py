@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection
 from typing import Annotated, Literal
 
@@ -29,6 +30,7 @@ from clv_spark.config.transactions import (
 )
 from clv_spark.config.what_if import Scenarios
 
+LOWEST_DISCOUNT = 0.001
 Share = Annotated[float, Field(ge=0, le=1)]
 Assignment = Literal["latest", "first"]
 
@@ -122,6 +124,16 @@ class ValueConfig(Section):
     definition: Literal["revenue", "margin", "net"] = "margin"
     new_customer_days: int = Field(default=30, ge=0)
 
+    @field_validator("annual_discount_rate")
+    @classmethod
+    def _nothing_or_enough(cls, rate: float) -> float:
+        if 0 < rate < LOWEST_DISCOUNT:
+            raise ValueError(
+                f"value.annual_discount_rate is {rate}; give 0 for none, or at least "
+                f"{LOWEST_DISCOUNT}: sums without horizon would go on for centuries"
+            )
+        return rate
+
     @field_validator("margin_rate")
     @classmethod
     def _shares(cls, rate: float | dict[str, float]) -> float | dict[str, float]:
@@ -155,6 +167,15 @@ class RetentionConfig(Section):
     slice_days: int | None = Field(default=1100, ge=1)
     history_days: int = Field(default=30, ge=1)
     deleted_file_days: int = Field(default=7, ge=1)
+
+    @model_validator(mode="after")
+    def _history_reaches_back(self) -> RetentionConfig:
+        if self.history_days < self.deleted_file_days:
+            raise ValueError(
+                f"retention.history_days is {self.history_days}, retention.deleted_file_days "
+                f"{self.deleted_file_days}; Delta keeps the log at least as long as deleted files"
+            )
+        return self
 
 
 class SparkConfig(Section):
@@ -301,6 +322,12 @@ class Config(Section):
 def _are_keys(name: str, keys: tuple[str, ...], reserved: frozenset[str]) -> None:
     if len(set(keys)) < len(keys):
         raise ValueError(f"{name} holds {list(keys)}; name each key once")
+    strange = [key for key in keys if not re.fullmatch(r"[^\s.,;{}()=`]+", key)]
+    if strange:
+        raise ValueError(
+            f"{name} holds {strange}; a key becomes a column of the tables, so name it without "
+            "spaces and without any of . , ; { } ( ) = `"
+        )
     taken = [key for key in keys if key.lower() in reserved]
     if taken:
         raise ValueError(

@@ -78,6 +78,8 @@ class SourceSection(Section):
             raise ValueError(f"format {self.format!r} needs {self.key}.path, and no table")
         if self.format in ("table", "delta") and self.schema_ is not None:
             raise ValueError(f"format {self.format!r} has its own schema; remove the key schema")
+        if self.format == "table" and self.options:
+            raise ValueError(f"{self.key}.options are for files; of a table nothing reads them")
         return self
 
     def require_columns(self, names: tuple[str, ...]) -> None:

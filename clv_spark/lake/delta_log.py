@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.lake.addresses import addresses, as_path
+from clv_spark.lake.place import quoted
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 
 # With these a file does not hold what the table holds. What has been switched off for new files
@@ -90,13 +91,18 @@ class DeltaSource:
         if not self.plain:
             return rows.where(F.col("_metadata.file_path").isin(paths))
         reader = self.spark.read.schema(rows.schema).option("basePath", self.location)
-        return reader.parquet(*(as_path(path) for path in paths))
+        found = reader.parquet(*(as_path(path) for path in paths))
+        # Spark puts the columns of partitions last.
+        return found.select(*map(quoted, rows.columns))
 
     def changed_files(self, after: int) -> set[str] | None:
-        """Addresses of files whose rows came, went or changed; None when the log has been cleaned.
+        """Addresses of files whose rows came, went or changed; None when the log does not tell.
 
         Files that were only put together anew (OPTIMIZE) are no change.
         """
+        if after > self.version:
+            # Put back from a backup.
+            return None
         versions = range(after + 1, self.version + 1)
         if not versions:
             return set()

@@ -63,7 +63,7 @@ def write_export(
         ConfigError: the path is of the other kind, a folder where a file is to be or vice versa.
         InputError: Spark failed while it wrote; the export is as it was.
     """
-    place, local = absolute(str(config.path)), local_path(str(config.path))
+    place, local = absolute(str(config.path)), local_path(rows.sparkSession, str(config.path))
     if local is not None and config.files == 1:
         return _replace_file(rows, config.format, local, run_id, manifest)
     if local is not None and local.is_file():

@@ -39,7 +39,7 @@ def lake_lock(spark: SparkSession, config: Config) -> Iterator[Callable[[], None
     Raises:
         LockedError: another living run holds it.
     """
-    folder = local_folder(config)
+    folder = local_folder(spark, config)
     if folder is None:
         with _lease(spark, config) as still_held:
             yield still_held

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ConfigError
+from clv_spark.lake.hadoop import path_and_files
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
 
@@ -39,17 +40,21 @@ def absolute(path: str) -> str:
     return (path if urlparse(path).scheme else str(Path(path).absolute())).rstrip("/")
 
 
-def local_folder(config: Config) -> Path | None:
+def local_folder(spark: SparkSession, config: Config) -> Path | None:
     """The lake's folder when it is on the driver's own file system, else None."""
-    return None if config.lake.path is None else local_path(config.lake.path)
+    return None if config.lake.path is None else local_path(spark, config.lake.path)
 
 
-def local_path(path: str) -> Path | None:
-    """The path on the driver's own file system, None for an address of another."""
+def local_path(spark: SparkSession, path: str) -> Path | None:
+    """The path on the driver's own file system, None for an address of another.
+
+    A path without scheme is where Spark's tables would be: on a cluster that may be HDFS.
+    """
     parsed = urlparse(absolute(path))
-    if parsed.scheme == "file":
-        return Path(url2pathname(parsed.path))
-    return Path(parsed.path) if parsed.scheme == "" else None
+    if parsed.scheme == "":
+        _, files = path_and_files(spark, parsed.path)
+        return Path(parsed.path) if files.getUri().getScheme() == "file" else None
+    return Path(url2pathname(parsed.path)) if parsed.scheme == "file" else None
 
 
 def schema_name(config: Config) -> str:

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
-from clv_spark.config import SourceSection
+from clv_spark.config import SourceSection, TransactionsSource
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
+_TEXT = ("csv", "json")
+_OTHER_VERSIONS = ("versionasof", "timestampasof")
 _LOSES_LINES = {
     ("ignorecorruptfiles", "true"),
     ("ignoremissingfiles", "true"),
@@ -25,7 +27,8 @@ def read_source(
 
     Raises:
         InputError: the path or table does not exist, or Spark can't read it.
-        ConfigError: an option of the reader would lose lines without a word.
+        ConfigError: an option of the reader would lose lines without a word or read another
+            version, or instants are read in zones by country.
     """
     where = config.table if config.format == "table" else config.path
     try:
@@ -42,12 +45,28 @@ def read_source(
             f"{config.key}: {config.format} {where} cannot be read "
             f"({condition(error)}). Check the path or name, the format and the access rights"
         ) from error
+    _require_local_times(config, source)
     if not source.columns:
         raise InputError(
             f"{config.key}: {config.format} {where} holds no column; check the path, "
             "and that a CSV has its header"
         )
     return source
+
+
+def _zone(config: SourceSection) -> str | dict[str, str] | None:
+    return config.timezone if isinstance(config, TransactionsSource) else None
+
+
+def _require_local_times(config: SourceSection, source: DataFrame) -> None:
+    """A text without offset can be read as an instant in one time zone only."""
+    instants = [name for name, kind in source.dtypes if kind == "timestamp"]
+    by_country = isinstance(_zone(config), dict) and config.format in _TEXT
+    if config.schema_ is not None and by_country and instants:
+        raise ConfigError(
+            f"{config.key}.schema has {instants} as TIMESTAMP, which would be read in one time "
+            "zone, but timezone is by country; write TIMESTAMP_NTZ or STRING"
+        )
 
 
 def reader_of(spark: SparkSession, config: SourceSection) -> DataFrameReader:
@@ -76,8 +95,21 @@ def _times_stay_local(spark: SparkSession) -> Iterator[None]:
 def _options(config: SourceSection) -> dict[str, str]:
     # A CSV whose lines do not fit must not lose them: unreadable values become NULL and are
     # refused with a reason by the quarantine.
-    defaults = {"csv": {"header": "true"}}.get(config.format, {})
+    defaults: dict[str, str] = {}
+    if config.format == "csv":
+        # By its name, or not at all: files may have their columns in another order.
+        by_name = {} if config.schema_ else {"enforceSchema": "false"}
+        defaults = {"header": "true", **by_name}
+    zone = _zone(config)
+    if config.format in _TEXT and isinstance(zone, str):
+        # A time without offset is local time, also where the schema calls it an instant.
+        defaults["timeZone"] = zone
     for name, value in config.options.items():
+        if name.lower() in _OTHER_VERSIONS:
+            raise ConfigError(
+                f"{config.key}.options has {name}, but a run reads the newest version of a table, "
+                "and goes on from the one it read last; remove it"
+            )
         if (name.lower(), value.lower()) in _LOSES_LINES:
             raise ConfigError(
                 f"{config.key}.options has {name}: {value}, which loses lines in silence; "

@@ -85,6 +85,9 @@ def _marks(spark: SparkSession, files: list[str]) -> dict[str, Mark]:
     found = listed.select("path", "length", F.unix_micros("modificationTime")).collect()
     # An empty file is not listed; once it has content its mark is another.
     empty: dict[str, Mark] = dict.fromkeys(files, (0, 0))
+    if not by_path.keys() >= {path for path, _, _ in found}:
+        # Some tables of a catalog name their folder.
+        return {}
     return empty | {by_path[path]: (size, time) for path, size, time in found}
 
 

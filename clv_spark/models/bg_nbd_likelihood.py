@@ -149,6 +149,8 @@ def _starts(columns: Columns, weights: Floats) -> list[Floats]:
         np.array([0.5, 0.5 / rate, 1.0, 3.0]),
         np.array([0.5, 0.25 / rate, 0.5, 1.0]),
         np.array([2.0, 2.0 / rate, 0.2, 4.0]),
+        # A second maximum: few leave, but some of them almost at once.
+        np.array([0.5, 0.5 / rate, 0.03, 0.1]),
     ]
 
 

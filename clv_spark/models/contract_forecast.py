@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Parameters
 
 # Parameters and whole periods -> ln S.
@@ -85,8 +86,17 @@ def discounted_renewals(
 def periods_that_count(discount_rate: float) -> int:
     """How far a discounted sum without horizon must go.
 
+    Raises:
+        InputError: so far that nobody can wait for it.
+
     Example:
         >>> periods_that_count(0.1)
         411
     """
-    return min(MOST_PERIODS, int(np.ceil(-np.log(NEGLIGIBLE) / np.log1p(discount_rate))))
+    periods = int(np.ceil(-np.log(NEGLIGIBLE) / np.log1p(discount_rate)))
+    if periods > MOST_PERIODS:
+        raise InputError(
+            f"with a discount rate of {discount_rate:.2g} a period a sum without horizon has "
+            f"{periods} terms, at most {MOST_PERIODS} are added up; take a higher rate"
+        )
+    return periods

@@ -109,11 +109,11 @@ def likelihood(columns: Columns, weights: Floats, *, power: bool) -> Evaluate:
         by_beta = digamma(beta + u) - digamma(beta) + both
         slopes = [alpha * both, beta * by_beta]
         if power:
-            by_u = digamma(beta + u) - digamma(alpha + beta + u)
+            by_u = -_digamma_rise(beta + u, alpha)
             slopes.append(np.where(times > 0, point[2] * u * log_times * by_u, 0.0))
         gap = value[at_before] - value[at_tenure]
         # d ln(S1 - S2) = d ln S1 + (d ln S1 - d ln S2) / (S1 / S2 - 1)
-        share_of_gap = 1 / np.expm1(np.where(is_lost, gap, 1.0))
+        share_of_gap = np.exp(-gap) / -np.expm1(-np.where(is_lost, gap, 1.0))
         logs = np.where(is_lost, _log_loss(value[at_before], value[at_tenure]), value[at_tenure])
         gradient = []
         for slope in slopes:
@@ -157,6 +157,17 @@ def _log_gamma_ratio(x: Floats, a: Floats) -> Floats:
     rest = sum(factor * ((far + a) ** -power - far**-power) for factor, power in series)
     stirling = (far - 0.5) * np.log1p(a / far) + a * (np.log(far + a) - 1) + rest
     return cast(Floats, np.where(small, gammaln(near + a) - gammaln(near), stirling))
+
+
+def _digamma_rise(x: Floats, a: Floats) -> Floats:
+    """digamma(x + a) - digamma(x), likewise; Abramowitz and Stegun 6.3.18, term by term."""
+    small = x < STIRLING_FROM
+    near = np.where(small, x, 1.0)
+    far = np.where(small, STIRLING_FROM, x)
+    growth = np.log1p(a / far)
+    series = [(-1 / 2, 1), (-1 / 12, 2), (1 / 120, 4), (-1 / 252, 6), (1 / 240, 8)]
+    rest = sum(factor * far**-power * np.expm1(-power * growth) for factor, power in series)
+    return cast(Floats, np.where(small, digamma(near + a) - digamma(near), growth + rest))
 
 
 def letters(params: Parameters, names: tuple[str, ...]) -> tuple[Floats, ...]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from clv_spark.errors import InputError
 from clv_spark.models.arrays import Columns, Floats, merge_equal_rows, read_weights
 from clv_spark.models.model import Model
+from clv_spark.models.purchase_patterns import mean_age
 from clv_spark.models.search import Function, Optimum, at_limit, length, search
 from clv_spark.models.transform import coordinates_of
 from clv_spark.models.uncertainty import Matrix, as_matrix, natural_covariance, standard_errors
@@ -90,7 +91,8 @@ def fit_model(
     )
     starts = model.starts(columns, counts)
     if start is not None:
-        starts = [_read_start(model, start), *starts[:1]]
+        # The last one stands for another basin of the surface.
+        starts = [_read_start(model, start), starts[0], starts[-1]]
     starts = [np.log(point) for point in starts]
     low, high = (np.log(bound) for bound in model.box(columns, counts))
     iterations, hessian = 0, None
@@ -99,7 +101,7 @@ def fit_model(
         rough = search(log_scale(model, coarse, coarse_counts), starts, low, high)
         starts, iterations, hessian = [rough.point], rough.iterations, rough.hessian
     best = search(log_scale(model, columns, counts), starts, low, high, hessian)
-    return _result(model, columns, best, low, high, float(np.sum(counts)), iterations)
+    return _result(model, columns, counts, best, (low, high), iterations)
 
 
 def log_scale(model: Model, columns: Columns, counts: Floats) -> Function:
@@ -141,17 +143,16 @@ def _read_start(model: Model, start: Mapping[str, float]) -> Floats:
 def _result(
     model: Model,
     columns: Columns,
+    counts: Floats,
     best: Optimum,
-    low: Floats,
-    high: Floats,
-    customers: float,
+    box: tuple[Floats, Floats],
     earlier_iterations: int,
 ) -> FitResult:
-    values = np.exp(best.point)
+    values, customers = np.exp(best.point), float(np.sum(counts))
     parameters = dict(zip(model.parameters, values.tolist(), strict=True))
     touched = tuple(
         name
-        for name, is_at in zip(model.parameters, at_limit(best.point, low, high), strict=True)
+        for name, is_at in zip(model.parameters, at_limit(best.point, *box), strict=True)
         if is_at
     )
     condition = condition_of(best.hessian)
@@ -159,7 +160,9 @@ def _result(
     if math.isfinite(condition):
         covariance = np.linalg.inv(customers * best.hessian).astype(np.float64)
     caveat = model.caveat(columns, parameters)
-    status, message = _judge(model, best, covariance, touched, condition, caveat)
+    age = mean_age(columns, counts) if "T" in columns else 1.0
+    ridges = _ridges(model, best.point, covariance, age, touched=bool(touched))
+    status, message = _judge(best, ridges, touched, condition, caveat, model.parameters)
     log_covariance = as_matrix(covariance) if covariance is not None and status == "ok" else ()
     return FitResult(
         parameters=parameters,
@@ -177,20 +180,19 @@ def _result(
 
 
 def _judge(
-    model: Model,
     best: Optimum,
-    covariance: Floats | None,
+    ridges: list[str],
     touched: tuple[str, ...],
     condition: float,
     caveat: str,
+    names: tuple[str, ...],
 ) -> tuple[Status, str]:
     if caveat:
         return "not_identified", f"Not identified: {caveat}."
-    ridges = _ridges(model, best.point, covariance, bool(touched))
     if ridges:
         return "degenerate", f"Degenerate: {', and '.join(ridges)}."
     if touched:
-        values = dict(zip(model.parameters, np.exp(best.point), strict=True))
+        values = dict(zip(names, np.exp(best.point), strict=True))
         return "not_identified", (
             f"Not identified: {', '.join(f'{name} = {values[name]:.3g}' for name in touched)} ran "
             "to the limit of the search, which means that customers in these data do not differ "
@@ -210,7 +212,9 @@ def _judge(
     return "ok", f"Converged: gradient {gradient_norm:.1e}, condition number {condition:.1e}."
 
 
-def _ridges(model: Model, point: Floats, covariance: Floats | None, touched: bool) -> list[str]:
+def _ridges(
+    model: Model, point: Floats, covariance: Floats | None, age: float, *, touched: bool
+) -> list[str]:
     """In words, the ways to infinity on which a search got far without finding solid ground."""
     coordinates = coordinates_of(model.parameters)
     here = coordinates.forward(np.exp(point))
@@ -222,7 +226,7 @@ def _ridges(model: Model, point: Floats, covariance: Floats | None, touched: boo
     found = [
         ridge
         for ridge in coordinates.ridges
-        if flat[ridge.coordinate] and ridge.sign * (here[ridge.coordinate] - ridge.beyond) > 0
+        if flat[ridge.coordinate] and ridge.is_passed(here[ridge.coordinate], age)
     ]
     # Where nobody leaves, how customers differ in leaving is an idle question.
     moot = {ridge.moot for ridge in found}

@@ -192,7 +192,7 @@ def _panels(
     Where there is an end, E of D from the last time to it follows.
     """
     periods = list(pairwise([0.0, *times]))
-    sizes = [_points(part, *period) for period in periods]
+    sizes = [_points(part, *period, discount_rate) for period in periods]
     if end is not None:
         periods.append((periods[-1][1] if periods else 0.0, end))
         sizes.append(TAIL_POINTS)
@@ -231,9 +231,10 @@ def _panels(
     return panels
 
 
-def _points(part: Curves, start: float, end: float) -> int:
+def _points(part: Curves, start: float, end: float, discount_rate: float) -> int:
     width = math.log1p(end / part.shortest_scale) - math.log1p(start / part.shortest_scale)
-    return POINTS[bisect_left(WIDTHS, width)]
+    # The discount falls by this exponent over the panel, too.
+    return POINTS[bisect_left(WIDTHS, max(width, discount_rate * (end - start) / 2))]
 
 
 def _sum(terms: Floats) -> Floats:

@@ -165,6 +165,8 @@ def _starts(columns: Columns, weights: Floats) -> list[Floats]:
         np.array([0.5, 0.3 / rate, 0.5, 0.5 * age]),
         np.array([1.0, 0.3 / rate, 1.0, 0.5 * age]),
         np.array([1.0, 1.0 / rate, 0.3, 3.0 * age]),
+        # A second maximum: few leave, but some of them almost at once.
+        np.array([0.5, 0.5 / rate, 0.05, 1e-3 * age]),
     ]
 
 

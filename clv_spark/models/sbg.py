@@ -8,14 +8,13 @@ geometric; Fader and Hardie (2007), and (2010) for the value of those who are st
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import hyp2f1
 
 from clv_spark.models import contract_lives as lives
 from clv_spark.models.arrays import Columns, Floats, Parameters
+from clv_spark.models.bg_bb_given_alive import residual_opportunities
 from clv_spark.models.model import Model
 from clv_spark.models.purchase_patterns import require_discounting
 
@@ -60,16 +59,15 @@ def discounted_lifetime(params: Parameters, discount_rate: float) -> Floats:
         >>> round(float(discounted_lifetime({"alpha": 0.704, "beta": 1.182}, 0.1)), 3)
         3.695
     """
-    require_discounting(discount_rate, np.inf)
-    alpha, beta = lives.letters(params, PARAMETERS)
-    return cast(Floats, hyp2f1(1.0, beta, alpha + beta, 1 / (1 + discount_rate)))
+    return 1 + discounted_residual_lifetime(params, discount_rate, 0) / (1 + discount_rate)
 
 
 def discounted_residual_lifetime(params: Parameters, discount_rate: float, n: ArrayLike) -> Floats:
     """Expected discounted further periods of a contract that has survived n (DERL), no horizon.
 
     The next period is paid at its renewal, now. Fader and Hardie (2010), eq. 9, whose n counts the
-    renewal that is due: n + 1 here.
+    renewal that is due: n + 1 here. As the Gauss function loses its digits at low rates, it is
+    worked out as a continued fraction.
 
     Example:
         >>> params = {"alpha": 0.704, "beta": 1.182}
@@ -78,10 +76,9 @@ def discounted_residual_lifetime(params: Parameters, discount_rate: float, n: Ar
     """
     require_discounting(discount_rate, np.inf)
     alpha, beta = lives.letters(params, PARAMETERS)
-    n = np.asarray(n, dtype=np.float64)
-    first = (beta + n) / (alpha + beta + n)
-    rest = hyp2f1(1.0, beta + n + 1, alpha + beta + n + 1, 1 / (1 + discount_rate))
-    return cast(Floats, first * rest)
+    leave, stay = np.broadcast_arrays(alpha, beta + np.asarray(n, dtype=np.float64))
+    found = residual_opportunities(leave.ravel(), stay.ravel(), float(np.log1p(discount_rate)))
+    return (1 + discount_rate) * found.reshape(stay.shape)
 
 
 def _starts(columns: Columns, weights: Floats) -> list[Floats]:

@@ -20,10 +20,10 @@ from clv_spark.models.arrays import Floats
 
 # Beyond these a dispersion is as good as its limit: a hundredth of the customers make all
 # purchases, or all of them differ by less than a tenth. Dropout odds below a thousandth can't be
-# seen, nor can a hazard (per unit of time) below a hundredth whose own error is large. All in
-# logarithms.
+# seen, nor can a hazard whose own error is large when a customer of the mean age has lived through
+# less than half of what it takes to leave. All in logarithms.
 LOW_SHAPE, HIGH_SHAPE = math.log(1e-2), math.log(1e2)
-LOW_ODDS, LOW_HAZARD = math.log(1e-3), math.log(1e-2)
+LOW_ODDS, LOW_HAZARD = math.log(1e-3), math.log(0.5)
 
 # Forward, backward and jacobian of one pair of parameters or of all.
 Map: TypeAlias = Callable[[Floats], Floats]
@@ -40,6 +40,8 @@ class Ridge:
         sign: +1 when it runs to plus infinity, -1 when to minus infinity.
         words: What it means.
         moot: Index of a coordinate that tells nothing any more when this one has run away.
+        per_time: Whether the coordinate is the logarithm of something per unit of time; ``beyond``
+            is of that times the mean age, so that the unit does not matter.
     """
 
     coordinate: int
@@ -47,6 +49,12 @@ class Ridge:
     sign: int
     words: str
     moot: int | None = None
+    per_time: bool = False
+
+    def is_passed(self, value: float, age: float) -> bool:
+        """Whether the coordinate has run away, of customers of that mean age."""
+        reached = value + math.log(age) if self.per_time else value
+        return self.sign * (reached - self.beyond) > 0
 
 
 @dataclass(frozen=True)
@@ -180,13 +188,15 @@ _FEW = "nearly all purchases are made by very few customers"
 _NO_DROPOUT = "no dropout visible"
 _SAME_DROPOUT = "customers do not differ in how readily they leave"
 _ALL_OR_NONE = "customers leave at once or never"
+_DROPOUT_ODDS = Ridge(2, LOW_ODDS, -1, _NO_DROPOUT, moot=3)
+_DROPOUT_HAZARD = Ridge(2, LOW_HAZARD, -1, _NO_DROPOUT, moot=3, per_time=True)
 
 
-def _ridges(few: str, low_odds: float = LOW_ODDS) -> tuple[Ridge, ...]:
+def _ridges(few: str, leaves: Ridge = _DROPOUT_ODDS) -> tuple[Ridge, ...]:
     return (
         Ridge(1, HIGH_SHAPE, 1, _ALIKE),
         Ridge(1, LOW_SHAPE, -1, few),
-        Ridge(2, low_odds, -1, _NO_DROPOUT, moot=3),
+        leaves,
         Ridge(3, HIGH_SHAPE, 1, _SAME_DROPOUT),
         Ridge(3, LOW_SHAPE, -1, _ALL_OR_NONE),
     )
@@ -198,6 +208,11 @@ _LOSSES = (
     Ridge(1, LOW_SHAPE, -1, "contracts are lost at once or never"),
 )
 
+_AGING_LOSSES = (
+    Ridge(0, LOW_ODDS, -1, "the risk of the first period is too small to be seen", moot=1),
+    *_LOSSES[1:],
+)
+
 COORDINATES: dict[tuple[str, ...], Coordinates] = {
     ("r", "alpha", "a", "b"): Coordinates(
         ("log r/alpha", "log r", "log a/b", "log a+b"),
@@ -207,7 +222,7 @@ COORDINATES: dict[tuple[str, ...], Coordinates] = {
     ("r", "alpha", "s", "beta"): Coordinates(
         ("log r/alpha", "log r", "log s/beta", "log s"),
         *_pairs(_RATE, _RATE),
-        _ridges(_FEW, LOW_HAZARD),
+        _ridges(_FEW, _DROPOUT_HAZARD),
     ),
     ("alpha", "beta", "gamma", "delta"): Coordinates(
         ("log alpha/beta", "log alpha+beta", "log gamma/delta", "log gamma+delta"),
@@ -222,7 +237,7 @@ COORDINATES: dict[tuple[str, ...], Coordinates] = {
         _aging,
         _aging_back,
         _aging_jacobian,
-        _LOSSES,
+        _AGING_LOSSES,
     ),
     ("p", "q", "gamma"): Coordinates(
         ("log mean", "log p", "log q-1"),

@@ -28,8 +28,9 @@ from clv_spark.pipelines.line_totals import (
 from clv_spark.pipelines.line_totals import reading as reading_of
 from clv_spark.pipelines.margins import Margins, open_margins
 from clv_spark.pipelines.product_days import check_products, summed_products, write_products
+from clv_spark.pipelines.reading import Reading
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
-from clv_spark.pipelines.source_changes import Reading, find_reading, has_become_due, record_files
+from clv_spark.pipelines.source_changes import find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
 from clv_spark.transforms.conform import conform
 from clv_spark.transforms.customer_days import (

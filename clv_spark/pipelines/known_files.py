@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.lake import Lake, Mark
+from clv_spark.lake import Commit, Lake, Mark
 from clv_spark.schemas import SOURCE_FILES
 
 _HELD = ("path", "event_dates", "line_count", "undated_line_count")
@@ -64,9 +65,6 @@ class KnownFiles:
             read_id: the last read whose result was committed.
         """
         rows = lake.read(SOURCE_FILES).where(F.col("read_id") >= base)
-        last = lake.last_commit(SOURCE_FILES)
-        self._is_whole = last is not None and last.figures["read_id"] <= read_id
-        self._cut_off = rows.where(F.col("read_id") > read_id)
         newest = rows.where(F.col("read_id") <= read_id).groupBy("path")
         row = F.struct(*(name for name in SOURCE_FILES.column_names if name != "path"))
         self._files = newest.agg(F.max_by(row, "read_id").alias("row")).select("path", "row.*")
@@ -88,9 +86,13 @@ class KnownFiles:
         wanted = self._files.where(F.arrays_overlap("event_dates", dates) | undated)
         return dict(wanted.select("path", F.size("event_dates")).collect())
 
-    def cut_off(self) -> dict[str, FileDays]:
-        """Files of a read that was cut off: their days may have been replaced in part."""
-        return {} if self._is_whole else file_days(self._cut_off)
+
+def cut_off_read(lake: Lake, last: Commit) -> Mapping[str, Any] | None:
+    """What a read after the one of a commit of customer_days wrote down before it was cut off."""
+    newest = lake.last_commit(SOURCE_FILES)
+    if newest is None or newest.figures["read_id"] <= last.figures.get("read_id", 0):
+        return None
+    return newest.figures
 
 
 def file_days(rows: DataFrame) -> dict[str, FileDays]:

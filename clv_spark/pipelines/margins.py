@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import of_segment
 from clv_spark.errors import InputError
-from clv_spark.lake import open_source
+from clv_spark.lake import UNVERSIONED, open_source
 from clv_spark.pipelines.line_totals import reading
 from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.conform import MarginTable, margin_rates
@@ -20,7 +20,8 @@ class Margins:
 
     Attributes:
         table: The rates; None without a table.
-        version: Changes when the table does; all lines are read again then.
+        version: Changes when the table does, and at every run where nobody can tell; all lines are
+            read again then.
     """
 
     table: MarginTable | None = None
@@ -51,4 +52,5 @@ def open_margins(run: Run) -> Margins:
             "one. Every table is as it was"
         )
     usual = of_segment(value.margin_rate, "default")
-    return Margins(MarginTable(rows, config.by, usual), f"{source.version} {usual}")
+    version = source.version.replace(UNVERSIONED, run.run_id)
+    return Margins(MarginTable(rows, config.by, usual), f"{version} {usual}")

@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 from clv_spark.errors import InputError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.line_totals import reconcile
+from clv_spark.pipelines.reading import Reading
 from clv_spark.pipelines.run_context import Run, cached, shape_of
-from clv_spark.pipelines.source_changes import Reading
 from clv_spark.schemas import PRODUCT_DAYS
 from clv_spark.transforms.products import product_days, sum_products
 

@@ -16,7 +16,7 @@ from clv_spark.pipelines.build_customer_days import customer_days_stage
 from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.fit_models import fit_stage
-from clv_spark.pipelines.run_context import Run, open_run
+from clv_spark.pipelines.run_context import Run, open_run, require_past
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
 from clv_spark.pipelines.summarise_revenue import forecasts, history_stage
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
@@ -69,11 +69,12 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
         The outcome of the last date, with ``dates``: the outcome of each.
 
     Raises:
-        ConfigError: the first date lies after the last.
+        ConfigError: the first date lies after the last, or the last in the future.
         ClvError: one of its kinds, as for :func:`run`; earlier dates stay done.
     """
     if first > last:
         raise ConfigError(f"--from {first} lies after --to {last}; give the earlier date first")
+    require_past(last)
     days = [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
     outcomes = [_run(spark, config, day, publish=day == last) for day in days]
     status = "done" if any(o["status"] == "done" for o in outcomes) else "already_done"

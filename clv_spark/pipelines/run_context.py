@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import hashlib
 import json
 import logging
@@ -22,6 +21,7 @@ from clv_spark.config import Config
 from clv_spark.errors import ClvError, ConfigError, InputError
 from clv_spark.lake import UNVERSIONED, Commit, Lake, lake_lock, trusted_session
 from clv_spark.pipelines.local_rows import table_rows
+from clv_spark.pipelines.run_rows import failed_row, row_of
 from clv_spark.schemas import PIPELINE_RUNS, TableSpec
 from clv_spark.schemas.spec import Shape
 
@@ -52,7 +52,6 @@ SECTIONS = {
     "model_parameters": _FIT_SECTIONS,
     "clv_scores": (*_FIT_SECTIONS, "refunds", *_VALUE_SECTIONS, "forecast", "reports"),
 }
-_MONEY = ("amount_read", "amount_used", "amount_rejected")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,9 @@ class Run:
             SECTIONS.get(spec.name, ()) if sections is None else sections
         )
         when = None if slice_date is None else slice_date.isoformat()
-        fingerprint = _digest([*inputs, config_hash, __version__, when])
+        # Whose next state can't be told from this one is another at every run.
+        told = (one.replace(UNVERSIONED, self.run_id) for one in inputs)
+        fingerprint = _digest([*told, config_hash, __version__, when])
         planned = Commit(self.run_id, when, fingerprint, source_version, config_hash, __version__)
         done = self.lake.last_commit(spec, slice_date)
         whole = all(self._has_commit(other, slice_date, planned.fingerprint) for other in beside)
@@ -173,8 +174,7 @@ class Run:
         self, spec: TableSpec, slice_date: dt.date | None, done: Commit, planned: Commit
     ) -> bool:
         same = done.fingerprint == planned.fingerprint
-        versioned = planned.source_version != UNVERSIONED
-        return same and versioned and not self.lake.is_empty(spec, slice_date)
+        return same and not self.lake.is_empty(spec, slice_date)
 
     def upstream(self, spec: TableSpec, job: str, slice_date: dt.date | None = None) -> Commit:
         """The commit of a table or slice that a stage goes on from.
@@ -262,8 +262,8 @@ def open_run(
     Raises:
         ConfigError: ``as_of`` lies in the future.
     """
-    if as_of is not None and as_of > dt.date.today():
-        raise ConfigError(f"--as-of {as_of} lies in the future; give the last day of the data")
+    if as_of is not None:
+        require_past(as_of)
     run = Run(spark, config, job, as_of)
     with trusted_session(spark), lake_lock(spark, config) as still_held:
         run.lake.may_write = still_held
@@ -284,8 +284,18 @@ def open_run(
             _record_if_missing(run)
 
 
+def require_past(as_of: dt.date) -> None:
+    """Refuse a date that is not over.
+
+    Raises:
+        ConfigError: it lies in the future.
+    """
+    if as_of > dt.date.today():
+        raise ConfigError(f"--as-of {as_of} lies in the future; give the last day of the data")
+
+
 def _record(run: Run, more: list[dict[str, Any]]) -> None:
-    _append(run, [_row(run, result) for result in run.results] + more)
+    _append(run, [row_of(run, result) for result in run.results] + more)
 
 
 def _append(run: Run, rows: list[dict[str, Any]]) -> None:
@@ -294,7 +304,7 @@ def _append(run: Run, rows: list[dict[str, Any]]) -> None:
 
 def _record_failure(run: Run, error: Exception) -> None:
     try:
-        _record(run, [_failed_row(run, error)])
+        _record(run, [failed_row(run, error)])
     except Exception as second:
         # The first error is the one to report; a lake that refuses this write has caused it.
         log.warning("the failure could not be recorded in pipeline_runs: %s", type(second).__name__)
@@ -308,53 +318,13 @@ def _record_if_missing(run: Run) -> None:
         known = {(row["stage"], row["table_version"]) for row in rows}
     message = "recorded by a later run: the first was cut off"
     missing = [
-        _row(run, replace(result, status="done", message=message))
+        row_of(run, replace(result, status="done", message=message))
         | {"run_id": result.commit.run_id}
         for result in run.results
         if (result.stage, result.commit.table_version) not in known
     ]
     if missing:
         _append(run, missing)
-
-
-def _row(run: Run, result: StageResult) -> dict[str, Any]:
-    commit = result.commit
-    figures = dict(commit.figures)
-    for name in _MONEY:
-        if figures.get(name) is not None:
-            figures[name] = decimal.Decimal(figures[name])
-    return {
-        **figures,
-        "run_id": run.run_id,
-        "stage": result.stage,
-        "job": run.job,
-        "as_of_date": run.as_of,
-        "status": result.status,
-        "finished_at": dt.datetime.now(dt.UTC),
-        "seconds": round(result.seconds, 3),
-        "rows_written": commit.rows_written,
-        "source_version": commit.source_version,
-        "table_version": commit.table_version,
-        "config_hash": commit.config_hash,
-        "message": result.message or figures.get("message"),
-        "package_version": commit.package_version,
-    }
-
-
-def _failed_row(run: Run, error: Exception) -> dict[str, Any]:
-    # Only our own messages are known to hold no customer id.
-    message = str(error) if isinstance(error, ClvError) else type(error).__name__
-    return {
-        "run_id": run.run_id,
-        "stage": run.current_stage,
-        "job": run.job,
-        "as_of_date": run.as_of,
-        "status": "failed",
-        "finished_at": dt.datetime.now(dt.UTC),
-        "seconds": round(time.monotonic() - run.started, 3),
-        "message": message,
-        "package_version": __version__,
-    }
 
 
 @contextmanager

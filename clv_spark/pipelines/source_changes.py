@@ -14,10 +14,17 @@ from pyspark.sql import functions as F
 from clv_spark import __version__
 from clv_spark.config import TransactionsSource
 from clv_spark.errors import InputError
-from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Range, Source
-from clv_spark.pipelines.known_files import Days, FileDays, KnownFiles, file_days
+from clv_spark.lake import SPARK_ERRORS, Commit, Mark, Source
+from clv_spark.pipelines.known_files import (
+    Days,
+    FileDays,
+    KnownFiles,
+    cut_off_read,
+    file_days,
+)
 from clv_spark.pipelines.line_totals import reading
 from clv_spark.pipelines.local_rows import local_rows
+from clv_spark.pipelines.reading import Reading
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CUSTOMER_DAYS, LATE_CHANGES, SOURCE_FILES
 from clv_spark.transforms.survey import dates_of_lines, days_of_files, file_hash
@@ -28,83 +35,16 @@ log = logging.getLogger(__name__)
 _MANY_DAYS = 62
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What one run reads of the source.
-
-    Attributes:
-        rows: the source, without files that hold nothing of what is read.
-        read_id: number of this read in ``source_files``.
-        base: the oldest read that still counts: the last one of everything.
-        days: what is derived again, None for everything.
-        late: changed dates that are too old to be derived again.
-        changed_by: the last run that derived anything, None for this one.
-        files: rows for ``source_files``; none for a source without files.
-    """
-
-    rows: DataFrame
-    read_id: int
-    base: int
-    days: Days | None = None
-    late: frozenset[dt.date] = frozenset()
-    changed_by: str | None = None
-    files: tuple[tuple[Any, ...], ...] = ()
-
-    def of_its_days(self, lines: DataFrame) -> DataFrame:
-        """Only the conformed lines that this reading is about."""
-        if self.days is None:
-            return lines
-        date = F.col("event_date")
-        wanted = F.when(date.isNull(), F.lit(self.days.undated))
-        return lines.where(wanted.otherwise(date.isin(sorted(self.days.dates))))
-
-    def condition(self, *, months: bool = False) -> str | None:
-        """What of a table is replaced, None for all of it.
-
-        Args:
-            months: name the months as well, which are the partitions of customer_days.
-        """
-        if self.days is None:
-            return None
-        spans = [f"event_date BETWEEN {_sql(a)} AND {_sql(b)}" for a, b in _spans(self.days.dates)]
-        if months:
-            firsts = sorted({day.replace(day=1) for day in self.days.dates})
-            named = ", ".join(_sql(first) for first in firsts)
-            return f"event_month IN ({named}) AND ({' OR '.join(spans)})" if firsts else "false"
-        undated = ["event_date IS NULL"] if self.days.undated else []
-        return " OR ".join(spans + undated)
-
-    def range_after(self, before: Range | None, found: Range | None) -> Range | None:
-        """First and last day of the table once it holds this reading; None where it can't be told.
-
-        A first or last day that is derived again may be gone; the table alone knows the next one.
-
-        Args:
-            before: of the table as it is, None without rows.
-            found: of the lines that are used, None without one.
-        """
-        kept = () if self.days is None or before is None else before
-        days = [*kept, *(found or ())]
-        gone = self.days is not None and any(
-            day in self.days.dates and day not in (found or ()) for day in kept
-        )
-        return None if gone or not days else (min(days), max(days))
-
-    def figures(self, run_id: str) -> dict[str, Any]:
-        """What the commit says, so that the next run can go on from it."""
-        return {
-            "changed_by": self.changed_by or run_id,
-            "read_id": self.read_id,
-            "base": self.base,
-            "dates": None if self.days is None else _iso(self.days.dates),
-            "late": _iso(self.late),
-        }
-
-
 def has_become_due(run: Run, last: Commit | None) -> bool:
-    """Whether a change that once came too late is within the limit now."""
-    late = _late_so_far(last) if last is not None else frozenset()
-    return bool(late) and bool(late - _too_late(run, late))
+    """Whether the source need not have changed for something to be left to do.
+
+    A change that once came too late is within the limit now, or a read was cut off after it had
+    replaced other tables than customer_days.
+    """
+    if last is None:
+        return False
+    late = _late_so_far(last)
+    return cut_off_read(run.lake, last) is not None or bool(late - _too_late(run, late))
 
 
 def find_reading(
@@ -151,6 +91,10 @@ def record_files(run: Run, reading: Reading, commit: Commit) -> None:
         rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
         where = f"read_id = {reading.read_id}"
         lake.replace(SOURCE_FILES, rows, commit, where=where)
+    elif reading.days:
+        # So that the next run knows, should this one be cut off.
+        lake.ensure(SOURCE_FILES)
+        lake.record(SOURCE_FILES, commit)
     lake.ensure(LATE_CHANGES)
     before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
     late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
@@ -169,6 +113,7 @@ class _Changes:
         marks: their marks.
         changed: files that came, went or changed since.
         touched: the days whose lines did, None where no change data tells them.
+        cut_off: the days of a read that was cut off.
     """
 
     last: Commit
@@ -176,6 +121,7 @@ class _Changes:
     marks: Mapping[str, Mark]
     changed: frozenset[str]
     touched: Days | None
+    cut_off: Days
 
 
 def _changes_since(
@@ -190,19 +136,40 @@ def _changes_since(
         return "settings or margins are others than at the last read"
     if "base" not in last.figures or not run.lake.exists(SOURCE_FILES):
         return "the files of the last read are not on record"
+    retyped = _retyped(last.figures.get("types", {}), source.rows)
+    if retyped:
+        return f"the columns {retyped} have other types than at the last read"
+    cut_off = cut_off_read(run.lake, last)
+    if cut_off is not None and cut_off["dates"] is None:
+        return "a read of everything was cut off"
     known = KnownFiles(run.lake, last.figures["base"], last.figures["read_id"])
     marks = known.marks()
     if not marks:
         return "the last read saw no files"
     changed = _changed_files(source, marks, last)
     if changed is None:
-        return "the table's log since the last read has been cleaned, or the table was made anew"
+        return (
+            "the table's log since the last read has been cleaned, or the table was made anew or "
+            "put back from a backup"
+        )
     touched = _days_in_change_data(source, config, last)
     count = len(changed & marks.keys())
     # A source that has lost all its files is an error, and found as one when everything is read.
     if (touched is None or not source.files) and 2 * count > len(marks):
         return f"{count} of the {len(marks)} known files changed"
-    return _Changes(last, known, marks, changed, touched)
+    return _Changes(last, known, marks, changed, touched, _days_of_read(cut_off))
+
+
+def _retyped(before: Mapping[str, str], rows: DataFrame) -> list[str]:
+    """Columns whose inferred type is no longer what it was: their values read otherwise."""
+    return sorted(name for name, kind in rows.dtypes if before.get(name, kind) != kind)
+
+
+def _days_of_read(figures: Mapping[str, Any] | None) -> Days:
+    """What a read derived again, by what it wrote down; its days may be replaced in part."""
+    if figures is None:
+        return Days()
+    return Days(frozenset(map(dt.date.fromisoformat, figures["dates"])), figures["undated"])
 
 
 def _changed_files(
@@ -233,14 +200,13 @@ def _changes_only(
     # Of files that were only put together anew the days must be known, though nothing changed.
     survey = _survey(source, config, (changed & now.keys()) | (now.keys() - marks.keys()))
     held = known.days_of((changed & marks.keys()) | gone)
-    cut_off = known.cut_off()
     touched = changes.touched
     if touched is None:
         both = (*survey.items(), *held.items())
         touched = Days.of(days for path, days in both if path in changed)
     dates = touched.dates | _late_so_far(last)
-    again = Days(dates - _too_late(run, dates), touched.undated) | Days.of(cut_off.values())
-    absent = {path: days for path, days in {**cut_off, **held}.items() if path not in now}
+    again = Days(dates - _too_late(run, dates), touched.undated) | changes.cut_off
+    absent = {path: days for path, days in held.items() if path not in now}
     read_id = int(last.figures["read_id"]) + 1
     rows = [_row(read_id, path, now, survey) for path in sorted(survey)]
     rows += [_row(read_id, path, now, absent) for path in sorted(absent)]
@@ -343,28 +309,3 @@ def _say_wide(held_days: Mapping[str, int]) -> None:
             wide,
             _MANY_DAYS,
         )
-
-
-def _spans(dates: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
-    """Days in a row as first and last.
-
-    Example:
-        >>> day = dt.date(2024, 1, 30)
-        >>> [(a.day, b.day) for a, b in _spans([day, day + dt.timedelta(1), day + dt.timedelta(4)])]
-        [(30, 31), (3, 3)]
-    """
-    spans: list[tuple[dt.date, dt.date]] = []
-    for day in sorted(dates):
-        if spans and day - spans[-1][1] == dt.timedelta(days=1):
-            spans[-1] = (spans[-1][0], day)
-        else:
-            spans.append((day, day))
-    return spans
-
-
-def _sql(day: dt.date) -> str:
-    return f"DATE'{day.isoformat()}'"
-
-
-def _iso(dates: Iterable[dt.date]) -> list[str]:
-    return [day.isoformat() for day in sorted(dates)]

@@ -17,8 +17,11 @@ def _by_tier(name: str, kind: str, meaning: str) -> Column:
 _FORMULAS = tuple(
     _money(f"formula_{name}_{kind}", f"{formula}, in {kind}, NULL without observed_churn")
     for name, formula in (
-        ("orders", "average order value x orders per year x lifetime in years (1 / churn)"),
-        ("churn", "ARPU x margin / churn, ARPU being revenue / months since first purchase"),
+        ("orders", "average order value x orders per year x lifetime in years"),
+        (
+            "churn",
+            "ARPU x margin / monthly churn, ARPU being revenue / months since first purchase",
+        ),
     )
     for kind in ("revenue", "margin", "net")
 )
@@ -147,8 +150,9 @@ SEGMENT_SUMMARY = TableSpec(
         Column(
             "observed_churn",
             "DOUBLE",
-            "of customers first seen more than a year ago and last seen within two years, the "
-            "share not seen in the last; 0 to 1",
+            "share lost in a year, 0 to 1: of contracts that ran a year ago those that have ended, "
+            "NULL for a snapshot; else of customers first seen more than a year ago and last seen "
+            "within two years those not seen in the last",
             nullable=True,
         ),
         *_FORMULAS,

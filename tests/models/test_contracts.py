@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -129,3 +131,55 @@ def test_survival_over_long_times_has_all_digits():
         shift = 2.0 + (0.25 - 1) / 2
         expected = -0.25 * (np.log(2) + np.log1p(shift / (2 * t)) - np.log1p(shift / t))
         assert slope == pytest.approx(expected, abs=1e-13 + 1 / t**2)
+
+
+@pytest.mark.parametrize("rate", [1e-4, 0.00165, 0.008, 0.1])
+def test_lifetimes_without_horizon_are_the_sum_over_the_periods_at_any_rate(rate):
+    """2F1 gave -7.8 for 1.80, and NaN for others."""
+    for alpha, beta in ((1.0, 0.3), (0.3, 30.0), (3.0, 30.0), (1.0, 300.0)):
+        params = {"alpha": alpha, "beta": beta}
+        n = np.array([0, 12, 240])
+        found = sbg.discounted_residual_lifetime(params, rate, n)
+        k = np.arange(1, int(40 / rate) + 1, dtype=float)
+        for place, survived in enumerate(n):
+            logs = sbg.log_survival(params, survived + k) - sbg.log_survival(params, survived)
+            expected = np.sum(np.exp(logs - (k - 1) * np.log1p(rate)))
+            assert found[place] == pytest.approx(expected, rel=1e-9)
+        new = sbg.discounted_lifetime(params, rate)
+        assert float(new) == pytest.approx(1 + found[0] / (1 + rate), rel=1e-12)
+
+
+def test_a_sum_that_would_never_end_is_refused():
+    params = {"gamma": 0.7, "delta": 3.0, "c": 1.0}
+    with pytest.raises(InputError, match="take a higher rate"):
+        bdw.discounted_residual_lifetime(params, 1e-6, 0)
+
+
+@pytest.mark.parametrize(
+    ("c", "exact"),
+    [
+        (1.3, (-0.0828591983101, 0.261508046966, 0.177207040835)),
+        (5.2, (-0.684603142192, 0.273794605549, -0.410474325414)),
+        (8.74, (-1.23009529842, 0.275813169657, -0.954167254863)),
+    ],
+)
+def test_the_gradient_recomputed_with_mpmath_where_risk_grows_steeply(c, exact):
+    """Time to the power of c is 1e13 there: a plain difference of digammas has no digits."""
+    data = columns([(0, t, lost) for t in (1, 2, 5, 12, 34) for lost in (0, 1)])
+    _, gradient = evaluated("bdw", data, [0.0961, 0.1678, c])
+    assert gradient == pytest.approx(exact, rel=1e-9)
+
+
+def test_nothing_overflows_where_a_contract_is_hardly_ever_kept():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, gradient = evaluated("bdw", columns([(0, 24, 1)]), [82114.0, 0.0031, 2.45])
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
+
+
+def test_where_all_are_lost_late_nobody_says_that_none_is():
+    data = columns([(0, t, 1) for t in (11, 12, 13)])
+    found = fit("bdw", data, weights=[100, 700, 150])
+    assert found.status != "ok"
+    assert "no contract is lost" not in found.message

@@ -13,6 +13,8 @@ from scipy.special import betaln, expit, hyp2f1
 from clv_spark.errors import InputError
 from clv_spark.models import bg_nbd, mbg_nbd
 from clv_spark.models.bg_nbd import forecast_if_alive
+from clv_spark.models.dropout_curves import Living
+from clv_spark.models.given_alive import forecast
 from clv_spark.models.quadrature import beta_rule
 
 NAMES = ("r", "alpha", "a", "b")
@@ -144,6 +146,22 @@ def test_any_period_is_forecast_to_1e_8_and_a_century_to_1e_6(t, rel):
     alive = bg_nbd.probability_alive(params, [0, 3], [0, 5], [0.0, 5.0])
     expected = [by_trapezoids(params, x, T, 0.0, t) for x, T in ((0, 0.0), (3, 5.0))]
     assert values == pytest.approx(alive * expected, rel=rel)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 5.0, 12.0, 24.0])
+def test_a_high_discount_over_a_short_panel_is_seen(exponent):
+    """Rates hardly change over it, the discount does."""
+    living, t = Living(*(np.array([one]) for one in (0.5, 10_000.0, 0.8, 2.5))), 900.0
+    delta = exponent / t
+    found = forecast(living, [t], delta, endless=False).discounted[0, 0]
+    parts = np.linspace(0.0, t, 201)
+    steps = forecast(living, parts[1:].tolist(), 0.0, endless=False).expected[:, 0]
+    bought = np.diff(steps, prepend=0.0)
+    # In the middle of each step; what the step is too long for is known to second order.
+    middles = (parts[1:] + parts[:-1]) / 2
+    width = delta * t / 200
+    expected = np.sum(bought * np.exp(-delta * middles)) * np.sinh(width / 2) / (width / 2)
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_discount_discounted_purchases_are_the_plain_ones():

@@ -19,7 +19,7 @@ from pyspark.sql import Row, SparkSession
 
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, InputError
-from clv_spark.lake import Lake, open_source, read_source, trusted_session
+from clv_spark.lake import Lake, open_source, trusted_session
 from clv_spark.pipelines import build_customer_days, check_source
 from clv_spark.schemas import CUSTOMER_DAYS, TABLES
 from clv_spark.transforms.conform import conform
@@ -173,26 +173,6 @@ def test_every_format_gives_the_same_days(spark: SparkSession, tmp_path: Path, k
     assert reasons == ["invalid_date", "missing_customer_id"]
     versions_of = {"delta": "delta:", "table": "delta:", "view": "unversioned"}
     assert read.version.startswith(versions_of.get(kind, "files:"))
-
-
-def test_inferred_times_are_local_times(spark: SparkSession, tmp_path: Path) -> None:
-    """Read as instants in UTC, 23:30 of a London summer evening would be the next day."""
-    (tmp_path / "lines.csv").write_text("who,at,amount\nx,2011-06-15 23:30:00,1.00\n")
-    columns = {"customer_id": "who", "event_time": "at", "amount": "amount"}
-    source = TransactionsSource.model_validate(
-        {
-            "format": "csv",
-            "path": str(tmp_path),
-            "timezone": "Europe/London",
-            "options": {"inferSchema": True},
-            "columns": columns,
-        }
-    )
-    with trusted_session(spark):
-        read = read_source(spark, source)
-        assert read.schema["at"].dataType.simpleString() == "timestamp_ntz"
-        (line,) = conform(read, source, currency=None, segments=()).collect()
-    assert line["event_date"] == dt.date(2011, 6, 15)
 
 
 def version_of(spark: SparkSession, **source: Any) -> str:

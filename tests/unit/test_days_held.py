@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clv_spark.lake.commit import DAYS_HELD, Commit, days_held
 from clv_spark.pipelines.known_files import Days
-from clv_spark.pipelines.source_changes import Reading
+from clv_spark.pipelines.reading import Reading
 
 DAYS = [dt.date(2024, 1, 1) + dt.timedelta(days=number) for number in range(9)]
 subsets = st.frozensets(st.sampled_from(DAYS))

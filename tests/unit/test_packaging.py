@@ -269,6 +269,11 @@ def submit(machine: Machine, command: str, **environ: str) -> subprocess.Complet
         ("run --conf conf/prod.yml", {"SPARK_HOME": "/nowhere"}, ("SPARK_HOME is /nowhere",)),
         ("run --conf conf/prod.yml", {"SPARK_HOME": ""}, ("no spark-submit found", "make setup")),
         ("run --conf conf/prod.yml -- --files", {}, ("--files needs a value",)),
+        (
+            "run --conf conf/prod.yml -- --deploy-mode cluster",
+            {"CLV_SPARK__VALUE__HORIZON_DAYS": "90"},
+            ("CLV_SPARK__VALUE__HORIZON_DAYS", "--set"),
+        ),
     ],
 )
 def test_wrong_command_line_says_what_to_do(

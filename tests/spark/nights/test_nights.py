@@ -5,17 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from clv_spark.config import Config
 from clv_spark.errors import InputError
-from clv_spark.pipelines import fold_customers
+from clv_spark.pipelines import build_customer_days, fold_customers
 from tests.nights import FIRST, SCHEMA, Delta, Files, Line
-from tests.operations import read_table
-from tests.spark.nights.conftest import Follower, cut_off_at
+from tests.operations import read_table, rows_of
+from tests.spark.nights.conftest import Follower
 
 NIGHTS = 200
 POINTS = (
@@ -287,29 +291,28 @@ def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
     shop.check_days()
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param("files_written", marks=pytest.mark.long), "rejected_written"]
-)
-def test_cut_off_between_two_tables_and_the_source_moves_on(
-    follow: Callable[..., Follower], point: str
+def test_a_column_of_another_type_is_read_anew_in_all_files(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the cut off run had replaced already must not stay when its file is gone."""
-    shop = follow("parquet", seed=4)
-    files = shop.source
-    assert isinstance(files, Files)
-    day = FIRST + dt.timedelta(days=1)
-    files.put("first", files.lines.of(FIRST, 30))
-    files.put("second", files.lines.of(day, 30))
-    shop.days()
-    files.put("third", [{**line, "who": None} for line in files.lines.of(FIRST, 5)])
+    """Of a folder's name Spark infers a number, until one of them is none."""
+    columns = {"customer_id": "who", "event_time": "day", "amount": "amount", "country": "shop"}
 
-    with cut_off_at(f"customer_days:{point}") as points:
-        shop.days()
-    assert points[-1] == f"customer_days:{point}"
-    files.remove("third")
-    files.put("fourth", files.lines.of(day, 2))
-    shop.days()
-    shop.check_days()
+    def days(lake: str) -> list[Any]:
+        source = {"path": str(tmp_path / "lines"), "columns": columns}
+        values = {"source": {"transactions": source}, "segments": ["country"]}
+        config = Config.model_validate({**values, "lake": {"path": str(tmp_path / lake)}})
+        build_customer_days(spark, config)
+        return rows_of(read_table(tmp_path / lake / "customer_days"))
+
+    for number, shop in enumerate(["01", "02", "03", "2A"]):
+        folder = tmp_path / "lines" / f"shop={shop}"
+        folder.mkdir(parents=True)
+        line = {"who": f"c{number}", "day": FIRST + dt.timedelta(days=number), "amount": 5.0}
+        pq.write_table(pa.Table.from_pylist([line]), folder / "part.parquet")
+        if shop in ("03", "2A"):
+            found = days("lake")
+    assert "the columns ['shop'] have other types than at the last read" in caplog.text
+    assert found == days("fresh")
 
 
 def _lines_of(source: Files | Delta, *days: dt.date) -> list[Line]:

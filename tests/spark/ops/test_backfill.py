@@ -274,6 +274,11 @@ def test_another_slice_before_makes_the_comparison_due_again(
 def test_dates_in_the_wrong_order_are_refused(spark: SparkSession, backfilled: Backfilled) -> None:
     with pytest.raises(ConfigError, match="earlier date first"):
         pipelines.backfill(spark, backfilled.config, LAST, FIRST)
+    # Nor is anything begun when only the last dates lie ahead.
+    before = versions(backfilled.lake)
+    with pytest.raises(ConfigError, match="in the future"):
+        pipelines.backfill(spark, backfilled.config, EARLIER, dt.date(2999, 1, 1))
+    assert versions(backfilled.lake) == before
 
 
 @pytest.mark.long

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -103,6 +106,19 @@ def test_a_source_that_is_too_old(spark: SparkSession, lake: Path, configured: C
     with pytest.raises(GateError, match="max_source_age_days"):
         pipelines.run(spark, configured(gates={"max_source_age_days": 3}), LONG_AFTER)
     check_stopped(lake, before, "customer_features")
+
+
+def test_a_line_of_a_mistyped_year_makes_no_old_source_new(
+    spark: SparkSession, lake: Path, configured: Configured, finished: Finished, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    shutil.copytree(finished.source, lines)
+    (number,) = [shop().column_names.index(name) for name in ("event_time",)]
+    one = shop().slice(0, 1)
+    far = pa.array([dt.datetime(2099, 1, 1)], one.schema.field("event_time").type)
+    pq.write_table(one.set_column(number, "event_time", far), lines / "part-9.parquet")
+    with pytest.raises(GateError, match="max_source_age_days"):
+        pipelines.run(spark, configured(lines, gates={"max_source_age_days": 3}), LONG_AFTER)
 
 
 def test_too_many_segments_without_a_fit(

@@ -76,6 +76,24 @@ def test_each_line_has_the_margin_of_its_product(
     assert total != sum(found.values())
 
 
+def test_rates_of_a_view_are_read_anew_at_every_run(
+    spark: SparkSession, finished: Finished, tmp_path: Path, configured: Callable[[Path], Config]
+) -> None:
+    values = configured(tmp_path).model_dump(by_alias=True)
+    table = {"format": "table", "table": "rates_of_today", "options": {}, "path": None}
+    values["value"]["margins"] |= table
+    config = Config.model_validate(values)
+
+    def total(rate: str) -> Decimal:
+        rates = spark.createDataFrame([("P0002", rate)], "what STRING, rate STRING")
+        rates.createOrReplaceTempView("rates_of_today")
+        assert pipelines.build_customer_days(spark, config)["status"] == "done"
+        days = read_table(tmp_path / "lake" / "customer_days").to_pylist()
+        return sum((row["margin_amount"] for row in days), Decimal())
+
+    assert total("0.5") > total("0.1")
+
+
 @pytest.mark.parametrize("bad", ["P0009;1.5", "P0009;", "P0002;0.2", "P0009;much"])
 def test_a_rate_that_can_not_be_used_stops_the_job(
     spark: SparkSession, tmp_path: Path, configured: Callable[[Path], Config], bad: str

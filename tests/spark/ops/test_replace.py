@@ -19,8 +19,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ConflictError, GateError
-from clv_spark.lake import Commit, Lake
+from clv_spark.lake import UNVERSIONED, Commit, Lake
 from clv_spark.lake.commit_log import CommitLog
+from clv_spark.lake.place import local_path
 from clv_spark.lake.upkeep import compact
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import Column, TableSpec
@@ -238,6 +239,33 @@ def test_a_stage_has_its_name_in_spark_and_a_file_the_limits_of_its_key(
     found = pa.table(limits).column_names
     assert "min.name" in found
     assert "min.amount" not in found
+
+
+def test_what_a_stage_reads_of_a_view_is_new_at_every_run(spark: SparkSession, lake: Lake) -> None:
+    def work(planned: Commit) -> Commit:
+        rows = spark.createDataFrame([(MONDAY, "a", 1.0)], SCHEMA)
+        return lake.replace(NOTES, rows, planned, MONDAY)
+
+    def status(version: str) -> str:
+        run = Run(spark, lake.config, "job")
+        run.stage(NOTES, ["same", version], work, source_version="s", slice_date=MONDAY)
+        return run.status
+
+    assert [status(version) for version in ("1", "1", "2")] == ["done", "already_done", "done"]
+    assert [status(f"3; {UNVERSIONED}") for _ in range(2)] == ["done", "done"]
+
+
+def test_a_path_without_scheme_is_where_spark_puts_tables(spark: SparkSession) -> None:
+    assert local_path(spark, "/data/clv") == Path("/data/clv")
+    assert local_path(spark, "file:///data/a%20b") == Path("/data/a b")
+    assert local_path(spark, "s3a://bucket/clv") is None
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    before = hadoop.get("fs.defaultFS")
+    hadoop.set("fs.defaultFS", "hdfs://127.0.0.1:8020")
+    try:
+        assert local_path(spark, "/data/clv") is None
+    finally:
+        hadoop.set("fs.defaultFS", before)
 
 
 def test_files_are_compressed_and_only_texts_have_dictionaries(
