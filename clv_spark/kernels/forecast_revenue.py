@@ -121,7 +121,9 @@ def forecast_segment(
     times = clock.until(np.cumsum([days for _, days in ahead])) / unit
     kept = 1.0 if keeps_refunds else 1 - parameters.return_rate
     purchase_sets, spend_sets = parameters.purchase_draws(DRAWS), parameters.spend_draws(DRAWS)
-    rates = _rates(arrivals, clock, parameters.segment)[:, None] * unit
+    # What came in season is taken for what comes in a year, whatever clock purchases run on.
+    arrival_clock = _Clock(np.array(index), as_of)
+    rates = _rates(arrivals, arrival_clock, parameters.segment)[:, None] * unit
     # Where the clock could not run by the season, months are what the season makes of them.
     season = _month_index(np.array(index), as_of, months) if in_days else np.ones(months)
     ours = existing_months(model, patterns, purchase_sets, spend_sets, times)

@@ -13,6 +13,7 @@ from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CLV_SCORES, TIER_MIGRATION, Shape
 from clv_spark.transforms.actions import OF_ACTIONS, with_actions, with_products, without_products
+from clv_spark.transforms.earlier import counted_by
 from clv_spark.transforms.lifecycle import with_change, with_rhythm, with_stage
 from clv_spark.transforms.migration import tier_migration
 from clv_spark.transforms.ranks import rank_starts, with_ranks
@@ -117,6 +118,6 @@ def write_migration(run: Run, moved: DataFrame, before: dt.date | None, commit: 
         rows = run.lake.read(TIER_MIGRATION).limit(0)
     else:
         previous = run.lake.read(CLV_SCORES, before)
-        found = tier_migration(moved, previous, run.config.value.definition, (run.date, before))
+        found = tier_migration(moved, previous, counted_by(run.config), (run.date, before))
         rows = found.coalesce(1)
     return run.lake.replace(TIER_MIGRATION, rows, commit, run.date)

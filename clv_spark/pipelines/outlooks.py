@@ -117,19 +117,25 @@ def _new_contracts(
     parameters: Mapping[ContractKey, ContractParameters],
     rates: Rates,
 ) -> dict[str, dict[str, NewValue]]:
-    """What a new contract brings by scenario, of several periods in the mix of the new ones."""
+    """What a new contract brings by scenario, of several periods in the mix of the new ones.
+
+    Where a segment has no new one they are like all that run. A free one brings nothing.
+    """
     config = run.config
     parts: dict[str, list[tuple[float, dict[str, NewValue]]]] = {}
-    for row in sorted(new_contract_sums(scored, recent_days(config)).collect()):
+    rows = sorted(new_contract_sums(scored, recent_days(config)).collect())
+    with_new = {row["segment"] for row in rows if row["new"]}
+    for row in rows:
         used = parameters.get((row["segment"], row["period"]))
-        if used is None or used.values is None or not row["amount"]:
+        weight = row["new"] if row["segment"] in with_new else row["running"]
+        if used is None or used.values is None or not weight:
             continue
         costs = rates(row["segment"])
         curves = {
             churn: new_contract_curve(
                 used,
                 order_value=row["amount"] / row["contracts"],
-                margin_rate=row["margin"] / row["amount"],
+                margin_rate=row["margin"] / row["amount"] if row["amount"] else 0.0,
                 **_horizon(config),
                 early_days=costs.early_days,
                 draws=DRAWS if churn == 1 else 0,
@@ -137,7 +143,7 @@ def _new_contracts(
             )
             for churn in (1.0, *churn_factors(config.what_if))
         }
-        one = (row["contracts"], _new_values(config, curves, costs))
+        one = (float(weight), _new_values(config, curves, costs))
         parts.setdefault(row["segment"], []).append(one)
     return {
         segment: {

@@ -40,7 +40,7 @@ from clv_spark.transforms.contract_scores import (
     lone_contracts,
     with_count_of_lives,
 )
-from clv_spark.transforms.earlier import with_earlier
+from clv_spark.transforms.earlier import counted_by, with_earlier
 from clv_spark.transforms.segments import GLOBAL
 
 
@@ -73,9 +73,8 @@ def score_contracts(
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
     reached("clv_scores:contracts_scored")
     # Read more than once: to see where everybody stands, and to be written.
-    definition = run.config.value.definition
     customers = _customers(run.config, rows, used).transform(
-        with_earlier, previous, definition, "contract"
+        with_earlier, previous, counted_by(run.config), "contract"
     )
     customers = kept.enter_context(cached(customers))
     outlooks = partial(contract_outlooks, run, rows, parameters)

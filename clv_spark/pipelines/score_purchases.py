@@ -42,7 +42,7 @@ from clv_spark.schemas import (
     REVENUE_FORECAST,
     TableSpec,
 )
-from clv_spark.transforms.earlier import with_earlier
+from clv_spark.transforms.earlier import counted_by, with_earlier
 from clv_spark.transforms.scores import (
     PLACE_TYPES,
     SUMMARY_TYPES,
@@ -81,8 +81,7 @@ def score_purchases(
         parameters |= _newcomers(run, inputs, parameters, recorded=recorded)
     if previous is not None:
         # Before the scores are there: few narrow columns are moved instead of whole rows.
-        definition = run.config.value.definition
-        inputs = with_earlier(inputs, previous, definition, "purchases")
+        inputs = with_earlier(inputs, previous, counted_by(run.config), "purchases")
     inputs = inputs.transform(spread_segments, _sizes(fitted))
     schema = kernel_schema(spec, inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), schema)

@@ -82,14 +82,12 @@ def _write(run: Run, commit: Commit) -> Commit:
 
 
 def _events(run: Run) -> DataFrame:
-    rows, is_snapshot = run.lake.read(CONTRACTS), _is_snapshot(run)
     return subscription_events(
-        rows, run.config.contract_segments, run.date, is_snapshot=is_snapshot
+        run.lake.read(CONTRACTS),
+        run.config.contract_segments,
+        run.date,
+        snapshot_window=contracts_of(run.config).snapshot_window,
     )
-
-
-def _is_snapshot(run: Run) -> bool:
-    return contracts_of(run.config).shape == "snapshot"
 
 
 def _metrics(run: Run, fitted: list[Row], events: DataFrame) -> DataFrame:
@@ -100,7 +98,7 @@ def _metrics(run: Run, fitted: list[Row], events: DataFrame) -> DataFrame:
         run.date,
         margin_rate=config.value.margin_rate,
         annual_discount_rate=config.value.annual_discount_rate,
-        last_month_only=_is_snapshot(run),
+        last_month_only=contracts_of(run.config).snapshot_window is not None,
     )
     return months.join(_model_clv(run, fitted), ["segment", "month"], "left").select(
         F.lit(run.date).alias("as_of_date"),
@@ -111,17 +109,23 @@ def _metrics(run: Run, fitted: list[Row], events: DataFrame) -> DataFrame:
 
 
 def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
-    """Mean residual_clv of the running contracts, as decimals: sums of doubles have an order."""
+    """Mean residual margin of the running contracts that have one.
+
+    As decimals: sums of doubles have an order.
+    """
     scores = run.lake.read(CONTRACT_SCORES, run.date).where("p_alive = 1")
-    value = summand(F.col("residual_clv"))
+    residual = F.col("residual_clv")
+    if run.config.value.definition == "revenue":
+        residual = residual * F.col("margin_rate")
+    value = summand(residual)
     last = F.lit(run.date.replace(day=1)).alias("month")
-    leaf = scores.groupBy("segment").agg(F.sum(value).alias("sum"), F.count("*").alias("n"))
+    leaf = scores.groupBy("segment").agg(F.sum(value).alias("sum"), F.count(value).alias("n"))
     sums = {row["segment"]: (row["sum"], row["n"]) for row in leaf.collect()}
     nested = len(run.config.contract_segments) > 1
     members = members_of(sums, places_of(fitted), nested)
     parts = [(name, *sums[leaf]) for name, leaves in members.items() for leaf in leaves]
     listed = local_rows(run.spark, parts, "segment STRING, sum DECIMAL(38,6), n BIGINT")
-    mean = F.sum("sum").cast("double") / F.sum("n")
+    mean = F.sum("sum").cast("double") / F.nullif(F.sum("n"), F.lit(0))
     return (
         listed.groupBy("segment").agg(mean.alias("model_clv")).select("segment", last, "model_clv")
     )

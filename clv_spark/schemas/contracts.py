@@ -110,8 +110,8 @@ CONTRACT_FEATURES = TableSpec(
         Column(
             "entry_tenure",
             "INT",
-            "periods survived when observation began: 0, or in a snapshot tenure less the window; "
-            "count",
+            "periods survived when observation began: 0, or in a snapshot tenure less the window, "
+            "of lost contracts less half of it; count",
         ),
         Column(
             "tenure",

@@ -46,7 +46,7 @@ JUDGED_COLUMNS = (
         nullable=True,
     ),
     _score("rfm_recency", "how short ago the last purchase day was"),
-    _score("rfm_frequency", "how many purchase days"),
+    _score("rfm_frequency", "how many purchase days, 1 for who bought once"),
     _score("rfm_monetary", "how much money so far"),
     Column(
         "rfm_segment",

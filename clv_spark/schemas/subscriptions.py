@@ -18,7 +18,8 @@ SUBSCRIPTION_METRICS = TableSpec(
     comment=(
         "One row per as_of_date, month and segment: contracts and monthly recurring revenue (MRR) "
         "from the first day of the month to its last, or to as_of_date. A contract counts in the "
-        "segment of its newest row. A snapshot has the last month alone."
+        "segment of its newest row. A snapshot has the last month alone, with all that its window "
+        "lost."
     ),
     columns=(
         Column("as_of_date", "DATE", "last day that counts; date, the partition"),
@@ -42,7 +43,14 @@ SUBSCRIPTION_METRICS = TableSpec(
             "month",
         ),
         Column("arpu", "DOUBLE", "mrr_end / running_end, NULL without; money per month", True),
-        Column("churn_rate", "DOUBLE", "lost / running_start, NULL without; 0 to 1", True),
+        Column(
+            "churn_rate",
+            "DOUBLE",
+            "share of the contracts in running_start that end within a month, an unfinished month "
+            "or the window of a snapshot being turned into a whole month at its pace; NULL "
+            "without; 0 to 1",
+            True,
+        ),
         Column("retention_rate", "DOUBLE", "1 - churn_rate; 0 to 1", True),
         Column("margin_rate", "DOUBLE", "margin per unit of MRR; 0 to 1"),
         Column(
@@ -55,16 +63,16 @@ SUBSCRIPTION_METRICS = TableSpec(
         Column(
             "formula_clv_discounted",
             "DOUBLE",
-            "the same discounted, to be held against model_clv. It takes the churn of all for that "
-            "of each, but those who stay are ever more those who mean to stay, so it understates; "
-            "money per contract",
+            "the same discounted and without the payment due now, as model_clv is. It takes the "
+            "churn of all for that of each, but those who stay are ever more those who mean to "
+            "stay, so it understates; money per contract",
             nullable=True,
         ),
         Column(
             "model_clv",
             "DOUBLE",
-            "mean residual_clv of the running contracts, in the last month only, NULL without "
-            "discount rate; money per contract",
+            "mean margin still to come of the running contracts that have a model, without "
+            "horizon, in the last month only, NULL without discount rate; money per contract",
             nullable=True,
         ),
         _CURRENCY,
@@ -93,7 +101,7 @@ SUBSCRIPTION_FORECAST = TableSpec(
     name="subscription_forecast",
     comment=(
         "One row per as_of_date, segment and month ahead: what the next 24 months leave of the "
-        "contracts that run on as_of_date. New contracts are not foreseen."
+        "contracts that run on as_of_date and have a model. New contracts are not foreseen."
     ),
     columns=(
         Column("as_of_date", "DATE", "last day that counts; date, the partition"),

@@ -36,7 +36,7 @@ def contract_features(
     """
     dated = rows if snapshot_window is None else dated_rows(rows, as_of)
     begun = dated.where(F.col("start_date") <= F.lit(as_of))
-    lives = _fold(begun, shape, as_of)
+    lives = _fold(begun.withColumn("paid", _paid(as_of, snapshot_window)), shape)
     return _with_tenure(lives, as_of, snapshot_window).select(
         *CONTRACT_FEATURES.of(shape).column_names
     )
@@ -71,16 +71,23 @@ def dated_rows(rows: DataFrame, as_of: dt.date) -> DataFrame:
     )
 
 
-def _fold(begun: DataFrame, shape: Shape, as_of: dt.date) -> DataFrame:
-    """One row per life: its newest row, and the sums over all."""
+def _paid(as_of: dt.date, snapshot_window: int | None) -> Column:
+    """How many periods a row has paid, each on its first day."""
+    if snapshot_window is not None:
+        # Not by dates: months before the last of a month are not always so many periods apart.
+        return F.col("tenure") + F.when(F.col("is_lost"), 0).otherwise(1)
     after = F.date_add(F.lit(as_of), 1)
     until = F.least(F.coalesce("end_date", after), after)
     life_start = F.col("life_start_date")
-    paid = periods_until(life_start, F.date_sub(until, 1)) - periods_until(
+    return periods_until(life_start, F.date_sub(until, 1)) - periods_until(
         life_start, F.date_sub("start_date", 1)
     )
+
+
+def _fold(begun: DataFrame, shape: Shape) -> DataFrame:
+    """One row per life: its newest row, and the sums over all."""
     # Texts among the newest values make Spark sort: before the shuffle it would sort once more.
-    paid_rows = begun.withColumn("paid", paid).repartition(*CONTRACT)
+    paid_rows = begun.repartition(*CONTRACT)
     newest = ("end_date", "is_followed", "periodic_amount", "periodic_margin", *shape.segment_keys)
     folded = paid_rows.groupBy(*_LIFE, "period", "life_start_date").agg(
         F.max_by(F.struct(*newest), "position").alias("newest"),

@@ -41,16 +41,17 @@ def contract_value_sums(scored: DataFrame) -> DataFrame:
 
 
 def new_contract_sums(scored: DataFrame, recent_days: int) -> DataFrame:
-    """How many contracts of each segment and period began lately, and what they pay together.
+    """How many contracts of each segment and period began lately, and what some pay together.
 
-    Of a segment and period without a new one all that run count.
+    Of a segment and period without a new one all that run tell what is paid.
 
     Args:
         scored: Contracts as the kernel gives them back.
         recent_days: Younger contracts are new ones.
 
     Returns:
-        segment, period, contracts, and the sums of amount and margin, in money.
+        segment, period, new (how many began lately), running (how many run), and of those that
+        tell: contracts, and the sums of amount and margin, in money.
     """
     is_new = F.col("age_days") < recent_days
     margin = F.col("margin_rate") * F.col("amount")
@@ -65,10 +66,14 @@ def new_contract_sums(scored: DataFrame, recent_days: int) -> DataFrame:
         F.coalesce(F.max("is_new"), F.lit(False)).alias("any_new"),
         *(F.sum(name).alias(name) for name in parts),
         *(F.sum(F.when(F.col("is_new"), F.col(name))).alias(f"new_{name}") for name in parts),
+        F.count(F.when(F.col("is_new"), 1)).alias("new"),
+        F.count(F.lit(1)).alias("running"),
     )
     return counted.select(
         "segment",
         "period",
+        "new",
+        "running",
         *(
             F.when(F.col("any_new"), F.col(f"new_{name}"))
             .otherwise(F.col(name))

@@ -23,7 +23,9 @@ def with_lives(lines: DataFrame) -> DataFrame:
         lines: conformed rows; what is said of those with a reason means nothing.
     """
     # Where they were looked through for overlaps they are together already, refused rows apart.
-    rows = Window.partitionBy(*CONTRACT, APART, "reason").orderBy("start_date", "end_date")
+    # Of two rows that begin on one day the first ends on it, and the open one is the newest.
+    until = F.col("end_date").asc_nulls_last()
+    rows = Window.partitionBy(*CONTRACT, APART, "reason").orderBy("start_date", until)
     earlier, later = F.lag("end_date").over(rows), F.lead("start_date").over(rows)
     goes_on = F.col("start_date") <= F.date_add(earlier, 1)
     same_period = F.col("period") == F.lag("period").over(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -44,7 +45,10 @@ def moves(sums: DataFrame) -> DataFrame:
 
 
 def tier_migration(
-    moved: DataFrame, previous: DataFrame, definition: str, dates: tuple[dt.date, dt.date]
+    moved: DataFrame,
+    previous: DataFrame,
+    counted: Mapping[str, str | float | None],
+    dates: tuple[dt.date, dt.date],
 ) -> DataFrame:
     """Adds who is gone: what the earlier slice holds beyond those who are still there.
 
@@ -53,14 +57,14 @@ def tier_migration(
     Args:
         moved: What :func:`moves` gives.
         previous: The earlier slice of clv_scores.
-        definition: What clv counts now, see :func:`earlier_values`.
+        counted: What clv depends on now, see :func:`earlier_values`.
         dates: Date of the slice and of the earlier one.
 
     Returns:
         Rows of tier_migration.
     """
     as_of, previous_date = dates
-    earlier = earlier_values(previous, definition).withColumnRenamed("clv_tier", "from_tier")
+    earlier = earlier_values(previous, counted).withColumnRenamed("clv_tier", "from_tier")
     held = earlier.groupBy("relationship", "from_tier").agg(
         F.lit(GONE).alias("to_tier"),
         F.count(F.lit(1)).alias("customers"),

@@ -20,7 +20,8 @@ from clv_spark.config import Tier
 
 # Money spent so far, by which rfm_monetary ranks.
 SPENT = "historical_revenue"
-SCORES = ("rfm_recency", "rfm_frequency", "rfm_monetary")
+_FREQUENCY = "rfm_frequency"
+SCORES = ("rfm_recency", _FREQUENCY, "rfm_monetary")
 _VALUE = "clv"
 _QUINTILES = 5
 _SCORE_STARTS = "score_starts"
@@ -43,7 +44,7 @@ def _steps() -> dict[str, Column]:
     buys = F.col("relationship") == "purchases"
     measures = {
         "rfm_recency": F.col("recency") - F.col("T"),
-        "rfm_frequency": F.col("frequency"),
+        _FREQUENCY: F.col("frequency"),
         "rfm_monetary": money_step(F.col(SPENT)),
     }
     steps = {name: F.when(buys, step).cast("bigint") for name, step in measures.items()}
@@ -54,7 +55,8 @@ def rank_starts(rows: DataFrame, tiers: Sequence[Tier]) -> DataFrame:
     """Where each score of a segment and each tier of all begins.
 
     With b customers below a step, c on it and n in all, its score is 1 + floor(5 (b + c / 2) / n):
-    the quintile of the middle of those who share it, so that a customer alone gets 3. A step
+    the quintile of the middle of those who share it, so that a customer alone gets 3. Who bought
+    once has frequency score 1, however many they are: most of a shop may have bought once. A step
     belongs to a tier, or a better one, when it and all steps above hold no more than its share.
 
     Args:
@@ -83,7 +85,9 @@ def rank_starts(rows: DataFrame, tiers: Sequence[Tier]) -> DataFrame:
             "total": F.sum("count").over(everyone),
         }
     )
-    score = F.expr(f"1 + ({_QUINTILES} * (2 * up_to - count)) DIV (2 * total)")
+    middle = F.expr(f"1 + ({_QUINTILES} * (2 * up_to - count)) DIV (2 * total)")
+    once = (F.col("measure") == _FREQUENCY) & (F.col("step") == 0)
+    score = F.when(once, 1).otherwise(middle)
     from_top = F.col("total") - F.col("up_to") + F.col("count")
 
     def first_step(reached: Column) -> Column:

@@ -6,6 +6,7 @@ whole cents, so that sums and differences of months and segments agree to the ce
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +24,9 @@ from clv_spark.transforms.segments import (
     with_segments,
 )
 
-_COUNTS = ("new", "reactivated", "lost")
+# "left" counts those of the lost who ran when the month began, "window" the months in which
+# contracts of a snapshot may have been lost.
+_COUNTS = ("new", "reactivated", "lost", "left", "window")
 _CENTS = ("new_cents", "reactivated_cents", "expansion", "contraction", "churned", "margin")
 EVENTS = (*_COUNTS, *_CENTS)
 
@@ -37,7 +40,7 @@ def mrr_cents(amount: Column) -> Column:
 
 
 def subscription_events(
-    rows: DataFrame, keys: tuple[str, ...], as_of: dt.date, *, is_snapshot: bool
+    rows: DataFrame, keys: tuple[str, ...], as_of: dt.date, *, snapshot_window: int | None
 ) -> DataFrame:
     """Contracts and cents that came and went by month, in every segment of every level.
 
@@ -45,19 +48,23 @@ def subscription_events(
         rows: rows of ``contracts``.
         keys: names of the segment keys of contracts.
         as_of: last day that counts.
-        is_snapshot: whether the rows have tenures instead of dates.
+        snapshot_window: periods within which lost contracts of a snapshot were lost; None for rows
+            with dates.
 
     Returns:
         segment, level, month and the sums ``EVENTS``; margin is that of what came less of what
         went, NULL without a margin.
     """
-    dated = dated_rows(rows, as_of) if is_snapshot else rows
+    dated = rows if snapshot_window is None else dated_rows(rows, as_of)
     begun = dated.where(F.col("start_date") <= F.lit(as_of))
     contract = Window.partitionBy(*CONTRACT).orderBy("position")
     whole = contract.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    began = F.when(F.col("begins").isin("new", "reactivated"), F.col("start_date"))
     priced = begun.select(
         "start_date",
         "begins",
+        F.last(began, ignorenulls=True).over(contract).alias("run_start"),
+        (months() * (snapshot_window or 0)).cast("bigint").alias("window"),
         F.when(
             (F.col("end_date") <= F.lit(as_of)) & ~F.col("is_followed"), F.col("end_date")
         ).alias("end_date"),
@@ -78,6 +85,7 @@ def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
     came = {
         "new": (begins == "new").cast("bigint"),
         "reactivated": (begins == "reactivated").cast("bigint"),
+        "window": F.when(begins == "new", F.col("window")).otherwise(0),
         "new_cents": F.when(begins == "new", mrr).otherwise(0),
         "reactivated_cents": F.when(begins == "reactivated", mrr).otherwise(0),
         "expansion": F.greatest(rise, F.lit(0)),
@@ -86,7 +94,13 @@ def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
             F.col("margin")
         ),
     }
-    went = {"lost": F.lit(1).cast("bigint"), "churned": mrr, "margin": -F.col("margin")}
+    ran_before = F.trunc("run_start", "MM") < F.trunc("end_date", "MM")
+    went = {
+        "lost": F.lit(1).cast("bigint"),
+        "left": ran_before.cast("bigint"),
+        "churned": mrr,
+        "margin": -F.col("margin"),
+    }
     both = (_event("start_date", came), _event("end_date", went))
     # Of both at once: to read, shuffle and sort the contracts for each would cost as much again.
     events = F.when(F.col("end_date").isNotNull(), F.array(*both)).otherwise(F.array(both[0]))
@@ -123,7 +137,8 @@ def subscription_metrics(
         as_of: last day that counts.
         margin_rate: margin per unit of MRR where the source has no margin, or by segment.
         annual_discount_rate: for the discounted formula.
-        last_month_only: leave earlier months out, for a snapshot.
+        last_month_only: leave earlier months out, for a snapshot: all it has lost in its window is
+            in the last.
 
     Returns:
         The columns of ``subscription_metrics`` but as_of_date, model_clv and currency.
@@ -148,11 +163,17 @@ def subscription_metrics(
             "running_end": running,
             "mrr": F.sum(change).over(so_far),
             "mrr_change": change,
+            "mean_window": F.sum("window").over(so_far) / F.sum("new").over(so_far),
             "margin": F.sum("margin").over(so_far),
         }
     )
     start = F.col("running_end") - F.col("new") - F.col("reactivated") + F.col("lost")
-    churn = F.when(start > 0, F.col("lost") / start)
+    # Of a month that is not over, or of a snapshot's window, what a whole month makes of it.
+    days = calendar_days(as_of) if not last_month_only else None
+    share = F.when(start > 0, F.col("left") / start)
+    exponent = 1 / F.col("mean_window") if days is None else F.lit(days)
+    whole = F.when(F.col("month") == F.lit(last), 1 - F.pow(1 - share, exponent))
+    churn = F.coalesce(whole, share)
     arpu = F.when(F.col("running_end") > 0, F.col("mrr") / 100 / F.col("running_end"))
     rate = F.when(F.col("mrr") > 0, F.col("margin") / F.col("mrr"))
     within = F.least(F.greatest(rate, F.lit(0.0)), F.lit(1.0))
@@ -185,6 +206,16 @@ def subscription_metrics(
         F.when(churn > 0, arpu * margin / churn).alias("formula_clv"),
         F.when(churn + monthly > 0, discounted).alias("formula_clv_discounted"),
     )
+
+
+def calendar_days(as_of: dt.date) -> float:
+    """Days of the month of a date, for each of them that is over by then.
+
+    Example:
+        >>> calendar_days(dt.date(2024, 2, 29)), calendar_days(dt.date(2024, 6, 3))
+        (1.0, 10.0)
+    """
+    return calendar.monthrange(as_of.year, as_of.month)[1] / as_of.day
 
 
 def running_patterns(inputs: DataFrame) -> DataFrame:

@@ -98,6 +98,9 @@ def test_lives_of_contracts_as_of_a_date(values: Values) -> None:
         "d1": ("c", "cancelled", "2024-01-31", "2024-04-10", "month", "10", "a"),
         "e1": ("c", "ends later", "2024-01-01", "2024-07-01", "quarter", "30", "a"),
         "f1": ("c", "begins later", "2024-07-01", None, "month", "10", "a"),
+        # Changed its plan on the day it began.
+        "g1": ("c", "changed at once", "2024-01-15", "2024-01-15", "month", "10", "a"),
+        "g2": ("c", "changed at once", "2024-01-15", None, "month", "20", "b"),
     }
     found = lives(source(values, rows), D(2024, 6, 30))
     facts = ("tenure", "is_active", "is_lost", "periods_paid", "paid_amount", "periodic_amount")
@@ -109,6 +112,7 @@ def test_lives_of_contracts_as_of_a_date(values: Values) -> None:
         ("changed", 2): (0, True, False, 1, 100, 100),
         ("cancelled", 1): (3, False, True, 3, 30, 10),
         ("ends later", 1): (1, True, False, 2, 60, 30),
+        ("changed at once", 1): (5, True, False, 6, 120, 20),
     }
     assert found["graded", 1]["plan"] == "small"
     assert found["ends later", 1]["end_date"] is None
@@ -121,6 +125,7 @@ def test_lives_of_contracts_as_of_a_date(values: Values) -> None:
         ("changed", 1),
         ("cancelled", 1),
         ("ends later", 1),
+        ("changed at once", 1),
     }
     assert earlier["graded", 1]["plan"] == "large"
     # On the day it ends a contract no longer runs.

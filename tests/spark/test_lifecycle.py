@@ -13,14 +13,15 @@ from hypothesis import strategies as hs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import LifecycleConfig
-from clv_spark.transforms.earlier import with_earlier
+from clv_spark.config import Config, LifecycleConfig
+from clv_spark.transforms.earlier import counted_by, with_earlier
 from clv_spark.transforms.lifecycle import with_change, with_rhythm, with_stage
 from clv_spark.transforms.migration import moves as tier_moves
 from clv_spark.transforms.migration import tier_migration
 
 AS_OF, BEFORE = dt.date(2024, 6, 30), dt.date(2024, 5, 31)
 RULES = LifecycleConfig()
+COUNTED = counted_by(Config.model_validate({"currency": "EUR"}))
 SCHEMA = (
     "customer_id INT, relationship STRING, frequency INT, recency INT, T INT, p_alive DOUBLE, "
     "p_active_365d DOUBLE, expected_purchases_30d DOUBLE, rhythm_days DOUBLE, clv DOUBLE, "
@@ -42,7 +43,7 @@ def judged(rows: DataFrame, previous: DataFrame | None, rules: LifecycleConfig =
 def compared(rows: DataFrame, previous: DataFrame | None) -> DataFrame:
     """Customers of both relationships beside what was said of them before."""
     parts = [
-        rows.where(F.col("relationship") == name).transform(with_earlier, previous, "margin", name)
+        rows.where(F.col("relationship") == name).transform(with_earlier, previous, COUNTED, name)
         for name in ("purchases", "contract")
     ]
     return parts[0].unionByName(parts[1]).transform(with_change)
@@ -226,7 +227,7 @@ def test_moves_between_tiers_add_up_to_both_dates(
         F.col("previous_clv").cast("decimal(38,6)").alias("clv_before"),
         F.col("clv").cast("decimal(38,6)").alias("clv"),
     ).transform(tier_moves)
-    moves = tier_migration(moved, previous, "margin", (AS_OF, BEFORE)).collect()
+    moves = tier_migration(moved, previous, COUNTED, (AS_OF, BEFORE)).collect()
 
     assert sums(moves, "from_tier", "clv_before", ("(none)",)) == totals(held)
     assert sums(moves, "to_tier", "clv_after", ("(gone)",)) == totals(now)

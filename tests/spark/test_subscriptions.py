@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from clv_spark.transforms.contracts import contract_rows, with_lives
 from clv_spark.transforms.subscriptions import subscription_events, subscription_metrics
@@ -40,16 +42,63 @@ def metrics(values: Values) -> dict[tuple[str, int], Any]:
         "d1": ("c", "later", "2024-05-16", None, "month", "10", "large"),
     }
     lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
-    events = subscription_events(lines, ("plan",), AS_OF, is_snapshot=False)
+    return by_month(lines, None)
+
+
+def by_month(lines: DataFrame, window: int | None) -> dict[tuple[str, int], Any]:
+    events = subscription_events(lines, ("plan",), AS_OF, snapshot_window=window)
     found = subscription_metrics(
         events,
         ("global", "plan"),
         AS_OF,
         margin_rate=0.3,
         annual_discount_rate=0.1,
-        last_month_only=False,
+        last_month_only=window is not None,
     )
     return {(row["segment"], row["month"].month): row for row in found.collect()}
+
+
+def test_churn_is_of_those_who_ran_and_of_a_whole_month(values: Values) -> None:
+    rows: dict[str, tuple[str | None, ...]] = {
+        # Tried for some days: lost, and none of those who ran when the month began.
+        "e1": ("c", "kept too", "2024-02-05", None, "month", "10", "tried"),
+        "e2": ("c", "tried", "2024-03-05", "2024-03-20", "month", "10", "tried"),
+        "e3": ("c", "tried too", "2024-03-05", "2024-03-20", "month", "10", "tried"),
+        # After a pause of months it is not one of them either.
+        "e4": ("c", "again", "2024-01-01", "2024-02-01", "month", "10", "tried"),
+        "e5": ("c", "again", "2024-03-02", "2024-03-05", "month", "10", "tried"),
+        # One of four is lost in the first half of May.
+        "f1": ("c", "left", "2024-02-05", "2024-05-05", "month", "10", "half"),
+        **{f"g{n}": ("c", f"stays {n}", "2024-02-05", None, "month", "10", "half") for n in "abc"},
+    }
+    lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
+    found = by_month(lines, None)
+    march = found["tried", 3]
+    assert (march["running_start"], march["lost_contracts"]) == (1, 3)
+    assert (march["churn_rate"], march["retention_rate"]) == (0.0, 1.0)
+    assert found["half", 5]["churn_rate"] == pytest.approx(1 - 0.75 ** (31 / 15))
+    assert found["half", 5]["lost_contracts"] == 1
+
+
+@pytest.mark.parametrize(("period", "months"), [("month", 1), ("year", 12)])
+def test_churn_of_a_snapshot_is_that_of_a_month_not_of_its_window(
+    values: Values, period: str, months: int
+) -> None:
+    rows: dict[str, tuple[str | None, ...]] = {
+        f"{n}": ("c", f"{n}", "2024-01-01", None, period, "10", "p") for n in range(10)
+    }
+    lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
+    held = lines.withColumns(
+        {
+            "tenure": F.lit(3),
+            # Three of ten.
+            "is_lost": F.col("contract_id").cast("int") < 3,
+            "end_date": F.lit(None).cast("date"),
+        }
+    )
+    found = by_month(held, 4)["global", 5]
+    assert (found["running_start"], found["lost_contracts"]) == (10, 3)
+    assert found["churn_rate"] == pytest.approx(1 - 0.7 ** (1 / (4 * months)))
 
 
 def test_every_event_is_in_its_month(metrics: dict[tuple[str, int], Any]) -> None:
