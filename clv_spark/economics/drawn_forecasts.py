@@ -43,6 +43,7 @@ def drawn_forecasts(
     discount_rate: float,
     x: Floats,
     T: Floats,
+    age_step: float = 1.0,
 ) -> Iterator[DrawnForecast]:
     """The forecast under each set of parameters, one after the other; that of the first is exact.
 
@@ -53,6 +54,7 @@ def drawn_forecasts(
         discount_rate: Continuous rate per time unit.
         x: Repeat purchases, one-dimensional and not empty.
         T: Age, one-dimensional.
+        age_step: The least distance between ages that are worked out, a week or less in the unit.
 
     Example:
         >>> from clv_spark.models import bg_nbd
@@ -66,7 +68,7 @@ def drawn_forecasts(
     first = {name: values[:1] for name, values in params.items()}
     exact = _forecast(model, first, times, discount_rate, x, T)[:, :, 0]
     yield DrawnForecast(*exact)
-    by_x, by_age = _ladder(x), _ladder(T)
+    by_x, by_age = _ladder(x), _ladder(T / age_step) * age_step
     nodes, ages = (column.ravel() for column in np.meshgrid(by_x, by_age, indexing="ij"))
     if model.MODEL.counts_opportunities:
         # Nobody buys more often than there are.

@@ -46,6 +46,7 @@ def existing_months(
     purchases: Mapping[str, Floats],
     spend: Mapping[str, Floats],
     ends: ArrayLike,
+    age_step: float = 1.0,
 ) -> MonthTotals:
     """What customers of today buy up to each end, from the end before.
 
@@ -56,6 +57,7 @@ def existing_months(
         purchases: The model's parameters by name, one value per draw.
         spend: p, q and gamma, one value per draw.
         ends: Ascending ends of the stretches, in the time unit of the parameters, from today.
+        age_step: See ``drawn_forecasts``.
 
     Example:
         >>> from clv_spark.economics import value_patterns
@@ -75,7 +77,8 @@ def existing_months(
     count = next(iter(drawn.values())).size
     # Given alive only x and T matter, and few pairs of them differ.
     chosen, inverse = distinct([x, T])
-    forecasts = drawn_forecasts(model, drawn, times.tolist(), 0.0, x[chosen], T[chosen])
+    pairs = (x[chosen], T[chosen])
+    forecasts = drawn_forecasts(model, drawn, times.tolist(), 0.0, *pairs, age_step)
     rows = []
     for draw, ahead in enumerate(forecasts):
         expected = np.diff(ahead.expected, axis=0, prepend=0.0)

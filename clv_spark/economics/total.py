@@ -116,6 +116,7 @@ def total_draws(
     *,
     horizon: float,
     discount_rate: float,
+    age_step: float = 1.0,
 ) -> TotalDraws:
     """The total value of some customers up to the horizon, under each draw of the parameters.
 
@@ -129,6 +130,7 @@ def total_draws(
         spend_draws: p, q and gamma, one value per draw.
         horizon: How far the value looks ahead, in the time unit of the parameters.
         discount_rate: Continuous discount rate per time unit.
+        age_step: See ``drawn_forecasts``.
 
     Raises:
         InputError: The draws differ in number, one has q <= 1, or the patterns lack a column.
@@ -157,7 +159,7 @@ def total_draws(
     chosen, inverse = distinct([patterns["x"], patterns["T"]])
     drawn = {name: np.asarray(values, dtype=np.float64) for name, values in purchase_draws.items()}
     pairs = (patterns["x"][chosen], patterns["T"][chosen])
-    forecasts = drawn_forecasts(model, drawn, [horizon], discount_rate, *pairs)
+    forecasts = drawn_forecasts(model, drawn, [horizon], discount_rate, *pairs, age_step)
     mean, variance = np.empty(count), np.empty(count)
     for draw, forecast in enumerate(forecasts):
         purchases = {name: float(values[draw]) for name, values in drawn.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from clv_spark.config import PERIOD_MONTHS
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_table import Matrix
+from clv_spark.kernels.segment_tree import middles
 from clv_spark.kernels.shared_errors import log_errors, shared_errors
 from clv_spark.models import MODELS
 from clv_spark.models.arrays import Floats
@@ -65,6 +66,10 @@ def contract_parameters(
     periods: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         periods.setdefault(row["time_unit"], {})[row["segment"]] = row
+    drawn_to = {
+        period: middles({name: row["parent_segment"] for name, row in ours.items()})
+        for period, ours in periods.items()
+    }
     for row in rows:
         letters = MODELS[row["model"]].parameters
         known = row["parameters"]
@@ -77,7 +82,10 @@ def contract_parameters(
             covariance=log_errors(row),
             parameters_segment=row["parameters_segment"],
             shared=shared_errors(
-                row, periods[row["time_unit"]], _kind(row["model"], row["time_unit"])
+                row,
+                periods[row["time_unit"]],
+                _kind(row["model"], row["time_unit"]),
+                drawn_to[row["time_unit"]],
             ),
         )
     return found

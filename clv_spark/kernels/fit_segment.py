@@ -159,7 +159,11 @@ def _too_small(row: Row, model: str, min_customers: int, min_repeaters: int) -> 
     needs = {"n_customers": min_customers, "n_repeaters": min_repeaters}
     if model == "gamma_gamma":
         del needs["n_customers"]
-    words = {"n_customers": "customers", "n_repeaters": "customers with a repeat purchase"}
+    repeats = "customers with a repeat purchase"
+    if model == "gamma_gamma":
+        # On all purchase days one purchase is enough for a mean.
+        repeats = "customers with a mean spend"
+    words = {"n_customers": "customers", "n_repeaters": repeats}
     if model in CONTRACT_MODELS:
         words = {"n_customers": "contracts", "n_repeaters": "lost contracts"}
         # Where nobody is lost, more contracts would not help: the fit says so.

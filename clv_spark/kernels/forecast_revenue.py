@@ -126,7 +126,7 @@ def forecast_segment(
     rates = _rates(arrivals, arrival_clock, parameters.segment)[:, None] * unit
     # Where the clock could not run by the season, months are what the season makes of them.
     season = _month_index(np.array(index), as_of, months) if in_days else np.ones(months)
-    ours = existing_months(model, patterns, purchase_sets, spend_sets, times)
+    ours = existing_months(model, patterns, purchase_sets, spend_sets, times, parameters.age_step)
     theirs = newcomer_months(model, purchase_sets, spend_sets, kept, times)
     existing, existing_revenue = ours.purchases * season, ours.revenue * season
     new, new_revenue = (rates * season * values for values in (theirs.purchases, theirs.revenue))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,17 +98,20 @@ def pool_segment(patterns: pd.DataFrame, *, model: str, unit_days: int, prior: P
 
 
 def priors_of(
-    rows: Sequence[Mapping[str, Any]], parents: Mapping[Key, Mapping[str, float]]
+    rows: Sequence[Mapping[str, Any]],
+    parents: Mapping[Key, Mapping[str, float]],
+    only: Container[str] = (),
 ) -> dict[Key, Prior]:
     """The prior of each model below each parent, learned from all segments there.
 
     Args:
         rows: Fitted rows with their ``SUMMARY_COLUMNS``, model and parent_segment.
         parents: Parameters of the parents, by model and segment.
+        only: Segments without siblings, which say nothing that their parents have not said.
     """
     siblings: dict[Key, list[SegmentFit]] = {}
     for row in rows:
-        if row["point"] is not None:
+        if row["point"] is not None and row["segment"] not in only:
             key = (row["model"], row["parent_segment"])
             siblings.setdefault(key, []).append(_summary(row))
     return {key: estimate_spread(found, parents[key]) for key, found in sorted(siblings.items())}
@@ -134,6 +137,7 @@ def with_distances(
     rows: Sequence[Row],
     priors: Mapping[Key, Prior],
     parents: Mapping[Key, Mapping[str, float]],
+    only: Container[str] = (),
 ) -> list[Row]:
     """Adds ``from_parent``: how far from its parent a segment may be that takes its parameters.
 
@@ -142,6 +146,7 @@ def with_distances(
         priors: What the siblings with a fit gave; where there are none, segments are thought to
             differ as usual.
         parents: Parameters of the parents, by model and segment.
+        only: Segments without siblings, who are no way from their parents.
 
     Returns:
         The same rows; None where a segment has its own parameters, or nobody has any.
@@ -152,6 +157,8 @@ def with_distances(
         if row["status"] not in USABLE and key in parents:
             prior = priors.get(key) or estimate_spread([], parents[key])
             distance = prior.from_parent(parents[key])
+            if row["segment"] in only:
+                distance = (0.0,) * len(distance)
         out.append(row | {"from_parent": distance})
     return out
 

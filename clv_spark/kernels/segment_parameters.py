@@ -7,6 +7,7 @@ from typing import Any
 
 from clv_spark.config import DAYS_PER_UNIT, Config
 from clv_spark.kernels.segment_table import SPEND_STREAM, SegmentParameters
+from clv_spark.kernels.segment_tree import middles
 from clv_spark.kernels.shared_errors import log_errors, shared_errors
 from clv_spark.models import MODELS, PURCHASE_MODELS
 
@@ -40,13 +41,23 @@ def parameters_by_segment(
         kind: {name: parts[kind] for name, parts in by_segment.items() if kind in parts}
         for kind in (PURCHASES, config.models.spend)
     }
-    return {name: _segment(name, parts, kinds, config) for name, parts in by_segment.items()}
+    drawn_to = middles({name: _above(parts) for name, parts in by_segment.items()})
+    return {
+        name: _segment(name, parts, kinds, drawn_to, config) for name, parts in by_segment.items()
+    }
+
+
+def _above(parts: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The segment above, which all rows of a segment name."""
+    above: str | None = next(iter(parts.values()))["parent_segment"]
+    return above
 
 
 def _segment(
     name: str,
     parts: Mapping[str, Mapping[str, Any]],
     kinds: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    drawn_to: Mapping[str, str | None],
     config: Config,
 ) -> SegmentParameters:
     purchases = parts.get(PURCHASES, _NOTHING)
@@ -60,11 +71,11 @@ def _segment(
         unit_days=DAYS_PER_UNIT[purchases["time_unit"]],
         purchases=values or None,
         purchases_covariance=log_errors(purchases),
-        purchases_shared=shared_errors(purchases, kinds[PURCHASES], purchases["model"]),
+        purchases_shared=shared_errors(purchases, kinds[PURCHASES], purchases["model"], drawn_to),
         purchases_segment=purchases["parameters_segment"],
         spend=spend["parameters"],
         spend_covariance=log_errors(spend),
-        spend_shared=shared_errors(spend, kinds[config.models.spend], SPEND_STREAM),
+        spend_shared=shared_errors(spend, kinds[config.models.spend], SPEND_STREAM, drawn_to),
         spend_segment=spend["parameters_segment"],
         return_rate=returns.get("rate", 0.0),
         return_prior_amount=returns.get("prior_amount", 0.0),

@@ -66,6 +66,11 @@ class SegmentParameters:
     purchases_shared: tuple[Shared, ...] = ()
     spend_shared: tuple[Shared, ...] = ()
 
+    @property
+    def age_step(self) -> float:
+        """A week in the unit of the parameters, at most one unit; see ``drawn_forecasts``."""
+        return min(1.0, 7 / self.unit_days)
+
     def purchase_draws(self, count: int) -> dict[str, Floats]:
         """The parameters of purchases as fitted, then draws of them.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,31 @@ def segment_tree(leaves: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> 
             parent = below[0][levels[level - 1]] if level else None
             tree[name] = Segment(name, level, parent, {what: _sum(below, what) for what in SUMS})
     return tree
+
+
+def middles(parents: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Below whom the siblings are that a segment is drawn to: its parent, where it has any.
+
+    An only child has its parent's customers. Drawn to the parent it would count them twice, so it
+    is drawn to what the parent is drawn to; the only child of the root is drawn to nothing.
+
+    Args:
+        parents: The parent of each segment, None for the root.
+
+    Example:
+        >>> found = middles({"global": None, "EU": "global", "Asia": "global", "EU/fr": "EU",
+        ...                  "EU/uk": "EU", "Asia/jp": "Asia"})
+        >>> found["EU"], found["EU/fr"], found["Asia/jp"], middles({"global": None, "uk": "global"})
+        ('global', 'EU', 'global', {'global': None, 'uk': None})
+    """
+    children = Counter(parents.values())
+    found = {}
+    for segment, above in parents.items():
+        middle = above
+        while middle is not None and children[middle] == 1:
+            middle = parents.get(middle)
+        found[segment] = middle
+    return found
 
 
 def _sum(rows: Sequence[Mapping[str, Any]], what: str) -> int | None:

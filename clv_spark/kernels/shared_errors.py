@@ -13,7 +13,10 @@ from clv_spark.models.uncertainty import Matrix, log_covariance
 
 
 def shared_errors(
-    row: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], kind: str
+    row: Mapping[str, Any],
+    others: Mapping[str, Mapping[str, Any]],
+    kind: str,
+    drawn_to: Mapping[str, str | None],
 ) -> tuple[Shared, ...]:
     """What a segment's parameters have in common with those of other segments.
 
@@ -24,6 +27,7 @@ def shared_errors(
         row: Of model_parameters.
         others: The chosen rows of the same kind by segment, those of the segments above among them.
         kind: Begins the names of streams: what is fitted apart has another one.
+        drawn_to: By segment below whom its siblings are, see ``segment_tree.middles``.
     """
     if not log_errors(row):
         return ()
@@ -34,11 +38,12 @@ def shared_errors(
             return ()
         values = _values(row)
         table = np.array(loadings).reshape(len(values), -1) / np.array(values)[:, np.newaxis]
-        return (Shared(f"{kind} below {row['parent_segment']}", _rows(table)),)
+        middle = drawn_to[row["segment"]] or row["parent_segment"]
+        return (Shared(f"{kind} below {middle}", _rows(table)),)
     parent = others.get(row["parent_segment"])
     if parent is None or parent["model"] != row["model"] or not log_errors(parent):
         return ()
-    above = shared_errors(parent, others, kind)
+    above = shared_errors(parent, others, kind, drawn_to)
     root = own_root(log_errors(parent), above)
     return (*above, Shared(f"{kind} {parent['segment']}", _rows(root)))
 

@@ -60,7 +60,8 @@ def sum_segment(
         annual_discount_rate: As for clv.
     """
     rows = rows.sort_values(list(PATTERN))
-    unit = parameters.unit_days
+    # The scale of all draws is put right below; without a margin, revenue has bounds all the same.
+    unit, rate = parameters.unit_days, parameters.margin_rate or 1.0
     columns = {name: rows[name].to_numpy(np.float64) for name in (*PATTERN, *SUMS)}
     patterns = {
         "x": columns["frequency"],
@@ -68,7 +69,7 @@ def sum_segment(
         "T": columns["T"] / unit,
         "spend_x": columns["spend_x"],
         **{
-            name.replace("kept", "margin"): columns[name] * parameters.margin_rate**power
+            name.replace("kept", "margin"): columns[name] * rate**power
             for name, power in SUMS.items()
         },
     }
@@ -79,6 +80,7 @@ def sum_segment(
         parameters.spend_draws(DRAWS),
         horizon=horizon_days / unit,
         discount_rate=rate_per_unit(annual_discount_rate, unit),
+        age_step=parameters.age_step,
     )
     clv = float(rows["clv"].sum())
     # The first draw is the fit itself, whose exact total is known from the customers.

@@ -21,7 +21,7 @@ from clv_spark.kernels.pool_segment import (
     with_distances,
     with_pooled,
 )
-from clv_spark.kernels.segment_tree import Segment
+from clv_spark.kernels.segment_tree import Segment, middles
 from clv_spark.kernels.segments import take_parents
 from clv_spark.models import MODELS
 from clv_spark.models.prior import Prior
@@ -79,11 +79,13 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
     """
     fitted: list[Row] = []
     rows: list[Row] = []
+    drawn_to = middles({name: segment.parent for name, segment in tree.items()})
+    priors: dict[Key, Prior] = {}
     depth = max(segment.level for segment in tree.values())
     for level in range(depth + 1):
         here = {name: segment for name, segment in tree.items() if segment.level == level}
         below = patterns.where(F.col("level") == level)
-        fitted += _fit_level(plan, below, here, _in_order(rows))
+        fitted += _fit_level(plan, below, here, _in_order(rows), (drawn_to, priors))
         rows = take_parents(fitted)
     return rows
 
@@ -113,19 +115,30 @@ def _in_order(rows: list[Row]) -> dict[Key, dict[str, float]]:
 
 
 def _fit_level(
-    plan: FitPlan, patterns: DataFrame, segments: Mapping[str, Segment], parents: Parents
+    plan: FitPlan,
+    patterns: DataFrame,
+    segments: Mapping[str, Segment],
+    parents: Parents,
+    drawn: tuple[Mapping[str, str | None], dict[Key, Prior]],
 ) -> list[Row]:
+    """The rows of one level.
+
+    ``drawn`` is who is drawn to whom, and the priors of all levels so far, to which it adds.
+    """
+    drawn_to, priors = drawn
+    only = {name for name, segment in segments.items() if drawn_to[name] != segment.parent}
     groups = patterns.groupBy("model", "segment")
     above = {name: str(segment.parent) for name, segment in segments.items()}
     fitted = groups.applyInPandas(fit_group(plan, above, parents), _FITTED).collect()
     rows = _complete(plan, [row.asDict() for row in fitted], segments)
-    priors = priors_of(rows, parents)
+    priors |= priors_of(rows, parents, only)
     pooled: dict[Key, Row] = {}
     if priors:
         usable = frozenset((r["model"], r["segment"]) for r in rows if r["status"] in USABLE)
-        again = groups.applyInPandas(pool_group(plan, above, priors, usable), _POOLED).collect()
+        pool = pool_group(plan, drawn_to, priors, usable)
+        again = groups.applyInPandas(pool, _POOLED).collect()
         pooled = {(row["model"], row["segment"]): row.asDict() for row in again}
-    return with_distances(with_pooled(rows, pooled), priors, parents)
+    return with_distances(with_pooled(rows, pooled), priors, parents, only)
 
 
 def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitGroup:
@@ -148,13 +161,16 @@ def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitG
 
 
 def pool_group(
-    plan: FitPlan, above: Mapping[str, str], priors: Mapping[Key, Prior], usable: frozenset[Key]
+    plan: FitPlan,
+    drawn_to: Mapping[str, str | None],
+    priors: Mapping[Key, Prior],
+    usable: frozenset[Key],
 ) -> FitGroup:
     """The second look: the same patterns under the prior that all siblings gave together."""
 
     def pool_one(patterns: pd.DataFrame) -> pd.DataFrame:
         model, segment = patterns[["model", "segment"]].iloc[0]
-        prior = priors.get((model, above[segment]))
+        prior = priors.get((model, str(drawn_to[segment])))
         if prior is None or (model, segment) not in usable:
             return pd.DataFrame()
         unit_days = plan.unit_days[model]

@@ -60,7 +60,7 @@ def score_contracts(
     features = run.lake.read(CONTRACT_FEATURES, run.date)
     inputs = contract_score_input(features, keys, run.date)
     parameters = contract_parameters([row.asDict() for row in fitted])
-    if fit_date < run.date:
+    if fit_date < run.date or run.job != "run":
         parameters |= _newcomers(inputs, parameters, nested=len(keys) > 1)
     inputs = with_count_of_lives(inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))

@@ -76,7 +76,8 @@ def score_purchases(
     parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
     report = _report(run, features)
     inputs = score_input(features, run.config.segments, report)
-    if fit_date < run.date:
+    if fit_date < run.date or run.job != "run":
+        # Features may have been built again since the fit of the same date.
         recorded = any(row["model"] == MARGIN_RATE for row in fitted)
         parameters |= _newcomers(run, inputs, parameters, recorded=recorded)
     if previous is not None:

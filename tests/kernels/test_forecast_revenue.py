@@ -117,6 +117,18 @@ def test_a_season_moves_revenue_and_hardly_changes_the_year(model):
     np.testing.assert_allclose(np.array(summer.new_customers) / even.new_customers, SUMMER)
 
 
+def test_who_came_in_season_is_not_counted_as_if_it_were_the_whole_year():
+    counted = Arrivals(92, 920)
+    august = dt.date(2023, 8, 31)
+    shops, days = (
+        forecast(segment(model=model), index=SUMMER, as_of=august, arrivals=counted)
+        for model in ("bg_nbd", "bg_bb")
+    )
+    # 10 a day from June to August, when nearly twice as many come as in a mean month.
+    assert sum(shops.new_customers) == pytest.approx(3650 / 1.8, rel=0.1)
+    np.testing.assert_allclose(days.new_customers, shops.new_customers, rtol=0.01)
+
+
 def test_silence_in_the_quiet_months_is_no_sign_of_leaving():
     """Customers last seen before the winter: the clock of the season has hardly moved since."""
     entry = segment()

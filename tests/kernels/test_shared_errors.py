@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clv_spark.kernels.segment_tree import middles
 from clv_spark.kernels.segments import take_parents
 from clv_spark.kernels.shared_errors import log_errors, shared_errors
 from clv_spark.models.draws import own_root
@@ -36,7 +37,8 @@ def chosen(*rows):
 
 
 def errors(rows, segment):
-    return shared_errors(rows[segment], rows, "bg_nbd")
+    parents = {name: one["parent_segment"] for name, one in rows.items()}
+    return shared_errors(rows[segment], rows, "bg_nbd", middles(parents))
 
 
 def test_a_root_shares_nothing_and_what_is_pooled_the_middle_of_its_siblings():
@@ -104,7 +106,7 @@ def test_nothing_is_shared_with_a_parent_of_whom_nothing_is_known(parent):
     }
     assert errors(rows, "uk") == ()
     nobody = row("us", "global", parameters=None)
-    assert shared_errors(nobody, rows, "bg_nbd") == ()
+    assert shared_errors(nobody, rows, "bg_nbd", {}) == ()
 
 
 def test_a_distance_without_a_covariance_to_widen_is_left_out():

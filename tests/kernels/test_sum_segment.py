@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -215,3 +216,22 @@ def test_one_customer_has_a_sum():
     row = summary_row([part])
     assert part.customers == 1
     assert 0 <= row["clv_sum_low"] < row["clv_sum_high"]
+
+
+def test_the_unit_of_time_does_not_move_the_draws():
+    """In years young customers lie between two neighbouring nodes, were these a year apart."""
+    weeks = segment(**UNSURE)
+    r, alpha, a, b = weeks.purchases
+    years = replace(weeks, unit_days=365, purchases=(r, alpha * 7 / 365, a, b))
+    rows = rows_of(weeks)
+    young = rows[rows["T"] <= 300]
+    assert len(young) > 5
+    one, other = (summed(entry, young) for entry in (weeks, years))
+    np.testing.assert_allclose(one.mean, other.mean, rtol=2e-3)
+
+
+def test_revenue_has_bounds_also_where_nothing_is_left_of_it():
+    rows = rows_of(segment(margin_rate=1.0))
+    whole, nothing = (summed(segment(margin_rate=rate, **UNSURE), rows) for rate in (1.0, 0.0))
+    assert nothing.mean == pytest.approx(whole.mean)
+    assert min(whole.mean) > 0

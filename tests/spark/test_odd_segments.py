@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import Row, SparkSession
@@ -94,6 +97,24 @@ def test_a_country_that_cannot_be_fitted_takes_the_global_parameters(
     assert set(scores["score_status"]) == {"parent_model"}
     assert set(scores["parameters_segment"]) == {"global"}
     assert (scores["clv"] >= 0).all()
+
+
+def test_a_country_that_came_after_the_fit_of_the_same_date_is_scored(
+    odd: Lake, spark: SparkSession, tmp_path: Path
+) -> None:
+    folder = Path(str(odd.config.lake.path)).parent
+    shutil.copytree(folder, tmp_path / "shop")
+    settings = config(tmp_path / "shop")
+    late = pa.Table.from_pylist([line(40_000, day, "Lateland", 5.0) for day in (3, 90)])
+    files = next(path for path in (tmp_path / "shop").rglob("*.parquet") if "lake" not in str(path))
+    pq.write_table(late.cast(pq.read_schema(files)), files.with_name("late.parquet"))
+    build_customer_days(spark, settings)
+    build_features(spark, settings, AS_OF)
+    score_customers(spark, settings, AS_OF)
+    rows = Lake(spark, settings).read(CLV_SCORES, AS_OF).where("segment = 'Lateland'").collect()
+    assert [(row["score_status"], row["parameters_segment"]) for row in rows] == [
+        ("parent_model", "global")
+    ]
 
 
 def versions(lake: Lake) -> dict[str, int]:
