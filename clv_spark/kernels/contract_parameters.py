@@ -55,20 +55,25 @@ class ContractParameters:
 
 
 def contract_parameters(
-    rows: Sequence[Mapping[str, Any]],
+    fitted: Sequence[Mapping[str, Any]], newcomers: Sequence[Mapping[str, Any]] = ()
 ) -> dict[ContractKey, ContractParameters]:
     """The chosen rows of one fit date, ready to be broadcast.
 
     Args:
-        rows: The rows of model_parameters of contracts in which ``chosen`` is true.
+        fitted: The rows of model_parameters of contracts in which ``chosen`` is true.
+        newcomers: What ``newcomers.newcomer_rows`` makes of segments that came after the fit.
     """
+    rows = (*fitted, *newcomers)
     found = {}
     periods: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         periods.setdefault(row["time_unit"], {})[row["segment"]] = row
+    # A newcomer makes no siblings of segments that had none.
     drawn_to = {
-        period: middles({name: row["parent_segment"] for name, row in ours.items()})
-        for period, ours in periods.items()
+        period: middles(
+            {row["segment"]: row["parent_segment"] for row in fitted if row["time_unit"] == period}
+        )
+        for period in periods
     }
     for row in rows:
         letters = MODELS[row["model"]].parameters

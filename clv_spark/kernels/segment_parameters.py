@@ -25,32 +25,30 @@ _NOTHING: Mapping[str, Any] = {
 
 
 def parameters_by_segment(
-    rows: Sequence[Mapping[str, Any]], config: Config
+    fitted: Sequence[Mapping[str, Any]],
+    config: Config,
+    newcomers: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, SegmentParameters]:
     """The chosen rows of one fit date as one small object per segment, ready to be broadcast.
 
     Args:
-        rows: The rows of model_parameters in which ``chosen`` is true.
+        fitted: The rows of model_parameters in which ``chosen`` is true.
         config: Says which margin rate holds where none was seen.
+        newcomers: What ``newcomers.newcomer_rows`` makes of segments that came after the fit.
     """
     by_segment: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in rows:
+    for row in (*fitted, *newcomers):
         kind = PURCHASES if row["model"] in PURCHASE_MODELS else row["model"]
         by_segment.setdefault(row["segment"], {})[kind] = row
     kinds = {
         kind: {name: parts[kind] for name, parts in by_segment.items() if kind in parts}
         for kind in (PURCHASES, config.models.spend)
     }
-    drawn_to = middles({name: _above(parts) for name, parts in by_segment.items()})
+    # A newcomer makes no siblings of segments that had none.
+    drawn_to = middles({row["segment"]: row["parent_segment"] for row in fitted})
     return {
         name: _segment(name, parts, kinds, drawn_to, config) for name, parts in by_segment.items()
     }
-
-
-def _above(parts: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The segment above, which all rows of a segment name."""
-    above: str | None = next(iter(parts.values()))["parent_segment"]
-    return above
 
 
 def _segment(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -176,8 +176,7 @@ def _forecast_group(
         name = str(rows["segment"].iloc[0])
         part = forecast_segment(
             rows,
-            # A segment that appeared after the fit keeps its own name with another's parameters.
-            replace(parameters[name], segment=name),
+            parameters[name],
             arrivals[name],
             index[name],
             as_of=as_of,

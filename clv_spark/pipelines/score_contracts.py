@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
@@ -19,8 +20,8 @@ from clv_spark.kernels.contract_parameters import (
     ContractKey,
     ContractParameters,
     contract_parameters,
-    nearest_contracts,
 )
+from clv_spark.kernels.newcomers import newcomer_rows
 from clv_spark.kernels.score_contracts import (
     CONTRACT_OUTPUT,
     ContractSettings,
@@ -59,9 +60,11 @@ def score_contracts(
     _require_fit_for(run, fitted)
     features = run.lake.read(CONTRACT_FEATURES, run.date)
     inputs = contract_score_input(features, keys, run.date)
-    parameters = contract_parameters([row.asDict() for row in fitted])
+    known = [row.asDict() for row in fitted]
+    new = []
     if fit_date < run.date or run.job != "run":
-        parameters |= _newcomers(inputs, parameters, nested=len(keys) > 1)
+        new = _newcomers(inputs, known, nested=len(keys) > 1)
+    parameters = contract_parameters(known, new)
     inputs = with_count_of_lives(inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
     used = list(parameters.values())
@@ -109,12 +112,19 @@ def _require_fit_for(run: Run, fitted: list[Row]) -> None:
 
 
 def _newcomers(
-    inputs: DataFrame, known: Mapping[ContractKey, ContractParameters], *, nested: bool
-) -> dict[ContractKey, ContractParameters]:
-    """Segments that appeared after the fit have the parameters of the nearest one above."""
-    pairs = [tuple(row) for row in inputs.select("segment", "period").distinct().collect()]
-    found = {pair: nearest_contracts(pair, known, nested) for pair in pairs if pair not in known}
-    return {pair: entry for pair, entry in found.items() if entry is not None}
+    inputs: DataFrame, fitted: list[dict[str, Any]], *, nested: bool
+) -> list[dict[str, Any]]:
+    """Segments that appeared after the fit, of each period with the nearest one above."""
+    there: dict[str, list[str]] = {}
+    pairs = inputs.select("segment", "period").distinct().collect()
+    for segment, period in sorted(map(tuple, pairs)):
+        there.setdefault(period, []).append(segment)
+    found = []
+    for period, names in there.items():
+        known = [row for row in fitted if row["time_unit"] == period]
+        # A period that nobody had at the fit has no parameters.
+        found += newcomer_rows(names, known, nested=nested) if known else []
+    return found
 
 
 def score_batches(

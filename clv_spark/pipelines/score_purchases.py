@@ -6,8 +6,8 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.errors import InputError
 from clv_spark.kernels.living_forecasts import worker_forecasts
+from clv_spark.kernels.newcomers import newcomer_rows
 from clv_spark.kernels.score_batch import (
     INPUT_NUMBERS,
     OUTPUT_COLUMNS,
@@ -24,9 +25,7 @@ from clv_spark.kernels.score_batch import (
     score_batch,
 )
 from clv_spark.kernels.segment_parameters import (
-    MARGIN_RATE,
     RETURN_RATE,
-    nearest,
     parameters_by_segment,
     spend_basis_of,
 )
@@ -73,13 +72,15 @@ def score_purchases(
     features = run.lake.read(CUSTOMER_FEATURES, run.date)
     spec = CLV_SCORES.of(shape_of(features, run.config.segments))
     _require_fit_for(run, fitted)
-    parameters = parameters_by_segment([row.asDict() for row in fitted], run.config)
     report = _report(run, features)
     inputs = score_input(features, run.config.segments, report)
+    known = [row.asDict() for row in fitted]
+    new: list[dict[str, Any]] = []
     if fit_date < run.date or run.job != "run":
         # Features may have been built again since the fit of the same date.
-        recorded = any(row["model"] == MARGIN_RATE for row in fitted)
-        parameters |= _newcomers(run, inputs, parameters, recorded=recorded)
+        names = sorted(row["segment"] for row in inputs.select("segment").distinct().collect())
+        new = newcomer_rows(names, known, nested=len(run.config.segments) > 1)
+    parameters = parameters_by_segment(known, run.config, new)
     if previous is not None:
         # Before the scores are there: few narrow columns are moved instead of whole rows.
         inputs = with_earlier(inputs, previous, counted_by(run.config), "purchases")
@@ -138,22 +139,6 @@ def _require_fit_for(run: Run, fitted: list[Row]) -> None:
             f"model_parameters was fitted for {sorted(levels)} with spend_basis {basis}, the "
             f"configuration has {sorted(keys)} with {models.spend_basis}; run fit-models again"
         )
-
-
-def _newcomers(
-    run: Run, inputs: DataFrame, known: Mapping[str, SegmentParameters], *, recorded: bool
-) -> dict[str, SegmentParameters]:
-    """Segments that appeared after the fit have the parameters of the nearest one above.
-
-    Its margin rate as well where margins are ``recorded``; configured, they have their own.
-    """
-    nested = len(run.config.segments) > 1
-    names = [row["segment"] for row in inputs.select("segment").distinct().collect()]
-    found = {name: known[nearest(name, known, nested)] for name in names if name not in known}
-    if recorded:
-        return found
-    margin_of = run.config.value.margin_of
-    return {name: replace(one, margin_rate=margin_of(name)) for name, one in found.items()}
 
 
 def _sizes(fitted: list[Row]) -> dict[str, int]:
