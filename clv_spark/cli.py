@@ -6,10 +6,12 @@ import argparse
 import datetime as dt
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
@@ -18,7 +20,12 @@ from clv_spark.config import Config, load_config, masked
 from clv_spark.errors import ClvError, ConfigError
 from clv_spark.java_home import use_chosen_java
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 log = logging.getLogger("clv_spark")
+
+INTERRUPTED = 130
 
 # job: (needs --as-of, what it does)
 JOBS = {
@@ -48,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _parser().parse_args(argv, arguments)
         log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
+        _check_result_file(arguments.result_file)
         use_chosen_java()
         outcome = _JOB_FUNCTIONS[arguments.job](arguments)
         code = int(outcome.pop("exit_code", 0))
@@ -55,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error("%s", error)
         outcome = {**_failure(arguments, str(error)), "run_id": error.run_id}
         code = error.exit_code
+    except KeyboardInterrupt:
+        return _interrupted(arguments)
     except Exception as error:
         # A foreign message may quote a row, so only its kind goes into the outcome.
         log.error("unexpected %s; --verbose shows where", type(error).__name__)
@@ -132,8 +142,8 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def _dated(arguments: argparse.Namespace) -> dict[str, Any]:
+    config = _config(arguments)
     from clv_spark import pipelines
-    from clv_spark.session import get_session
 
     functions: dict[str, Callable[..., dict[str, Any]]] = {
         "build-features": pipelines.build_features,
@@ -141,51 +151,46 @@ def _dated(arguments: argparse.Namespace) -> dict[str, Any]:
         "fit-models": pipelines.fit_models,
         "score-customers": pipelines.score_customers,
     }
-    config = _config(arguments)
-    return functions[arguments.job](get_session(config), config, arguments.as_of)
+    return functions[arguments.job](_session(config, arguments), config, arguments.as_of)
 
 
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:
-    from clv_spark import pipelines
-    from clv_spark.session import get_session
-
     first, last, as_of = arguments.first, arguments.last, arguments.as_of
     if (as_of is None) == (first is None) or (first is None) != (last is None):
         raise ConfigError("run needs --as-of DATE, or --from DATE --to DATE for each date between")
     config = _config(arguments)
+    from clv_spark import pipelines
+
     if as_of is not None:
-        return pipelines.run(get_session(config), config, as_of)
-    return pipelines.backfill(get_session(config), config, first, last)
+        return pipelines.run(_session(config, arguments), config, as_of)
+    return pipelines.backfill(_session(config, arguments), config, first, last)
 
 
 def _maintain(arguments: argparse.Namespace) -> dict[str, Any]:
-    from clv_spark import pipelines
-    from clv_spark.session import get_session
-
     config = _config(arguments)
-    return pipelines.maintain(get_session(config), config, dry_run=arguments.dry_run)
+    from clv_spark import pipelines
+
+    return pipelines.maintain(_session(config, arguments), config, dry_run=arguments.dry_run)
 
 
 def _undated(arguments: argparse.Namespace) -> dict[str, Any]:
+    config = _config(arguments)
     from clv_spark import pipelines
-    from clv_spark.session import get_session
 
     functions: dict[str, Callable[..., dict[str, Any]]] = {
         "build-customer-days": pipelines.build_customer_days,
         "build-contracts": pipelines.build_contracts,
         "export": pipelines.export,
     }
-    config = _config(arguments)
-    return functions[arguments.job](get_session(config), config)
+    return functions[arguments.job](_session(config, arguments), config)
 
 
 def _check_source(arguments: argparse.Namespace) -> dict[str, Any]:
+    config = _config(arguments)
     from clv_spark import pipelines
     from clv_spark.reports import source_report
-    from clv_spark.session import get_session
 
-    config = _config(arguments)
-    found = pipelines.check_source(get_session(config), config)
+    found = pipelines.check_source(_session(config, arguments), config)
     sys.stdout.write(source_report(found))
     return {"job": "check-source", "status": "done", **found["totals"]}
 
@@ -209,14 +214,13 @@ def _show_config(arguments: argparse.Namespace) -> dict[str, Any]:
 def _demo(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark import pipelines
     from clv_spark.reports import contracts_report, demo_report
-    from clv_spark.session import get_session
 
     path = arguments.conf or Path("conf/demo.yml")
     if not path.exists():
         raise ConfigError(f"{path} is not here; run the demo from the folder of the repository")
     config = load_config(path, arguments.set)
     log.info("demo: Online Retail II as of %s, lake %s", DEMO_AS_OF, config.lake.path)
-    spark = get_session(config)
+    spark = _session(config, arguments)
     outcome = pipelines.run(spark, config, DEMO_AS_OF)
     sys.stdout.write(demo_report(spark, config, DEMO_AS_OF))
     held = _contracts_of_demo(config, arguments)
@@ -239,13 +243,12 @@ DEMO_AS_OF = dt.date(2011, 12, 9)
 
 def _generate(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark import pipelines
-    from clv_spark.session import get_session
 
     given = {
         name: getattr(arguments, name)
         for name in ("out", "customers", "start", "end", "ids", "seed")
     }
-    spark = get_session(Config())
+    spark = _session(Config(), arguments)
     if arguments.kind == "contracts":
         if arguments.lines is not None:
             raise ConfigError("--lines is for transactions; contracts follow from --customers")
@@ -274,6 +277,24 @@ _JOB_FUNCTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
 }
 
 
+def _session(config: Config, arguments: argparse.Namespace) -> SparkSession:
+    from clv_spark.session import get_session
+
+    spark = get_session(config)
+    # PySpark's own handler asks Java to cancel its jobs, in the middle of another call to Java.
+    # To end at once is safe: so does a kill, and the next run goes on from there.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(_interrupted(arguments)))
+    return spark
+
+
+def _interrupted(arguments: argparse.Namespace) -> int:
+    message = "interrupted; nothing is half published. Run this again to go on"
+    log.error("%s", message)
+    outcome = {**_failure(arguments, message), "exit_code": INTERRUPTED}
+    _report(outcome, arguments.result_file)
+    return INTERRUPTED
+
+
 def _failure(arguments: argparse.Namespace, message: str) -> dict[str, Any]:
     as_of = getattr(arguments, "as_of", None)
     return {
@@ -285,10 +306,32 @@ def _failure(arguments: argparse.Namespace, message: str) -> dict[str, Any]:
     }
 
 
+def _check_result_file(result_file: Path | None) -> None:
+    """Before a job of hours.
+
+    Raises:
+        ConfigError: the file can't be written.
+    """
+    if result_file is None:
+        return
+    try:
+        result_file.parent.mkdir(parents=True, exist_ok=True)
+        fault = "it is a folder" if result_file.is_dir() else None
+        if fault is None and not os.access(result_file.parent, os.W_OK):
+            fault = "its folder is not writable"
+    except OSError as error:
+        fault = error.strerror
+    if fault is not None:
+        raise ConfigError(f"--result-file {result_file} cannot be written: {fault}")
+
+
 def _report(outcome: dict[str, Any], result_file: Path | None) -> None:
     text = json.dumps(outcome, default=str)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
     if result_file is not None:
-        result_file.parent.mkdir(parents=True, exist_ok=True)
-        result_file.write_text(text + "\n", encoding="utf-8")
+        try:
+            result_file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            # The job is over, and its outcome stands on stdout.
+            log.error("--result-file %s could not be written: %s", result_file, error.strerror)

@@ -351,16 +351,19 @@ def _probe_folder(spark: SparkSession, folder: str) -> int:
     from clv_spark.lake.hadoop import path_and_files
 
     path, files = path_and_files(spark, folder)
-    above = path.getParent()
-    was_there = files.exists(above)
+    missing, above = [], path.getParent()
+    while above is not None and not files.exists(above):
+        missing.append(above)
+        above = above.getParent()
     try:
         spark.range(3).coalesce(1).write.format("delta").save(folder)
         return spark.read.format("delta").load(folder).count()
     finally:
         files.delete(path, True)
         # A lake that does not exist yet stays so.
-        if not was_there and files.exists(above) and not files.listStatus(above):
-            files.delete(above, False)
+        for folder_made in missing:
+            if files.exists(folder_made) and not files.listStatus(folder_made):
+                files.delete(folder_made, False)
 
 
 def _probe_schema(spark: SparkSession, config: Config, table: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -105,14 +106,20 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
     if archive := class_archive_options():
         settings = {JAVA_OPTIONS: archive, **settings}
     builder = _builder(app_name, settings).master(master)
+    more = [p for p in settings.get("spark.jars.packages", "").split(",") if p]
+    builder = configure_spark_with_delta_pip(builder, extra_packages=more)
+    if SparkContext._gateway is not None:
+        return builder.getOrCreate()
     # Spark's own lines may quote values of rows, so only this user may read them.
     handle, name = tempfile.mkstemp(prefix="clv_spark-", suffix="-spark.log")
     os.close(handle)
     log = Path(name)
     try:
         with _java_output_to(log):
-            more = [p for p in settings.get("spark.jars.packages", "").split(",") if p]
-            return configure_spark_with_delta_pip(builder, extra_packages=more).getOrCreate()
+            session = builder.getOrCreate()
+        # Of use only where Spark did not start.
+        atexit.register(log.unlink, missing_ok=True)
+        return session
     except Exception as error:
         raise ClvError(
             f"Spark did not start ({type(error).__name__}). Run `clv-spark doctor`; Spark's own "
@@ -141,9 +148,6 @@ def _java_output_to(log: Path) -> Iterator[None]:
 
     What Spark says while it starts (a page of package resolution) would bury our own lines.
     """
-    if SparkContext._gateway is not None:
-        yield
-        return
     sys.stderr.flush()
     saved = os.dup(2)
     try:

@@ -82,12 +82,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             "Give an existing file, such as --conf conf/demo.yml"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration file {path} is not YAML: {error}") from error
+        raise ConfigError(f"configuration file {path} is not YAML: {_fault(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"configuration file {path} holds no keys; expected a YAML mapping")
     return content
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong and where; the line itself may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    said = getattr(error, "problem", None) or type(error).__name__
+    return said if mark is None else f"{said}, line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

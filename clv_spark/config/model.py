@@ -224,6 +224,12 @@ class Config(Section):
         _are_keys("segments", self.segments, RESERVED_NAMES)
         _are_keys("contract_segments", self.contract_segments, RESERVED_CONTRACT_NAMES)
         _are_keys("report_by", self.report_by, RESERVED_NAMES - {ACQUISITION_MONTH})
+        twice = [key for key in self.report_by if key in self.segments]
+        if twice:
+            raise ValueError(
+                f"report_by names {twice}, which segments holds already: segment_summary breaks "
+                "down by every segment key. Leave it out"
+            )
         strays = [key for key in self.segment_assignment if key not in self.customer_keys]
         if strays:
             raise ValueError(

@@ -59,6 +59,11 @@ RESERVED_NAMES = frozenset(
         "monetary_value",
         "transactions",
         "gross_amount",
+        # Of customers on the way to their features.
+        "gross",
+        "refund",
+        "first_day",
+        "purchase_days",
         "refund_amount",
         "margin_amount",
     ]
@@ -68,6 +73,7 @@ BUILT_IN_REASONS = (
     "missing_customer_id",
     "invalid_amount",
     "invalid_margin",
+    "invalid_refund_flag",
     "invalid_date",
     "date_out_of_range",
     "foreign_currency",

@@ -63,7 +63,11 @@ def write_export(
         ConfigError: the path is of the other kind, a folder where a file is to be or vice versa.
         InputError: Spark failed while it wrote; the export is as it was.
     """
-    place, local = absolute(str(config.path)), local_path(rows.sparkSession, str(config.path))
+    place = absolute(str(config.path))
+    try:
+        local = local_path(rows.sparkSession, place)
+    except SPARK_ERRORS as error:
+        raise ConfigError(f"export.path {place} cannot be used ({condition(error)})") from error
     if local is not None and config.files == 1:
         return _replace_file(rows, config.format, local, run_id, manifest)
     if local is not None and local.is_file():
@@ -82,7 +86,13 @@ def _replace_file(
             f"export.path {target} is a folder, and export.files: 1 writes a file; name a file in "
             "it, such as scores.csv"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"export.path {target} cannot be made ({error.strerror}); name a file in a folder that "
+            "can be written to"
+        ) from error
     with _aside(target, run_id) as folder:
         _write(rows, format_, f"file:{folder}")
         written = sorted(folder.glob("part-*"))

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
@@ -15,13 +16,14 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
-from clv_spark.errors import LockedError
+from clv_spark.errors import ConfigError, LockedError
 from clv_spark.lake.place import ensure_schema, lake_folder, local_folder, quoted, schema_name
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 300
+_LOCK = ".clv_spark.lock"
 _BUSY = (
     "another run is working on this lake; wait for it, or give this run another lake. A lock "
     "whose holder died frees itself"
@@ -39,14 +41,13 @@ def lake_lock(spark: SparkSession, config: Config) -> Iterator[Callable[[], None
     Raises:
         LockedError: another living run holds it.
     """
-    folder = local_folder(spark, config)
+    folder = _folder(spark, config)
     if folder is None:
         with _lease(spark, config) as still_held:
             yield still_held
         return
-    folder.mkdir(parents=True, exist_ok=True)
     # The operating system frees this lock when its holder dies, however it dies.
-    lock = FileLock(folder / ".clv_spark.lock")
+    lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -58,10 +59,39 @@ def lake_lock(spark: SparkSession, config: Config) -> Iterator[Callable[[], None
         lock.release()
 
 
+def _folder(spark: SparkSession, config: Config) -> Path | None:
+    """The lake's folder, made where it is missing; None for a lake elsewhere.
+
+    Raises:
+        ConfigError: it can't be.
+    """
+    try:
+        folder = local_folder(spark, config)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _LOCK).touch()
+    except (OSError, *SPARK_ERRORS) as error:
+        raise _unusable(config, error) from error
+    return folder
+
+
+def _unusable(config: Config, error: Exception) -> ConfigError:
+    said = error.strerror if isinstance(error, OSError) else condition(error)
+    return ConfigError(
+        f"lake.path {config.lake.path} cannot be used ({said}). Name a folder that can be made and "
+        "written to; for an object store the session needs its connector and credentials"
+    )
+
+
 @contextmanager
 def _lease(spark: SparkSession, config: Config) -> Iterator[Callable[[], None]]:
     """A row with an expiry in a small Delta table; Delta lets one of two writers win."""
-    table = _lease_table(spark, config)
+    try:
+        table = _lease_table(spark, config)
+    except SPARK_ERRORS as error:
+        if config.lake.path is None:
+            raise
+        raise _unusable(config, error) from error
     holder = uuid.uuid4().hex
     if not _take(table, holder):
         raise LockedError(_BUSY)

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from clv_spark import __version__
 from clv_spark.config import Config
 from clv_spark.errors import ConfigError, GateError, InputError
-from clv_spark.lake import Commit, write_export
+from clv_spark.lake import SPARK_ERRORS, Commit, condition, write_export
 from clv_spark.pipelines.run_context import Run, StageResult, cached, open_run, reached
 from clv_spark.schemas import CLV_SCORES_LATEST
 from clv_spark.transforms.export import export_rows
@@ -78,7 +78,13 @@ def _export(run: Run) -> dict[str, Any]:
         ],
     }
     with cached(chosen) as kept:
-        rows = kept.count()
+        try:
+            rows = kept.count()
+        except SPARK_ERRORS as error:
+            raise InputError(
+                f"export: reading the chosen rows failed ({condition(error)}); the export is as it "
+                "was. Check export.where and export.columns"
+            ) from error
         _check_rows(run, rows)
         reached("export:read")
         written = write_export(kept, settings, run.run_id, {**manifest, "rows": rows})

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.errors import ConfigError
@@ -23,6 +22,7 @@ from clv_spark.kernels.generate import (
 )
 from clv_spark.kernels.generate_blocks import block_lines
 from clv_spark.kernels.generate_contracts import block_contracts, contracts
+from clv_spark.lake import SPARK_ERRORS, condition
 
 logger = logging.getLogger(__name__)
 
@@ -144,10 +144,12 @@ def generate_contracts(
 def _write(made: DataFrame, out: str, mode: str, compression: str) -> None:
     try:
         made.write.mode(mode).option("compression", compression).parquet(out)
-    except AnalysisException as error:
-        if error.getCondition() != "PATH_ALREADY_EXISTS":
-            raise
-        raise _occupied(out) from error
+    except SPARK_ERRORS as error:
+        if condition(error) == "PATH_ALREADY_EXISTS":
+            raise _occupied(out) from error
+        raise ConfigError(
+            f"--out {out} cannot be written ({condition(error)}); name a folder that can be made"
+        ) from error
 
 
 def _lines(

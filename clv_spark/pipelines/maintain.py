@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
-from clv_spark.lake import Lake
+from clv_spark.errors import InputError
+from clv_spark.lake import Lake, lake_folder, schema_name
 from clv_spark.lake.upkeep import compact, scattered_files, unneeded_files, vacuum
 from clv_spark.pipelines.run import DATED, expire_slices, oldest_kept
 from clv_spark.pipelines.run_context import Run, open_run
@@ -34,8 +35,16 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
         files_removed: counts, in a dry run of what would be done.
 
     Raises:
+        InputError: there is no table.
         LockedError: a run is at work on this lake.
     """
+    lake = Lake(spark, config)
+    place = schema_name(config) if config.lake.path is None else lake_folder(config)
+    if not any(lake.exists(spec) for spec in TABLES):
+        raise InputError(
+            f"the lake {place} holds no table of this package; check lake.path, or "
+            "lake.catalog and lake.schema"
+        )
     with open_run(spark, config, "maintain") as run:
         tables = [spec for spec in TABLES if run.lake.exists(spec)]
         found = {spec.name: _look(run, spec) for spec in tables}

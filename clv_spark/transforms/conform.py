@@ -11,6 +11,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.config import Margins, TransactionsSource
 from clv_spark.transforms.mapping import (
+    FLAGS,
     MAPPED,
     OURS,
     analysed_with,
@@ -28,10 +29,12 @@ from clv_spark.transforms.mapping import (
     text_of,
     widen_integers,
 )
+from clv_spark.transforms.segments import BLANKS
 
 MISSING_CUSTOMER_ID = "missing_customer_id"
 INVALID_AMOUNT = "invalid_amount"
 INVALID_MARGIN = "invalid_margin"
+INVALID_REFUND_FLAG = "invalid_refund_flag"
 INVALID_DATE = "invalid_date"
 DATE_OUT_OF_RANGE = "date_out_of_range"
 FOREIGN_CURRENCY = "foreign_currency"
@@ -43,6 +46,7 @@ _COPIES = f"{OURS}copies"
 _AMOUNT = f"{OURS}amount_cents"
 _MARGIN = f"{OURS}margin_cents"
 _REASON = f"{OURS}reason"
+_REFUND_FLAG = f"{MAPPED}is_refund"
 _RATE = f"{OURS}margin_rate"
 _RATE_TYPE = "decimal(9,6)"
 
@@ -137,10 +141,10 @@ def _with_event_date(mapped: DataFrame, config: TransactionsSource) -> DataFrame
             require_type(probe, _TIMES, config)
             mapped = mapped.select("*", _local_day(event_time, probe).alias(name))
         dates[zone] = F.col(name)
-    day = dates[zones["default"]]
+    day, where = dates[zones["default"]], F.col(f"{MAPPED}country").cast("string")
     for country, zone in zones.items():
         if country != "default":
-            here = F.trim(F.col(f"{MAPPED}country").cast("string")) == F.lit(country)
+            here = F.trim(where, F.lit(BLANKS)) == F.lit(country)
             day = F.when(here, dates[zone]).otherwise(day)
     # Beyond these Python has no date: a year such as 43038 is milliseconds taken for seconds.
     known = day.between(F.lit("0001-01-01").cast("date"), F.lit("9999-12-31").cast("date"))
@@ -212,7 +216,8 @@ def give_meaning(
     amount = F.col(_AMOUNT)
     refund = amount < 0
     if has("is_refund"):
-        refund = F.coalesce(F.col(f"{MAPPED}is_refund").cast("boolean"), refund)
+        require_type(mapped.schema[_REFUND_FLAG], FLAGS, config)
+        refund = F.coalesce(F.col(_REFUND_FLAG).try_cast("boolean"), refund)
     turned = refund & (amount > 0)
     margin = F.lit(None).cast("bigint")
     if has("margin"):
@@ -269,6 +274,10 @@ def _first_reason(
     reason = reason.when(amount.isNull(), INVALID_AMOUNT)
     if "margin" in config.columns:
         reason = reason.when(margin.isNull(), INVALID_MARGIN)
+    if "is_refund" in config.columns:
+        flag = F.col(_REFUND_FLAG)
+        given = F.trim(flag.cast("string"), F.lit(BLANKS)) != ""
+        reason = reason.when(given & flag.try_cast("boolean").isNull(), INVALID_REFUND_FLAG)
     reason = reason.when(date.isNull(), INVALID_DATE)
     if config.first_date:
         reason = reason.when(date < F.lit(config.first_date), DATE_OUT_OF_RANGE)

@@ -13,6 +13,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.config import PERIOD_MONTHS, ContractsSource
 from clv_spark.transforms.mapping import (
+    FLAGS,
     MAPPED,
     OURS,
     analysed_with,
@@ -33,7 +34,6 @@ from clv_spark.transforms.segments import BLANKS
 
 CONTRACT = ("customer_id", "contract_id")
 _DATES = (st.DateType, st.TimestampType, st.TimestampNTZType, st.StringType, st.NullType)
-_FLAGS = (st.BooleanType, st.StringType, st.NumericType)
 _ORDER = f"{OURS}order"
 # NULL for a row that was fit to be used by itself; else what tells refused rows apart.
 APART = f"{OURS}apart"
@@ -165,7 +165,7 @@ def _snapshot(mapped: DataFrame, config: ContractsSource) -> tuple[Column, Colum
     tenure = F.col(field.name).try_cast("double")
     whole = (tenure == F.floor(tenure)) & tenure.between(0, _LONGEST_TENURE)
     flag = mapped.schema[f"{MAPPED}is_lost"]
-    require_type(flag, _FLAGS, config)
+    require_type(flag, FLAGS, config)
     return F.when(whole, tenure.cast("int")), F.col(flag.name).try_cast("boolean")
 
 

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.transforms.mapping import text_of
 from clv_spark.transforms.money import money
-from clv_spark.transforms.segments import Codes, decode, encode
+from clv_spark.transforms.segments import Codes, code_of, decode, encode
 
 
 def sum_lines(
@@ -46,9 +46,9 @@ def sum_lines(
         *(F.when(used, F.col(text)).alias(text) for text in texts.values()),
     )
     for key, text in texts.items():
-        rows = encode(rows, text, codes[key], f"{key}_code")
+        rows = encode(rows, text, codes[key], code_of(key))
     sums = [F.sum(name).alias(name) for name in numbers if name != "sales"]
-    sums += [F.min(f"{key}_code").alias(f"{key}_code") for key in codes]
+    sums += [F.min(code_of(key)).alias(code_of(key)) for key in codes]
     if by_transaction:
         rows = rows.groupBy(*keys).agg(F.max("sales").alias("sales"), *sums)
     return rows.groupBy(*keys[:3]).agg(F.sum("sales").alias("sales"), *sums)
@@ -62,7 +62,7 @@ def customer_days(summed: DataFrame, codes: Mapping[str, Codes]) -> DataFrame:
         F.trunc("event_date", "MM").alias("event_month"),
         "event_date",
         "customer_id",
-        *(decode(f"{key}_code", one).alias(key) for key, one in codes.items()),
+        *(decode(code_of(key), one).alias(key) for key, one in codes.items()),
         F.col("sales").alias("transactions"),
         "line_count",
         money(F.col("gross"), 18).alias("gross_amount"),

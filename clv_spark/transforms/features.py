@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.schemas import CUSTOMER_FEATURES, Shape
 from clv_spark.transforms.money import cents, money
-from clv_spark.transforms.segments import Codes, decode, encode
+from clv_spark.transforms.segments import Codes, code_of, decode, encode
 
 
 def pieces_of_days(
@@ -91,11 +91,11 @@ def fold(pieces: DataFrame, codes: Mapping[str, Codes], config: Config) -> DataF
     folded = pieces
     assigned = []
     for key, one in codes.items():
-        folded = encode(folded, key, one, f"{key}_code")
+        folded = encode(folded, key, one, code_of(key))
         latest = config.assignment(key) == "latest"
         pick = F.max_by if latest else F.min_by
         date = "last_purchase_date" if latest else "first_purchase_date"
-        assigned.append(pick(f"{key}_code", date).alias(f"{key}_code"))
+        assigned.append(pick(code_of(key), date).alias(code_of(key)))
     sums = ("purchase_days", "transactions", "gross", "refund", "margin")
     folded = folded.groupBy("customer_id").agg(
         F.min("first_purchase_date").alias("first_purchase_date"),
@@ -104,9 +104,9 @@ def fold(pieces: DataFrame, codes: Mapping[str, Codes], config: Config) -> DataF
         *(F.sum(name).alias(name) for name in sums),
         *assigned,
     )
-    names = [name for name in folded.columns if not name.endswith("_code")]
+    names = [name for name in folded.columns if name not in set(map(code_of, codes))]
     return folded.select(
-        *names, *(decode(f"{key}_code", one).alias(key) for key, one in codes.items())
+        *names, *(decode(code_of(key), one).alias(key) for key, one in codes.items())
     )
 
 

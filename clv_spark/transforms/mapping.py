@@ -19,6 +19,8 @@ from clv_spark.transforms.segments import BLANKS, UNKNOWN
 OURS = "__clv_spark_"
 MAPPED = f"{OURS}m_"
 _RULE = f"{OURS}r_"
+#: Types that a condition may have.
+FLAGS = (st.BooleanType, st.StringType, st.NumericType)
 _AS_ID = "map it as CAST(... AS BIGINT) or CAST(... AS STRING)"
 _AS_DATE = "map it with to_date"
 _ADVICE = {
@@ -121,7 +123,8 @@ def expression(source: DataFrame, key: str, sql: str) -> Column:
     """
     try:
         column = F.expr(sql)
-        source.select(column)
+        # Beside the source's own columns, as it will stand: alone a sum over all lines would pass.
+        source.select("*", column.alias(f"{OURS}probe"))
     except AnalysisException as error:
         names = [name for name in source.columns if not name.startswith(OURS)]
         raise InputError(
@@ -145,6 +148,9 @@ def require_type(
     name = field.name.removeprefix(MAPPED)
     wanted = ", ".join(kind.__name__.removesuffix("Type").upper() for kind in kinds)
     advice = _ADVICE.get(name, "map it with CAST(... AS DOUBLE)")
+    if isinstance(field.dataType, st.DoubleType | st.FloatType) and advice == _AS_ID:
+        # NaN, as pandas writes a missing number, would be 0.
+        advice = "map it as CAST(nanvl(..., NULL) AS BIGINT), so that NaN stays a missing id"
     raise InputError(
         f"{source.key}.columns.{name} gives {field.dataType.simpleString()}, expected "
         f"{wanted}: {advice}"

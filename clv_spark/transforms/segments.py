@@ -49,6 +49,11 @@ class Codes:
         return Codes(codes.names, {text: codes.of_text[name] for text, name in cleaned.items()})
 
 
+def code_of(key: str) -> str:
+    """The column that holds a key's number while sums are made."""
+    return f"__clv_spark_code_{key}"
+
+
 def encode(df: DataFrame, column: str, codes: Codes, name: str) -> DataFrame:
     """Replace a text column by its number, NULL for a text that has none.
 

@@ -79,6 +79,18 @@ def test_a_wrong_configuration_is_an_outcome_too(
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.parametrize("file", ["folder", "file/below.json"])
+def test_a_result_file_that_cannot_be_written_stops_before_the_job(
+    tmp_path: Path, conf: Path, file: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    result = at_once("show-config", "--conf", conf, "--result-file", file, cwd=tmp_path)
+    assert result.returncode == 2
+    assert f"--result-file {file} cannot be written" in outcome(result)["message"]
+    assert "Traceback" not in result.stderr
+
+
 def test_show_config_has_every_layer_and_no_secret(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text("value: {horizon_days: 11, margin_rate: 0.11}\n")
     values = {

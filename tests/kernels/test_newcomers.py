@@ -11,6 +11,7 @@ from clv_spark.kernels.segment_parameters import parameters_by_segment
 from clv_spark.models.draws import own_root
 from tests.kernels.test_shared_errors import LETTERS, LOADINGS, VALUES, chosen, row
 
+SHARED = LOADINGS.ravel().tolist()
 FAR = {"status": "too_small", "from_parent": (0.3,) * 4}
 SIBLINGS = {"uk": 1.2, "fr": 0.8, "de": 1.5}
 
@@ -20,7 +21,7 @@ def shop(**more):
     rows = [row("global", None)]
     for name, factor in SIBLINGS.items():
         values = dict(zip(LETTERS, VALUES * np.array([1, factor, 1, 1]), strict=True))
-        rows.append(row(name, "global", parameters=values, sibling_loadings=LOADINGS.ravel().tolist()))
+        rows.append(row(name, "global", parameters=values, sibling_loadings=SHARED))
     rows += [row("malta", "global", **FAR)]
     return [{"time_unit": "week", **one} for one in chosen(*rows, *more.values()).values()]
 
@@ -67,8 +68,8 @@ def test_what_takes_its_parameters_itself_hands_them_on_as_they_are():
 
 def test_a_newcomer_leaves_an_only_child_with_what_it_is_drawn_to():
     known = shop(
-        asia=row("Asia", "global", sibling_loadings=LOADINGS.ravel().tolist()),
-        japan=row("Asia/Japan", "Asia", sibling_loadings=LOADINGS.ravel().tolist()),
+        asia=row("Asia", "global", sibling_loadings=SHARED),
+        japan=row("Asia/Japan", "Asia", sibling_loadings=SHARED),
     )
     found = entries(["Asia/Laos"], known, nested=True)
     assert [one.stream for one in found["Asia/Japan"].purchases_shared] == ["bg_nbd below global"]

@@ -20,6 +20,7 @@ WELL = {
     "at": "'2011-06-15 10:00:00'",
     "currency": "'EUR'",
     "stock": "'apple'",
+    "back": "'false'",
 }
 FAULTS = {
     "missing_customer_id": ("customer", ["CAST(NULL AS STRING)", "''", "'   '"]),
@@ -28,6 +29,7 @@ FAULTS = {
         ["CAST(NULL AS STRING)", "'NaN'", "'Infinity'", "'-Infinity'", "'ten'", "'1e300'", "''"],
     ),
     "invalid_margin": ("margin", ["CAST(NULL AS STRING)", "'NaN'", "'lots'"]),
+    "invalid_refund_flag": ("back", ["'J'", "'maybe'"]),
     "invalid_date": ("at", ["CAST(NULL AS STRING)", "'garbage'", "'2011-13-45'", "'10:30'"]),
     "date_out_of_range": ("at", ["'2010-12-31 23:59:59'", "'2012-01-01'"]),
     "foreign_currency": ("currency", ["'USD'", "CAST(NULL AS STRING)", "'eur'"]),
@@ -60,7 +62,7 @@ def refused(values: Callable[..., DataFrame]) -> dict[str, Any]:
     return by_case(
         meaning(
             source,
-            columns={"margin": "margin", "currency": "currency"},
+            columns={"margin": "margin", "currency": "currency", "is_refund": "back"},
             currency="EUR",
             first_date="2011-01-01",
             last_date="2011-12-31",
@@ -92,6 +94,7 @@ def test_a_refused_line_is_kept_whole(refused: dict[str, Any]) -> None:
         "at": "2011-06-15 10:00:00",
         "currency": "EUR",
         "stock": "apple",
+        "back": "false",
     }
 
 
@@ -273,10 +276,16 @@ def test_an_id_that_is_cast_to_int_is_an_integer(values: Callable[..., DataFrame
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"customer_id": "double(1)"}, ["customer_id", "double", "CAST(... AS BIGINT)"]),
+        (
+            {"customer_id": "double(1)"},
+            ["customer_id", "double", "CAST(nanvl(..., NULL) AS BIGINT)"],
+        ),
         ({"customer_id": "amount"}, ["customer_id", "decimal(3,2)", "CAST(... AS STRING)"]),
         ({"event_time": "17L"}, ["event_time", "bigint", "to_timestamp"]),
         ({"amount": "at"}, ["amount", "date", "CAST(... AS DOUBLE)"]),
+        ({"amount": "sum(amount)"}, ["columns.amount", "sum(amount)"]),
+        ({"amount": "*"}, ["columns.amount", "'*'"]),
+        ({"is_refund": "at"}, ["columns.is_refund", "date", "BOOLEAN"]),
         ({"amount": "nowhere"}, ["columns.amount", "'nowhere'", "name, customer, at, amount"]),
         ({"event_time": "to_date(wen)"}, ["columns.event_time", "UNRESOLVED_COLUMN"]),
         ({"customer_id": "no_such(at)"}, ["columns.customer_id", "UNRESOLVED_ROUTINE"]),

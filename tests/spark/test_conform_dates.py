@@ -62,6 +62,7 @@ def test_time_zones_by_country(values: Callable[..., DataFrame]) -> None:
         "name, customer, at, amount, place",
         "('japan', 1L, TIMESTAMP'2011-06-15 16:00:00Z', 1.00, 'Japan')",
         "('japan with blanks', 1L, TIMESTAMP'2011-06-15 16:00:00Z', 1.00, ' Japan ')",
+        r"('japan with a tab', 1L, TIMESTAMP'2011-06-15 16:00:00Z', 1.00, 'Japan\t')",
         "('peru', 1L, TIMESTAMP'2011-06-15 02:00:00Z', 1.00, 'Peru')",
         "('others', 1L, TIMESTAMP'2011-06-15 16:00:00Z', 1.00, 'France')",
         "('nowhere', 1L, TIMESTAMP'2011-06-15 16:00:00Z', 1.00, CAST(NULL AS STRING))",
@@ -71,6 +72,7 @@ def test_time_zones_by_country(values: Callable[..., DataFrame]) -> None:
     assert {name: line["event_date"].day for name, line in lines.items()} == {
         "japan": 16,
         "japan with blanks": 16,
+        "japan with a tab": 16,
         "peru": 14,
         "others": 15,
         "nowhere": 15,

@@ -280,6 +280,13 @@ def with_source(**changes: Any) -> str:
             ["source.transactions.options are for files"],
         ),
         ("value: {annual_discount_rate: 1e-5}", ["annual_discount_rate is 1e-05", "0.001"]),
+        (
+            with_source(columns={**COLUMNS, "country": "c"})
+            + "segments: [country]\nreport_by: [country]",
+            ["report_by names ['country'], which segments holds already"],
+        ),
+        ("segments: [gross]", ["segments names ['gross']", "something else"]),
+        ('spark: {conf: {"a.password": "hunter2}}', ["is not YAML", "line 1, column"]),
         ("- a list", ["YAML mapping"]),
         ("a: [", ["is not YAML"]),
     ],
@@ -291,6 +298,7 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, says: list[str]) -> None:
     assert caught.value.exit_code == 2
     for words in says:
         assert words in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("override", ["value.horizon_days", "=3", "value.horizon_days=[", "x=1"])

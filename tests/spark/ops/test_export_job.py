@@ -134,6 +134,18 @@ def test_without_published_scores_there_is_nothing_to_export(
     assert not Path(wanted["path"]).exists()
 
 
+def test_a_condition_that_fails_on_a_row_is_named(
+    spark: SparkSession, lake: Path, configured: Configured, wanted: dict[str, Any]
+) -> None:
+    fails = {**wanted, "where": "CAST(segment AS INT) > 3"}
+    with pytest.raises(InputError, match=r"CAST_INVALID_INPUT.*export\.where"):
+        pipelines.export(spark, configured(export=fails))
+    assert not Path(wanted["path"]).exists()
+    (lake / "file").touch()
+    with pytest.raises(ConfigError, match=r"export\.path .* cannot be made"):
+        pipelines.export(spark, configured(export={**wanted, "path": str(lake / "file" / "x.csv")}))
+
+
 def test_scores_that_somebody_else_changed_are_not_exported(
     spark: SparkSession, lake: Path, configured: Configured, wanted: dict[str, Any]
 ) -> None:

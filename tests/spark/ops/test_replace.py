@@ -18,11 +18,12 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.config import Config
-from clv_spark.errors import ConflictError, GateError
-from clv_spark.lake import UNVERSIONED, Commit, Lake
+from clv_spark.errors import ConfigError, ConflictError, GateError, InputError
+from clv_spark.lake import UNVERSIONED, Commit, Lake, lake_lock
 from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.place import local_path
 from clv_spark.lake.upkeep import compact
+from clv_spark.pipelines import maintain
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import Column, TableSpec
 from tests.operations import read_table
@@ -266,6 +267,27 @@ def test_a_path_without_scheme_is_where_spark_puts_tables(spark: SparkSession) -
         assert local_path(spark, "/data/clv") is None
     finally:
         hadoop.set("fs.defaultFS", before)
+
+
+@pytest.mark.parametrize("path", ["file/lake", "file", "/proc/lake", "foo://lake"])
+def test_a_lake_that_cannot_be_is_a_matter_of_configuration(
+    spark: SparkSession, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "file").touch()
+    place = path if path[0] == "/" or "://" in path else str(tmp_path / path)
+    config = Config.model_validate({"lake": {"path": place}})
+    with (
+        pytest.raises(ConfigError, match=r"lake\.path .* cannot be used"),
+        lake_lock(spark, config),
+    ):
+        pass
+
+
+def test_there_is_nothing_to_maintain_where_no_lake_is(spark: SparkSession, tmp_path: Path) -> None:
+    config = Config.model_validate({"lake": {"path": str(tmp_path / "typo")}})
+    with pytest.raises(InputError, match="holds no table"):
+        maintain(spark, config)
+    assert not (tmp_path / "typo").exists()
 
 
 def test_files_are_compressed_and_only_texts_have_dictionaries(
