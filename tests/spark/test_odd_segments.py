@@ -99,6 +99,7 @@ def test_a_country_that_cannot_be_fitted_takes_the_global_parameters(
     assert (scores["clv"] >= 0).all()
 
 
+@pytest.mark.long
 def test_a_country_that_came_after_the_fit_of_the_same_date_is_scored(
     odd: Lake, spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_cut_off_and_the_source_is_again_as_it_was(
     shop.check_days()
 
 
+@pytest.mark.long
 def test_cut_off_a_run_holds_back_what_is_too_late_all_the_same(
     follow: Callable[..., Follower],
 ) -> None:

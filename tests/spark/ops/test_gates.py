@@ -108,6 +108,7 @@ def test_a_source_that_is_too_old(spark: SparkSession, lake: Path, configured: C
     check_stopped(lake, before, "customer_features")
 
 
+@pytest.mark.long
 def test_a_line_of_a_mistyped_year_makes_no_old_source_new(
     spark: SparkSession, lake: Path, configured: Configured, finished: Finished, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_each_line_has_the_margin_of_its_product(
     assert total != sum(found.values())
 
 
+@pytest.mark.long
 def test_rates_of_a_view_are_read_anew_at_every_run(
     spark: SparkSession, finished: Finished, tmp_path: Path, configured: Callable[[Path], Config]
 ) -> None:
