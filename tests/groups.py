@@ -20,6 +20,7 @@ SHARED = {
     "tests/cluster/": "shop",
     "tests/spark/test_online_retail.py": "demo",
     "tests/spark/test_notebook.py": "demo",
+    "tests/spark/test_readme.py": "demo",
 }
 # The longest first, so that no process is left alone with a long one.
 FIRST = (

@@ -11,11 +11,10 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import Row
 
 from clv_spark.kernels.choose import USABLE
 from clv_spark.lake import Lake
-from clv_spark.reports import demo_report
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
@@ -28,7 +27,6 @@ from clv_spark.schemas import (
     TABLES,
     Shape,
 )
-from tests.conftest import DEMO_AS_OF, ROOT
 
 LINES = Path(__file__).parents[2] / "data" / "online_retail_ii.parquet"
 AS_OF = dt.date(2011, 12, 9)
@@ -388,14 +386,3 @@ def test_describe_shows_every_unit_and_the_oldest_readers_can_read(
     assert detail["minReaderVersion"] == 1
     assert detail["description"] == spec.comment
     assert detail["properties"].get("delta.enableDeletionVectors") == "false"
-
-
-def test_what_the_readme_shows_is_what_the_demo_prints(
-    spark: SparkSession, demo_lake: Lake
-) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("like this (shortened")[1].split("```")[1].split("Telco:")[0].splitlines()
-    lines = [line for line in shown if line.strip() not in ("", "...")]
-    assert len(lines) > 20
-    printed = demo_report(spark, demo_lake.config, DEMO_AS_OF).splitlines()
-    assert [line for line in lines if line not in printed] == []
