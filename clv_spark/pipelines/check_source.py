@@ -28,12 +28,15 @@ from clv_spark.transforms.customer_days import totals_by_reason
 from clv_spark.transforms.mapping import MAPPED, text_of
 
 _SAMPLE = 10
-_ADVICE = {
+ADVICE = {
     reasons.MISSING_CUSTOMER_ID: (
         "lines without customer cannot be scored; if there are many, check columns.customer_id"
     ),
     reasons.INVALID_AMOUNT: "check columns.amount: it is missing, NaN, infinite or no number",
     reasons.INVALID_MARGIN: "check columns.margin: it is missing, NaN, infinite or no number",
+    reasons.INVALID_REFUND_FLAG: (
+        "check columns.is_refund: no true or false; write a condition such as type = 'refund'"
+    ),
     reasons.INVALID_DATE: "check columns.event_time: give to_timestamp the format of your text",
     reasons.DATE_OUT_OF_RANGE: "check first_date and last_date against the dates seen below",
     reasons.FOREIGN_CURRENCY: "convert to one currency upstream, or run one lake per currency",
@@ -153,7 +156,7 @@ def _currencies(mapped: DataFrame, config: SourceSection) -> dict[str, int] | No
 
 def _advice(read: dict[str | None, dict[str, Any]], config: Config, one: Understood) -> list[str]:
     advice, source = [], one.source
-    known = _ADVICE if one.keys is not None else _ADVICE | _ADVICE_ON_COSTS
+    known = ADVICE if one.keys is not None else ADVICE | _ADVICE_ON_COSTS
     for reason in sorted(key for key in read if key is not None):
         text = known.get(reason, f"refused by your rule under {source.key}.reject")
         advice.append(f"{reason}: {text}")
