@@ -107,16 +107,19 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         settings = {JAVA_OPTIONS: archive, **settings}
     builder = _builder(app_name, settings).master(master)
     more = [p for p in settings.get("spark.jars.packages", "").split(",") if p]
-    builder = configure_spark_with_delta_pip(builder, extra_packages=more)
+
+    def start() -> SparkSession:
+        return configure_spark_with_delta_pip(builder, extra_packages=more).getOrCreate()
+
     if SparkContext._gateway is not None:
-        return builder.getOrCreate()
+        return start()
     # Spark's own lines may quote values of rows, so only this user may read them.
     handle, name = tempfile.mkstemp(prefix="clv_spark-", suffix="-spark.log")
     os.close(handle)
     log = Path(name)
     try:
         with _java_output_to(log):
-            session = builder.getOrCreate()
+            session = start()
         # Of use only where Spark did not start.
         atexit.register(log.unlink, missing_ok=True)
         return session
