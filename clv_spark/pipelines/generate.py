@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 
 from clv_spark.errors import ConfigError
@@ -144,6 +145,9 @@ def generate_contracts(
 def _write(made: DataFrame, out: str, mode: str, compression: str) -> None:
     try:
         made.write.mode(mode).option("compression", compression).parquet(out)
+    except PythonException:
+        # Not the folder's fault but a worker's.
+        raise
     except SPARK_ERRORS as error:
         if condition(error) == "PATH_ALREADY_EXISTS":
             raise _occupied(out) from error

@@ -1,5 +1,7 @@
 """The job ``generate``: the same lines for any number of files, and nothing is ever overwritten."""
 
+import importlib
+from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
 from clv_spark.errors import ConfigError
@@ -94,3 +97,22 @@ def test_wrong_arguments_are_refused_before_spark_starts(
     with pytest.raises(ConfigError):
         generate(spark, out=str(tmp_path / "lines"), **{"customers": 50, **PERIOD, **wrong})
     assert not (tmp_path / "lines").exists()
+
+
+def test_a_fault_in_a_worker_is_not_blamed_on_the_folder(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(batches: object, **arguments: object) -> Iterator[pa.RecordBatch]:
+        raise ZeroDivisionError
+
+    # The package has a function of the module's name.
+    module = importlib.import_module("clv_spark.pipelines.generate")
+    monkeypatch.setattr(module, "block_lines", broken)
+    with pytest.raises(PythonException):
+        generate(spark, out=str(tmp_path / "lines"), customers=50, **PERIOD)
+
+
+def test_a_folder_that_cannot_be_made_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"--out .*/file/lines cannot be written"):
+        generate(spark, out=str(tmp_path / "file" / "lines"), customers=50, **PERIOD)
