@@ -135,7 +135,8 @@ def _early_so_far(early_days: int) -> Column:
     if not early_days:
         return F.lit(0.0)
     frequency, recency = F.col("frequency"), F.col("recency")
-    some = (frequency - 1) * early_days / recency
+    # Who holds contracts may have a recency without a renewal.
+    some = F.greatest(frequency - 1, F.lit(0)) * early_days / recency
     return 1 + F.when(recency > early_days, some).otherwise(frequency).cast("double")
 
 

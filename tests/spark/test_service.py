@@ -40,17 +40,19 @@ SCHEMA = (
 def customers(draw: st.DrawFn) -> dict[str, Any]:
     age = draw(st.integers(0, 1000))
     recency = draw(st.integers(0, age))
+    served = draw(st.one_of(st.none(), st.integers(0, age)))
     year = draw(st.floats(0, 50))
     margin = draw(st.sampled_from([0.0, 1.0, 25.0, 400.0]))
     cents = st.integers(0, 10_000).map(lambda number: number / 100)
     return {
         "relationship": "purchases",
         "segment": draw(st.sampled_from(sorted(RATES))),
-        "frequency": draw(st.integers(1, 20)) if recency else 0,
+        # Contracts may follow each other without a renewal.
+        "frequency": draw(st.integers(1 if served is None else 0, 20)) if recency else 0,
         "recency": recency,
         "T": age,
         "p_alive": draw(st.floats(0, 1)),
-        "served_days": draw(st.one_of(st.none(), st.integers(0, age))),
+        "served_days": served,
         "expected_purchases_30d": 0.12 * year,
         "expected_purchases_90d": 0.3 * year,
         "expected_purchases_365d": year,
@@ -92,7 +94,7 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
     # Of repeat purchases only the day of the last one is known.
     some = row["frequency"]
     if row["recency"] > 60:
-        some = (row["frequency"] - 1) * 60 / row["recency"]
+        some = max(row["frequency"] - 1, 0) * 60 / row["recency"]
     early_bought = 1 + some
 
     def own(cost: float, usual: float, prior: float) -> float:
