@@ -221,12 +221,13 @@ class Lake:
         self.may_write()
         if self._holds_none_of(spec, commit):
             self._write(spec, adding(spec, rows, commit, where), commit, before)
-            if self._version(spec) <= before + 1:
-                return self._committed(spec, commit, before)
+            now = self._version(spec)
+            if now <= before + 1:
+                return self._committed(spec, commit, before, now)
             # Another writer came between, and may have added the same slice.
-            before = self._version(spec)
+            before = now
         self._write(spec, replacing(spec, rows, commit, where), commit, before)
-        return self._committed(spec, commit, before)
+        return self._committed(spec, commit, before, self._version(spec))
 
     def _holds_none_of(self, spec: TableSpec, commit: Commit) -> bool:
         """Whether the table is known to hold nothing that a commit could replace."""
@@ -254,8 +255,8 @@ class Lake:
                 return found
         return None
 
-    def _committed(self, spec: TableSpec, commit: Commit, before: int) -> Commit:
-        if self._version(spec) == before:
+    def _committed(self, spec: TableSpec, commit: Commit, before: int, now: int) -> Commit:
+        if now == before:
             # No row before and none after: Delta makes no commit, but the run must be on record.
             return self.record(spec, commit)
         return self._found(spec, commit, before)

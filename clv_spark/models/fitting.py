@@ -161,7 +161,9 @@ def _result(
         covariance = np.linalg.inv(customers * best.hessian).astype(np.float64)
     caveat = model.caveat(columns, parameters)
     age = mean_age(columns, counts) if "T" in columns else 1.0
-    ridges = _ridges(model, best.point, covariance, age, touched=bool(touched))
+    ridges = []
+    if not caveat:
+        ridges = _ridges(model, best.point, covariance, age, touched=bool(touched))
     status, message = _judge(best, ridges, touched, condition, caveat, model.parameters)
     log_covariance = as_matrix(covariance) if covariance is not None and status == "ok" else ()
     return FitResult(

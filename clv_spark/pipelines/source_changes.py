@@ -44,7 +44,7 @@ def has_become_due(run: Run, last: Commit | None) -> bool:
     if last is None:
         return False
     late = _late_so_far(last)
-    return cut_off_read(run.lake, last) is not None or bool(late - _too_late(run, late))
+    return cut_off_read(run.lake, last) is not None or bool(late and late - _too_late(run, late))
 
 
 def find_reading(

@@ -104,7 +104,8 @@ def fold(pieces: DataFrame, codes: Mapping[str, Codes], config: Config) -> DataF
         *(F.sum(name).alias(name) for name in sums),
         *assigned,
     )
-    names = [name for name in folded.columns if name not in set(map(code_of, codes))]
+    coded = set(map(code_of, codes))
+    names = [name for name in folded.columns if name not in coded]
     return folded.select(
         *names, *(decode(code_of(key), one).alias(key) for key, one in codes.items())
     )
