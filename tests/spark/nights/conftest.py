@@ -58,6 +58,17 @@ def cut_off_at(point: str) -> Iterator[list[str]]:
         yield points
 
 
+def old_and_new(shop: Follower) -> tuple[Files, dt.date, dt.date]:
+    """The lake follows a source of two days, one of them too old to be changed."""
+    files = shop.source
+    assert isinstance(files, Files)
+    old, new = FIRST, FIRST + dt.timedelta(days=500)
+    files.put("old", files.lines.of(old, 20))
+    files.put("new", files.lines.of(new, 20))
+    shop.days()
+    return files, old, new
+
+
 @dataclass
 class Follower:
     """Builds days and features in a lake that is kept from night to night."""

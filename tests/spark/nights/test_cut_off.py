@@ -9,7 +9,7 @@ import pytest
 
 from tests.nights import FIRST, Files
 from tests.operations import read_table
-from tests.spark.nights.conftest import Follower, cut_off_at
+from tests.spark.nights.conftest import Follower, cut_off_at, old_and_new
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,7 @@ def test_cut_off_a_run_holds_back_what_is_too_late_all_the_same(
     follow: Callable[..., Follower],
 ) -> None:
     shop = follow("parquet", seed=3)
-    files = shop.source
-    assert isinstance(files, Files)
-    old, new = FIRST, FIRST + dt.timedelta(days=500)
-    files.put("old", files.lines.of(old, 20))
-    files.put("new", files.lines.of(new, 20))
-    shop.days()
+    files, old, new = old_and_new(shop)
     older = old - dt.timedelta(days=1)
     files.put("both", files.lines.of(older, 9) + files.lines.of(new, 9))
     with cut_off_at("customer_days:files_written"):

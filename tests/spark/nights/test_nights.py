@@ -19,7 +19,7 @@ from clv_spark.errors import InputError
 from clv_spark.pipelines import build_customer_days, fold_customers
 from tests.nights import FIRST, SCHEMA, Delta, Files, Line
 from tests.operations import read_table, rows_of
-from tests.spark.nights.conftest import Follower
+from tests.spark.nights.conftest import Follower, old_and_new
 
 NIGHTS = 200
 POINTS = (
@@ -217,12 +217,7 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = follow("parquet", seed=3)
-    files = shop.source
-    assert isinstance(files, Files)
-    old, new = FIRST, FIRST + dt.timedelta(days=500)
-    files.put("old", files.lines.of(old, 20))
-    files.put("new", files.lines.of(new, 20))
-    shop.days()
+    files, old, _ = old_and_new(shop)
     before = read_table(shop.folder / "lake" / "customer_days").num_rows
 
     files.put("older still", files.lines.of(old - dt.timedelta(days=1), 20))
