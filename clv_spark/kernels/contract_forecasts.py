@@ -114,15 +114,19 @@ def forecast_contracts(
         low=ahead * geometric[low],
         high=ahead * geometric[high],
         residual=ahead * _residual(parameters, v)[n][place],
-        living_days=_living_days(rows, place, outlook, period, phase),
+        living_days=_living_days(rows, place, outlook, period, phase, horizon),
     )
 
 
 def _living_days(
-    rows: Sequence[_Life], place: Integers, outlook: Outlook, period: str, phase: Floats
+    rows: Sequence[_Life],
+    place: Integers,
+    outlook: Outlook,
+    period: str,
+    phase: Floats,
+    renewals: Integers,
 ) -> Floats:
     """What is left of the period that runs, whole periods, and the part of the last one."""
-    renewals = renewals_within(outlook.horizon_days, period, phase)
     length, rate = PERIOD_DAYS[period], rate_per_unit(outlook.annual_discount_rate, 1)
     end = float(discounted_time(np.array(float(outlook.horizon_days)), rate))
     first = discounted_time(phase * length, rate)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clv_spark.config import PERIOD_MONTHS
-from clv_spark.kernels.segment_parameters import nearest
+from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.segment_table import Matrix
 from clv_spark.kernels.segment_tree import middles
 from clv_spark.kernels.shared_errors import log_errors, shared_errors
@@ -76,9 +76,8 @@ def contract_parameters(
         for period in periods
     }
     for row in rows:
-        letters = MODELS[row["model"]].parameters
         known = row["parameters"]
-        values = None if known is None else tuple(known[letter] for letter in letters)
+        values = None if known is None else tuple(in_order(row["model"], known).values())
         found[row["segment"], row["time_unit"]] = ContractParameters(
             segment=row["segment"],
             period=row["time_unit"],
@@ -94,18 +93,6 @@ def contract_parameters(
             ),
         )
     return found
-
-
-def nearest_contracts(
-    key: ContractKey, known: Mapping[ContractKey, ContractParameters], nested: bool
-) -> ContractParameters | None:
-    """The parameters of a segment and period, of the nearest segment above where they are unknown.
-
-    A segment or period that appeared after the fit may have none at all.
-    """
-    segment, period = key
-    names: Container[str] = {name for name, unit in known if unit == period}
-    return known.get((nearest(segment, names, nested), period))
 
 
 def _kind(model: str, period: str) -> str:

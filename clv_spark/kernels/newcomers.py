@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segments import take_parents
 from clv_spark.kernels.shared_errors import log_errors
@@ -72,7 +73,7 @@ def _distance(above: Mapping[str, Any], siblings: Iterable[Mapping[str, Any]]) -
 
     Of each sibling as it is known, its own error included; and the usual distance, with its weight.
     """
-    _, centre, _ = frame_of(_named(above))
+    _, centre, _ = frame_of(in_order(above["model"], above["parameters"]))
     own = [
         row
         for row in siblings
@@ -83,11 +84,7 @@ def _distance(above: Mapping[str, Any], siblings: Iterable[Mapping[str, Any]]) -
     for row in own:
         errors = log_errors(row)
         if errors:
-            _, point, inward = frame_of(_named(row))
+            _, point, inward = frame_of(in_order(row["model"], row["parameters"]))
             total += (point - centre) ** 2 + np.diag(inward @ np.array(errors) @ inward.T)
             weight += 1
     return tuple(np.sqrt(total / weight).tolist())
-
-
-def _named(row: Mapping[str, Any]) -> dict[str, float]:
-    return {letter: row["parameters"][letter] for letter in MODELS[row["model"]].parameters}

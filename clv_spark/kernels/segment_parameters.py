@@ -6,10 +6,11 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from clv_spark.config import DAYS_PER_UNIT, Config
+from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.segment_table import SPEND_STREAM, SegmentParameters
 from clv_spark.kernels.segment_tree import middles
 from clv_spark.kernels.shared_errors import log_errors, shared_errors
-from clv_spark.models import MODELS, PURCHASE_MODELS
+from clv_spark.models import PURCHASE_MODELS
 
 PURCHASES = "purchases"
 RETURN_RATE = "return_rate"
@@ -110,4 +111,4 @@ def spend_basis_of(rows: Sequence[Mapping[str, Any]]) -> str | None:
 def _ordered(row: Mapping[str, Any]) -> tuple[float, ...]:
     if row["parameters"] is None:
         return ()
-    return tuple(row["parameters"][letter] for letter in MODELS[row["model"]].parameters)
+    return tuple(in_order(row["model"], row["parameters"]).values())

@@ -8,7 +8,7 @@ from typing import Any
 
 from clv_spark.kernels.choose import USABLE, Row
 from clv_spark.kernels.fit_segment import ESTIMATES, flat
-from clv_spark.models import MODELS
+from clv_spark.kernels.letters import in_order
 from clv_spark.models.uncertainty import (
     log_covariance,
     natural_covariance,
@@ -120,7 +120,7 @@ def _with_parameters(
 
 def _farther(model: str, taken: Mapping[str, Any], distance: Sequence[float]) -> Row:
     """How unsure taken parameters are in a segment that is some way from where they come from."""
-    parameters = {name: taken["parameters"][name] for name in MODELS[model].parameters}
+    parameters = in_order(model, taken["parameters"])
     logs = log_covariance([*parameters.values()], taken["covariance"])
     logs = widened(parameters, logs, distance)
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clv_spark.models import MODELS
+from clv_spark.kernels.letters import in_order
 from clv_spark.models.draws import Shared, own_root
 from clv_spark.models.uncertainty import Matrix, log_covariance
 
@@ -56,7 +56,7 @@ def log_errors(row: Mapping[str, Any]) -> Matrix:
 
 
 def _values(row: Mapping[str, Any]) -> Sequence[float]:
-    return [row["parameters"][letter] for letter in MODELS[row["model"]].parameters]
+    return [*in_order(row["model"], row["parameters"]).values()]
 
 
 def _rows(table: np.ndarray[Any, Any]) -> Matrix:

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.kernels.choose import USABLE, Row
 from clv_spark.kernels.fit_segment import as_frame, fit_segment
+from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.pool_segment import (
     SUMMARY_COLUMNS,
     Key,
@@ -23,7 +24,6 @@ from clv_spark.kernels.pool_segment import (
 )
 from clv_spark.kernels.segment_tree import Segment, middles
 from clv_spark.kernels.segments import take_parents
-from clv_spark.models import MODELS
 from clv_spark.models.prior import Prior
 
 Parents = Mapping[Key, Mapping[str, float]]
@@ -85,7 +85,7 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
     for level in range(depth + 1):
         here = {name: segment for name, segment in tree.items() if segment.level == level}
         below = patterns.where(F.col("level") == level)
-        fitted += _fit_level(plan, below, here, _in_order(rows), (drawn_to, priors))
+        fitted += _fit_level(plan, below, here, _parents(rows), (drawn_to, priors))
         rows = take_parents(fitted)
     return rows
 
@@ -103,12 +103,10 @@ def side_by_side(patterns: DataFrame, groups: int) -> DataFrame:
     return patterns.repartition(max(2, min(groups, most)), "model", "segment")
 
 
-def _in_order(rows: list[Row]) -> dict[Key, dict[str, float]]:
-    """Parameters of parents by model and segment; a map from Spark has lost the model's order."""
+def _parents(rows: list[Row]) -> dict[Key, dict[str, float]]:
+    """Parameters by model and segment."""
     return {
-        (row["model"], row["segment"]): {
-            letter: row["parameters"][letter] for letter in MODELS[row["model"]].parameters
-        }
+        (row["model"], row["segment"]): in_order(row["model"], row["parameters"])
         for row in rows
         if row["parameters"] is not None
     }

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
@@ -21,13 +20,13 @@ from clv_spark.kernels.contract_parameters import (
     ContractParameters,
     contract_parameters,
 )
-from clv_spark.kernels.newcomers import newcomer_rows
 from clv_spark.kernels.score_contracts import (
     CONTRACT_OUTPUT,
     ContractSettings,
 )
 from clv_spark.kernels.score_contracts import score_contracts as score_batch
 from clv_spark.kernels.several_contracts import add_up_contracts
+from clv_spark.pipelines.newcomers import new_contract_segments
 from clv_spark.pipelines.outlooks import contract_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached
 from clv_spark.pipelines.scored import Scored, statuses_in_words
@@ -61,10 +60,7 @@ def score_contracts(
     features = run.lake.read(CONTRACT_FEATURES, run.date)
     inputs = contract_score_input(features, keys, run.date)
     known = [row.asDict() for row in fitted]
-    new = []
-    if fit_date < run.date or run.job != "run":
-        new = _newcomers(inputs, known, nested=len(keys) > 1)
-    parameters = contract_parameters(known, new)
+    parameters = contract_parameters(known, new_contract_segments(run, fit_date, inputs, known))
     inputs = with_count_of_lives(inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
     used = list(parameters.values())
@@ -109,22 +105,6 @@ def _require_fit_for(run: Run, fitted: list[Row]) -> None:
             f"model_parameters was fitted for contracts by {sorted(levels) or 'nothing'}, the "
             f"configuration has {sorted(keys)}; run fit-models again"
         )
-
-
-def _newcomers(
-    inputs: DataFrame, fitted: list[dict[str, Any]], *, nested: bool
-) -> list[dict[str, Any]]:
-    """Segments that appeared after the fit, of each period with the nearest one above."""
-    there: dict[str, list[str]] = {}
-    pairs = inputs.select("segment", "period").distinct().collect()
-    for segment, period in sorted(map(tuple, pairs)):
-        there.setdefault(period, []).append(segment)
-    found = []
-    for period, names in there.items():
-        known = [row for row in fitted if row["time_unit"] == period]
-        # A period that nobody had at the fit has no parameters.
-        found += newcomer_rows(names, known, nested=nested) if known else []
-    return found
 
 
 def score_batches(

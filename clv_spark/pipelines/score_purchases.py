@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row
@@ -16,7 +15,6 @@ from pyspark.sql import functions as F
 from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.errors import InputError
 from clv_spark.kernels.living_forecasts import worker_forecasts
-from clv_spark.kernels.newcomers import newcomer_rows
 from clv_spark.kernels.score_batch import (
     INPUT_NUMBERS,
     OUTPUT_COLUMNS,
@@ -30,6 +28,7 @@ from clv_spark.kernels.segment_parameters import (
     spend_basis_of,
 )
 from clv_spark.pipelines.forecast_revenue import check_names, forecast_revenue
+from clv_spark.pipelines.newcomers import new_segments
 from clv_spark.pipelines.outlooks import purchase_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached, shape_of
 from clv_spark.pipelines.scored import Scored, statuses_in_words
@@ -75,11 +74,7 @@ def score_purchases(
     report = _report(run, features)
     inputs = score_input(features, run.config.segments, report)
     known = [row.asDict() for row in fitted]
-    new: list[dict[str, Any]] = []
-    if fit_date < run.date or run.job != "run":
-        # Features may have been built again since the fit of the same date.
-        names = sorted(row["segment"] for row in inputs.select("segment").distinct().collect())
-        new = newcomer_rows(names, known, nested=len(run.config.segments) > 1)
+    new = new_segments(run, fit_date, inputs, known)
     parameters = parameters_by_segment(known, run.config, new)
     if previous is not None:
         # Before the scores are there: few narrow columns are moved instead of whole rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
@@ -14,7 +15,6 @@ from clv_spark.kernels.contract_parameters import (
     ContractKey,
     ContractParameters,
     contract_parameters,
-    nearest_contracts,
 )
 from clv_spark.kernels.fit_segment import as_frame
 from clv_spark.kernels.forecast_subscriptions import (
@@ -26,6 +26,7 @@ from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contracts import contracts_of
 from clv_spark.pipelines.fit_of_date import fit_date_of
 from clv_spark.pipelines.local_rows import local_rows
+from clv_spark.pipelines.newcomers import new_contract_segments
 from clv_spark.pipelines.run_context import SECTIONS, Run, cached, reached
 from clv_spark.pipelines.summarise_segments import members_of, places_of
 from clv_spark.schemas import (
@@ -72,12 +73,12 @@ def subscriptions_stage(run: Run) -> Commit:
 def _write(run: Run, commit: Commit) -> Commit:
     run.input_accepted = True
     run.lake.ensure(SUBSCRIPTION_FORECAST)
-    fitted = _fitted(run)
+    fit_date, fitted = _fitted(run)
     with cached(_events(run)) as events:
         metrics = _metrics(run, fitted, events)
         written = run.lake.replace(SUBSCRIPTION_METRICS, metrics, commit, run.date)
     reached("subscription_metrics:metrics_written")
-    run.lake.replace(SUBSCRIPTION_FORECAST, _forecast(run, fitted), commit, run.date)
+    run.lake.replace(SUBSCRIPTION_FORECAST, _forecast(run, fit_date, fitted), commit, run.date)
     return written
 
 
@@ -131,19 +132,21 @@ def _model_clv(run: Run, fitted: list[Row]) -> DataFrame:
     )
 
 
-def _fitted(run: Run) -> list[Row]:
-    """The chosen fits of contracts that the scores of the date were made with."""
-    rows = run.lake.read(MODEL_PARAMETERS, fit_date_of(run))
-    return rows.where("chosen AND relationship = 'contract'").collect()
+def _fitted(run: Run) -> tuple[dt.date, list[Row]]:
+    """The chosen fits of contracts that the scores of the date were made with, and their date."""
+    fit_date = fit_date_of(run)
+    rows = run.lake.read(MODEL_PARAMETERS, fit_date)
+    return fit_date, rows.where("chosen AND relationship = 'contract'").collect()
 
 
-def _forecast(run: Run, fitted: list[Row]) -> DataFrame:
+def _forecast(run: Run, fit_date: dt.date, fitted: list[Row]) -> DataFrame:
     keys = run.config.contract_segments
     features = run.lake.read(CONTRACT_FEATURES, run.date)
-    patterns = running_patterns(contract_score_input(features, keys, run.date))
-    known = contract_parameters([row.asDict() for row in fitted])
-    groups = patterns.groupBy("segment", "period")
-    drawn = groups.applyInPandas(_draw_group(known, nested=len(keys) > 1), _DRAWN).collect()
+    inputs = contract_score_input(features, keys, run.date)
+    known = [row.asDict() for row in fitted]
+    new = new_contract_segments(run, fit_date, inputs, known)
+    groups = running_patterns(inputs).groupBy("segment", "period")
+    drawn = groups.applyInPandas(_draw_group(contract_parameters(known, new)), _DRAWN).collect()
     parts: dict[str, list[SubscriptionDraws]] = {}
     for row in sorted(drawn):
         parts.setdefault(row["segment"], []).append(SubscriptionDraws(**row.asDict()))
@@ -167,14 +170,14 @@ _SAME = ("as_of_date", "forecast_date", "currency")
 
 
 def _draw_group(
-    known: Mapping[ContractKey, ContractParameters], *, nested: bool
+    parameters: Mapping[ContractKey, ContractParameters],
 ) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def draw_one(rows: pd.DataFrame) -> pd.DataFrame:
         key = (str(rows["segment"].iloc[0]), str(rows["period"].iloc[0]))
-        used = nearest_contracts(key, known, nested)
+        used = parameters.get(key)
+        # Of a period that came after the fit nothing is known.
         if used is None or used.values is None:
             return pd.DataFrame()
-        # The segment keeps its own name, whosever parameters it has.
         return as_frame(asdict(forecast_subscriptions(rows, used)))
 
     return draw_one

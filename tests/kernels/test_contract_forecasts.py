@@ -18,7 +18,7 @@ from clv_spark.kernels.contract_forecasts import (
     forecast_contracts,
     renewals_within,
 )
-from clv_spark.kernels.contract_parameters import ContractParameters, nearest_contracts
+from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.score_contracts import (
     CONTRACT_OUTPUT,
     CONTRACT_STATUSES,
@@ -268,10 +268,3 @@ def test_what_is_unknown_is_null_and_has_a_status() -> None:
             assert row["p_alive"] == row["clv"] == row["clv_high"] == row["p_active_365d"] == 0.0
         assert 0 <= row["margin_rate"] <= 1
     assert seen == set(CONTRACT_STATUSES)
-
-
-def test_a_new_segment_takes_the_nearest_parameters_of_its_period() -> None:
-    known = {("global", "month"): SBG, ("uk", "month"): UNCERTAIN}
-    assert nearest_contracts(("uk/basic", "month"), known, nested=True) is UNCERTAIN
-    assert nearest_contracts(("fr", "month"), known, nested=False) is SBG
-    assert nearest_contracts(("uk", "year"), known, nested=False) is None
