@@ -12,7 +12,7 @@ from clv_spark.config import Config, ContractsSource
 from clv_spark.errors import ConfigError
 from clv_spark.lake import Commit, Source, open_source
 from clv_spark.pipelines.line_totals import (
-    check_rejected,
+    check_refused,
     check_usable,
     figures_of,
     first_look,
@@ -96,9 +96,10 @@ def _publish(run: Run, lines: DataFrame, read: dict[Any, Any], commit: Commit) -
     rows = contract_rows(lines, shape)
     (written,) = totals_of_contracts(rows).collect()
     reconcile(totals_together({None: read[None]}), written.asDict(), CONTRACTS.name)
+    refused = rejected_contracts(lines)
+    check_refused(refused, commit.figures, contracts_of(run.config))
     # Whatever the table refuses shows before the first of the two is replaced.
     run.lake.ensure(spec)
-    refused = run.lake.replace(REJECTED_CONTRACTS, rejected_contracts(lines), commit)
-    check_rejected(commit.figures["rows_rejected"], refused)
+    run.lake.replace(REJECTED_CONTRACTS, refused, commit)
     reached("contracts:rejected_written")
     return run.lake.replace(spec, rows, commit)

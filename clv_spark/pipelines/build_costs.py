@@ -16,7 +16,7 @@ from clv_spark.lake import Commit, Source, open_source
 from clv_spark.pipelines.features_of_date import features_commits
 from clv_spark.pipelines.line_totals import (
     Totals,
-    check_rejected,
+    check_refused,
     check_usable,
     figures_of,
     gate_rejected,
@@ -107,11 +107,12 @@ def _write(run: Run, sources: Mapping[str, Source], commit: Commit) -> Commit:
     with cached(rows) as costs:
         spec = CUSTOMER_COSTS.of(shape_of(costs, ()))
         _check_sums(run, lines, costs)
+        refused = {key: rejected_costs(lines[key], one) for key, one in sections.items()}
+        for (key, section), totals in zip(sections.items(), read, strict=True):
+            check_refused(refused[key], figures_of(totals), section)
         # Whatever the table refuses shows before the first of the two is replaced.
         run.lake.ensure(spec)
-        refused = [rejected_costs(lines[key], section) for key, section in sections.items()]
-        found = run.lake.replace(REJECTED_COSTS, reduce(DataFrame.unionByName, refused), commit)
-        check_rejected(commit.figures["rows_rejected"], found)
+        run.lake.replace(REJECTED_COSTS, reduce(DataFrame.unionByName, refused.values()), commit)
         reached("customer_costs:rejected_written")
         return run.lake.replace(spec, costs, commit, run.date)
 

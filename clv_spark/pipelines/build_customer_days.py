@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import DAYS_HELD, Commit, Source, open_source
 from clv_spark.pipelines.line_totals import (
     Totals,
-    check_rejected,
+    check_refused,
     check_usable,
     figures_of,
     first_look,
@@ -25,7 +25,6 @@ from clv_spark.pipelines.line_totals import (
     reconcile,
     totals_together,
 )
-from clv_spark.pipelines.line_totals import reading as reading_of
 from clv_spark.pipelines.margins import Margins, open_margins
 from clv_spark.pipelines.product_days import check_products, summed_products, write_products
 from clv_spark.pipelines.reading import Reading
@@ -140,10 +139,10 @@ def _write_lines(
         # Whatever the table refuses shows before the first of them is replaced, and so does a
         # column that nothing but a refused line is read for.
         run.lake.ensure(spec)
-        with _refused_lines(lines, config, commit.figures["rows_rejected"]) as refused:
+        with _refused_lines(lines, config, commit.figures) as refused:
             record_files(run, reading, commit)
             reached("customer_days:files_written")
-            _replace_rejected(run, refused, reading, commit)
+            run.lake.replace(REJECTED_TRANSACTIONS, refused, commit, where=reading.condition())
             reached("customer_days:rejected_written")
         if products is not None:
             write_products(run, products, reading, commit)
@@ -176,27 +175,22 @@ def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: To
 
 @contextmanager
 def _refused_lines(
-    lines: DataFrame, config: TransactionsSource, expected: int
+    lines: DataFrame, config: TransactionsSource, figures: Mapping[str, Any]
 ) -> Iterator[DataFrame]:
     """The refused lines as they came, read to their end.
 
     Raises:
+        GateError: they are not those that were counted.
         InputError: one of their columns is unreadable.
     """
     refused = rejected_transactions(lines)
-    if not expected:
+    if not figures["rows_rejected"]:
         # Without a refused line the source need not be read for them.
         yield refused.limit(0)
         return
     with cached(refused) as kept:
-        with reading_of(config, "refused lines"):
-            kept.count()
+        check_refused(kept, figures, config)
         yield kept
-
-
-def _replace_rejected(run: Run, refused: DataFrame, reading: Reading, commit: Commit) -> None:
-    written = run.lake.replace(REJECTED_TRANSACTIONS, refused, commit, where=reading.condition())
-    check_rejected(commit.figures["rows_rejected"], written)
 
 
 def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:

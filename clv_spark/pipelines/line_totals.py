@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from clv_spark.config import SourceSection
 from clv_spark.errors import GateError, InputError
-from clv_spark.lake import SPARK_ERRORS, Commit, condition
+from clv_spark.lake import SPARK_ERRORS, condition
 from clv_spark.transforms.customer_days import totals_by_text
 from clv_spark.transforms.mapping import text_of
 from clv_spark.transforms.segments import Codes
@@ -106,16 +107,21 @@ def check_usable(read: Totals, source: SourceSection) -> None:
         InputError: there is no line, or no usable line.
     """
     if not read:
-        raise InputError(
-            f"{source.key}: the source has no line. Check that the path or table holds the "
-            "data; every table is left as it was"
-        )
+        raise InputError(no_line(source))
     if None not in read:
         refused = {str(reason): totals["line_count"] for reason, totals in sorted(read.items())}
         raise InputError(
             f"{source.key}: none of the lines can be used; refused by reason: {refused}. "
             f"{_how_to_look(source).capitalize()} to see how the columns are mapped"
         )
+
+
+def no_line(source: SourceSection) -> str:
+    """What to say of an empty source."""
+    return (
+        f"{source.key}: the source has no line. Check that the path or table holds the data; "
+        "every table is left as it was"
+    )
 
 
 def figures_of(read: Totals) -> dict[str, Any]:
@@ -176,18 +182,29 @@ def _how_to_look(source: SourceSection) -> str:
     return "run check-source" if source.is_shown else "compare the source with the configuration"
 
 
-def check_rejected(counted: int, written: Commit) -> None:
-    """Hold the refused rows that were written against those that were read as refused.
+def check_refused(refused: DataFrame, figures: Mapping[str, Any], source: SourceSection) -> None:
+    """Hold the refused rows, before they are written, against those that were read as refused.
+
+    Args:
+        refused: with their amount and the line as it came.
+        figures: what :func:`figures_of` says of the rows that were read.
+        source: named in errors.
 
     Raises:
-        GateError: they differ.
+        GateError: rows or money differ.
+        InputError: a column that nothing but a refused row is read for is unreadable.
     """
-    found = written.rows_written or 0
-    if counted != found:
+    # The line holds all columns, some of which nothing else has read.
+    content = F.max(F.length("line"))
+    with reading(source, "refused lines"):
+        (found,) = refused.agg(F.count(F.lit(1)), F.sum("amount"), content).collect()
+    expected = (figures["rows_rejected"], decimal.Decimal(figures["amount_rejected"]))
+    if (found[0], found[1] or 0) != expected:
         raise GateError(
-            f"rejected rows do not reconcile: {found} were written, {counted} were read as "
-            "refused. Did the source change during the run? The rows that are used are as they "
-            "were; run again on a source that stands still"
+            f"{source.key}: refused rows do not reconcile: {found[0]} of {found[1] or 0} in money "
+            f"are to be written, {expected[0]} of {expected[1]} were read as refused. Did the "
+            "source change during the run? Nothing was published; run again on a source that "
+            "stands still"
         )
 
 

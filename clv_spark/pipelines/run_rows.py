@@ -45,9 +45,10 @@ def failed_row(run: Run, error: Exception) -> dict[str, Any]:
     """The stage that failed."""
     # Only our own messages are known to hold no customer id.
     message = str(error) if isinstance(error, ClvError) else type(error).__name__
+    is_done = run.current_stage in {result.stage for result in run.results}
     return {
         "run_id": run.run_id,
-        "stage": run.current_stage,
+        "stage": f"after {run.current_stage}" if is_done else run.current_stage,
         "job": run.job,
         "as_of_date": run.as_of,
         "status": "failed",

@@ -16,8 +16,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark import pipelines
-from clv_spark.config import Config
+from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, FitError, GateError, InputError
+from clv_spark.lake import Commit
+from clv_spark.pipelines.line_totals import check_refused
+from clv_spark.pipelines.run_context import Run, StageResult
+from clv_spark.pipelines.run_rows import failed_row
+from tests.contract_world import contracts, write_contracts
+from tests.held import beside
 from tests.operations import (
     AS_OF,
     Finished,
@@ -151,6 +157,50 @@ def test_input_errors_leave_every_table_as_it_was(
         pipelines.run(spark, configured(), dt.date(2021, 12, 31))
     assert versions(lake) == before
     assert contents(lake) == contents(finished.lake)
+
+
+@pytest.mark.parametrize("what", ["contracts", "events"])
+def test_a_later_source_that_is_missing_or_empty_stops_before_anything_is_written(
+    spark: SparkSession, finished: Finished, tmp_path: Path, what: str
+) -> None:
+    lake = tmp_path / "lake"
+    config = beside(finished.source, lake, write_contracts(contracts(20), tmp_path / "held"))
+    values = config.model_dump(by_alias=True)
+    message = "contracts.*cannot be read"
+    if what == "contracts":
+        values["source"]["contracts"]["path"] = str(tmp_path / "nowhere")
+    else:
+        none = pa.table({"who": [1], "day": [AS_OF], "kind": ["call"]}).slice(0, 0)
+        pq.write_table(none, tmp_path / "events.parquet")
+        columns = {"customer_id": "who", "event_date": "day", "kind": "kind"}
+        events = {"path": str(tmp_path / "events.parquet"), "columns": columns}
+        kinds = {"call": {"unit_cost": 1.0}}
+        values["costs"]["service"] |= {"events": events, "kinds": kinds}
+        message = r"costs\.service\.events: the source has no line"
+    with pytest.raises(InputError, match=message):
+        pipelines.run(spark, Config.model_validate(values), AS_OF)
+    assert versions(lake) == {}
+
+
+def test_a_failure_between_two_stages_has_a_row_of_its_own(
+    spark: SparkSession, configured: Configured
+) -> None:
+    run = Run(spark, configured(), "run", AS_OF)
+    run.current_stage = "customer_features"
+    assert failed_row(run, GateError("no"))["stage"] == "customer_features"
+    done = Commit("r", None, "f", "s", "c", "v")
+    run.results.append(StageResult("customer_features", "done", 1.0, done))
+    assert failed_row(run, GateError("no"))["stage"] == "after customer_features"
+
+
+def test_refused_rows_that_are_not_those_counted_are_not_written(spark: SparkSession) -> None:
+    columns = {"customer_id": "c", "event_time": "t", "amount": "a"}
+    source = TransactionsSource.model_validate({"path": "x", "columns": columns})
+    refused = spark.sql("SELECT CAST(2.5 AS DECIMAL(18,2)) amount, '{}' line FROM range(2)")
+    check_refused(refused, {"rows_rejected": 2, "amount_rejected": "5.00"}, source)
+    for rows, amount in ((1, "5.00"), (2, "5.01")):
+        with pytest.raises(GateError, match=r"do not reconcile.*Nothing was published"):
+            check_refused(refused, {"rows_rejected": rows, "amount_rejected": amount}, source)
 
 
 def test_a_source_that_may_lose_lines_in_silence_is_refused(
