@@ -34,18 +34,24 @@ def table_properties(spec: TableSpec, keep: RetentionConfig) -> dict[str, str]:
         spec: what the table holds.
         keep: how long its history is kept.
     """
-    history = f"interval {keep.history_days} days"
     return {
         "delta.enableDeletionVectors": "false",
         "delta.checkpointPolicy": "classic",
-        "delta.logRetentionDuration": history,
-        "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
+        **kept_files(keep),
         **_statistics(spec),
         "clv_spark.schemaVersion": str(spec.version),
         **spec.properties,
         # As properties of the new table, not by ALTER TABLE: one commit, so that a process
         # killed on the way can't leave a table without its checks.
         **{f"delta.constraints.{name}": check for name, check in spec.checks.items()},
+    }
+
+
+def kept_files(keep: RetentionConfig) -> dict[str, str]:
+    """For how long Delta keeps a table's history, and the files of rows that were replaced."""
+    return {
+        "delta.logRetentionDuration": f"interval {keep.history_days} days",
+        "delta.deletedFileRetentionDuration": f"interval {keep.deleted_file_days} days",
     }
 
 

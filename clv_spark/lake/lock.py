@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConfigError, LockedError
 from clv_spark.lake.place import ensure_schema, lake_folder, local_folder, quoted, schema_name
-from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
+from clv_spark.lake.spark_errors import SPARK_ERRORS, condition, is_conflict
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +113,18 @@ def _lease_table(spark: SparkSession, config: Config) -> DeltaTable:
     else:
         ensure_schema(spark, config)
         name = f"{schema_name(config)}.lake_lease"
-    spark.sql(
-        f"""CREATE TABLE IF NOT EXISTS {name} (
+    create = f"""CREATE TABLE IF NOT EXISTS {name} (
             name STRING COMMENT 'always lake; text',
             holder STRING COMMENT 'the run that writes, NULL = free; identifier',
             expires_at TIMESTAMP COMMENT 'end of the lease unless renewed; UTC'
         ) USING delta COMMENT 'Who may write to this lake, and until when.'
         TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"""
-    )
+    try:
+        spark.sql(create)
+    except SPARK_ERRORS as error:
+        # Another run has made it at the same moment.
+        if not is_conflict(error):
+            raise
     return DeltaTable.forName(spark, name)
 
 
@@ -140,7 +144,7 @@ def _take(table: DeltaTable, holder: str) -> bool:
             .execute()
         )
     except SPARK_ERRORS as error:
-        if "DELTA_CONCURRENT" in str(error):
+        if is_conflict(error):
             return False
         raise
     return table.toDF().where(F.col("holder") == F.lit(holder)).count() == 1

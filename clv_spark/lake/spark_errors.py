@@ -22,6 +22,17 @@ def condition(error: Exception) -> str:
     return found.group(1) if found else type(error).__name__
 
 
+def is_conflict(error: Exception) -> bool:
+    """Whether somebody else changed the table meanwhile, its rows, properties or schema.
+
+    Example:
+        >>> is_conflict(ValueError("[DELTA_METADATA_CHANGED] MetadataChangedException: The ..."))
+        True
+    """
+    said = r"DELTA_(CONCURRENT|METADATA_CHANGED|PROTOCOL_CHANGED)"
+    return bool(re.search(said, str(error))) or "Concurrent" in type(error).__name__
+
+
 def violation(table: str, text: str) -> str:
     """What to say when a row breaks a constraint, from Delta's message.
 

@@ -32,8 +32,8 @@ from clv_spark.lake.parquet import file_settings
 from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
 from clv_spark.lake.rows_to_write import OUTSIDE, adding, replacing
 from clv_spark.lake.session_settings import settings
-from clv_spark.lake.spark_errors import SPARK_ERRORS, violation
-from clv_spark.lake.up_to_date import bring_up_to_date
+from clv_spark.lake.spark_errors import SPARK_ERRORS, is_conflict, violation
+from clv_spark.lake.up_to_date import bring_up_to_date, keep_as_configured
 from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
@@ -117,6 +117,17 @@ class Lake:
         if up_to < held[0]:
             return None
         row = self.read(spec).where(F.col(column) <= F.lit(up_to)).agg(F.max(column)).first()
+        return row[0] if row else None
+
+    def oldest_slice(self, spec: TableSpec, since: dt.date) -> dt.date | None:
+        """The oldest date the table holds, at least ``since``; as :meth:`newest_slice`."""
+        column = spec.slice_column
+        held = self._range(spec, column) if column and self.exists(spec) else None
+        if column is None or held is None or held[1] < since:
+            return None
+        if since <= held[0]:
+            return held[0]
+        row = self.read(spec).where(F.col(column) >= F.lit(since)).agg(F.min(column)).first()
         return row[0] if row else None
 
     def date_range(self, spec: TableSpec) -> Range | None:
@@ -303,7 +314,7 @@ class Lake:
         """Delete rows that nothing reads any more; the slices that stay count as untouched."""
         self.may_write()
         with settings(self.spark, {_USER_METADATA: EXPIRED, **file_settings(spec)}):
-            self._delta(spec).delete(which)
+            self._with_retries(spec, lambda: self._delta(spec).delete(which))
 
     def _save(self, spec: TableSpec, writer: DataFrameWriter) -> None:
         with settings(self.spark, file_settings(spec)):
@@ -328,7 +339,7 @@ class Lake:
                 text = str(error)
                 if re.search(rf"DELTA_(VIOLATE_CONSTRAINT|NOT_NULL_CONSTRAINT)|{OUTSIDE}", text):
                     raise GateError(violation(spec.name, text)) from error
-                if "DELTA_CONCURRENT" not in text and "Concurrent" not in type(error).__name__:
+                if not is_conflict(error):
                     raise
                 if attempt == _WRITE_ATTEMPTS:
                     raise ConflictError(
@@ -346,6 +357,11 @@ class Lake:
         if self.config.lake.path is not None:
             return DeltaTable.forPath(self.spark, self.path(spec))
         return DeltaTable.forName(self.spark, self.identifier(spec))
+
+    def keep_as_configured(self, spec: TableSpec) -> None:
+        """Bring ``retention`` of an existing table up to date, for jobs that write no rows."""
+        self.may_write()
+        keep_as_configured(self.spark, self.identifier(spec), self.config.retention)
 
     def ensure(self, spec: TableSpec) -> None:
         """Make the table if it is missing; bring settings and segment columns up to date."""

@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import RetentionConfig
 from clv_spark.errors import InputError
-from clv_spark.lake.ddl import pairs, table_properties, text
+from clv_spark.lake.ddl import kept_files, pairs, table_properties, text
 from clv_spark.lake.place import quoted
 from clv_spark.schemas import TableSpec
 
@@ -25,11 +25,20 @@ def bring_up_to_date(
     Raises:
         InputError: the table has another schema version, or a column another type.
     """
-    properties = spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
-    have = {row["key"]: row["value"] for row in properties}
+    have = _properties(spark, table)
     _check_version(spec, have)
     _set_properties(spark, table, table_properties(spec, retention), have)
     _update_columns(spark, table, spec)
+
+
+def keep_as_configured(spark: SparkSession, table: str, retention: RetentionConfig) -> None:
+    """Set how long Delta keeps what it keeps besides the rows, whatever else the table is."""
+    _set_properties(spark, table, kept_files(retention), _properties(spark, table))
+
+
+def _properties(spark: SparkSession, table: str) -> dict[str, str]:
+    rows = spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
+    return {row["key"]: row["value"] for row in rows}
 
 
 def _check_version(spec: TableSpec, have: dict[str, str]) -> None:

@@ -41,9 +41,12 @@ def compact(lake: Lake, spec: TableSpec, condition: str) -> int:
 
 
 def unneeded_files(lake: Lake, spec: TableSpec) -> int:
-    """Files that :func:`vacuum` would remove: of replaced rows, older than the table keeps them."""
-    with _few_tasks(lake):
-        found = lake.spark.sql(f"VACUUM {lake.identifier(spec)} DRY RUN")
+    """Files that :func:`vacuum` would remove: of replaced rows, older than they are kept."""
+    hours = 24 * lake.config.retention.deleted_file_days
+    # Delta refuses fewer hours than the table says, which may be an older setting.
+    unchecked = {"spark.databricks.delta.retentionDurationCheck.enabled": "false"}
+    with _few_tasks(lake), settings(lake.spark, unchecked):
+        found = lake.spark.sql(f"VACUUM {lake.identifier(spec)} RETAIN {hours} HOURS DRY RUN")
         return found.where(F.col("path").isNotNull()).count()
 
 

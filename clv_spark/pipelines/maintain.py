@@ -12,7 +12,7 @@ from clv_spark.config import Config
 from clv_spark.errors import InputError
 from clv_spark.lake import Lake, lake_folder, schema_name
 from clv_spark.lake.upkeep import compact, scattered_files, unneeded_files, vacuum
-from clv_spark.pipelines.run import DATED, expire_slices, oldest_kept
+from clv_spark.pipelines.run import DATED, expire_slices, kept_from, oldest_kept
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.schemas import CUSTOMER_DAYS, SOURCE_FILES, TABLES, TableSpec
 
@@ -49,6 +49,8 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
         tables = [spec for spec in TABLES if run.lake.exists(spec)]
         found = {spec.name: _look(run, spec) for spec in tables}
         if not dry_run:
+            for spec in tables:
+                run.lake.keep_as_configured(spec)
             expire_slices(run)
             _forget_reads(run)
             for spec in tables:
@@ -69,7 +71,8 @@ def _look(run: Run, spec: TableSpec) -> dict[str, int]:
     slices = 0
     if oldest is not None:
         dates = run.lake.read(spec).select(str(spec.slice_column)).distinct()
-        slices = dates.where(F.col(str(spec.slice_column)) < F.lit(oldest)).count()
+        first = kept_from(run, spec, oldest)
+        slices = dates.where(F.col(str(spec.slice_column)) < F.lit(first)).count()
     condition = _closed(run.lake, spec)
     return {
         "slices_removed": slices,

@@ -16,6 +16,7 @@ from clv_spark.pipelines.build_customer_days import customer_days_stage
 from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.fit_models import fit_stage
+from clv_spark.pipelines.inputs import require_inputs
 from clv_spark.pipelines.run_context import Run, open_run, require_past
 from clv_spark.pipelines.score_customers import publish_stage, score_stage
 from clv_spark.pipelines.summarise_revenue import forecasts, history_stage
@@ -39,6 +40,7 @@ from clv_spark.schemas import (
     SUBSCRIPTION_METRICS,
     TIER_MIGRATION,
     WHAT_IF,
+    TableSpec,
 )
 
 
@@ -85,6 +87,7 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
 def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) -> dict[str, Any]:
     with open_run(spark, config, "run", as_of) as this:
         _check_retention(this)
+        require_inputs(this)
         if config.has_purchases:
             customer_days_stage(this)
             features_stage(this)
@@ -113,7 +116,6 @@ DATED = (
     CONTRACT_FEATURES,
     CUSTOMER_COSTS,
     CUSTOMER_PRODUCTS,
-    MODEL_PARAMETERS,
     CONTRACT_SCORES,
     CLV_SCORES,
     TIER_MIGRATION,
@@ -125,6 +127,8 @@ DATED = (
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
     WHAT_IF,
+    # After the scores, which say what is needed of it.
+    MODEL_PARAMETERS,
 )
 
 
@@ -162,4 +166,13 @@ def expire_slices(this: Run) -> None:
     if oldest is not None:
         for spec in DATED:
             if this.lake.exists(spec):
-                this.lake.expire(spec, oldest)
+                this.lake.expire(spec, kept_from(this, spec, oldest))
+
+
+def kept_from(this: Run, spec: TableSpec, oldest: dt.date) -> dt.date:
+    """The first date that a table keeps; the scores kept need what they were made with."""
+    if spec.name != MODEL_PARAMETERS.name:
+        return oldest
+    first = this.lake.oldest_slice(CLV_SCORES, since=oldest)
+    in_force = first and this.lake.newest_slice(MODEL_PARAMETERS, up_to=first)
+    return min(oldest, in_force or oldest)
