@@ -20,6 +20,7 @@ from clv_spark.transforms.scores import SCORED, decoded, same_for_all
 from clv_spark.transforms.segments import segment_name
 
 _EPOCH = dt.date(1970, 1, 1)
+_YEAR = 365
 _RENEWALS = tuple(f"expected_renewals_{days}d" for days in PERIODS)
 _SUMMED = (
     *_RENEWALS,
@@ -36,7 +37,16 @@ _SUMMED = (
     "paid_amount",
 )
 # In the order of contract and life, since sums of doubles depend on their order.
-_ITEM = ("contract_id", "life", "p_active_365d", "days_ahead", *_SUMMED, *BEHIND_VALUE)
+_ITEM = (
+    "contract_id",
+    "life",
+    "age_days",
+    "days_since_end",
+    "p_active_365d",
+    "days_ahead",
+    *_SUMMED,
+    *BEHIND_VALUE,
+)
 # The contract that stands for a customer with several: of those that run the newest.
 _NEWEST = ("is_active", "start_days", "contract_id", "life")
 _OF_NEWEST = (
@@ -146,7 +156,7 @@ def customer_totals(scored: DataFrame) -> DataFrame:
             F.max_by(F.struct(*_OF_NEWEST), F.struct(*_NEWEST)).alias("newest"),
             F.max("age_days").alias("T"),
             F.min("days_since_renewal").alias("since_renewal"),
-            F.min("days_since_end").alias("since_end"),
+            F.bool_or(_ran_a_year_ago()).alias("ran_a_year_ago"),
             # Of several that run, how long any of them does is worked out beside their bounds.
             F.max("days_ahead").alias("days_ahead"),
             F.sum("renewals").cast("int").alias("frequency"),
@@ -157,7 +167,9 @@ def customer_totals(scored: DataFrame) -> DataFrame:
     )
     sums = (_total(name).alias(name) for name in _SUMMED)
     stays = F.aggregate("items", F.lit(1.0), lambda all_end, one: all_end * (1 - one.p_active_365d))
-    totals = items.select("*", "newest.*", stays.alias("all_end"), *sums)
+    totals = items.select(
+        "*", "newest.*", stays.alias("all_end"), _served_days().alias("served_days"), *sums
+    )
     several = (F.col("running") > 1) & (F.col("unknown") == 0)
     needed = F.transform("items", lambda one: F.struct(*(one[name] for name in BEHIND_VALUE)))
     return totals.withColumn("items", F.when(several, needed).otherwise(F.array())).drop("newest")
@@ -174,7 +186,8 @@ def lone_contracts(scored: DataFrame) -> DataFrame:
         *_OF_NEWEST,
         F.col("age_days").alias("T"),
         F.col("days_since_renewal").alias("since_renewal"),
-        F.col("days_since_end").alias("since_end"),
+        (F.col("age_days") - F.col("days_since_end")).alias("served_days"),
+        _ran_a_year_ago().alias("ran_a_year_ago"),
         "days_ahead",
         F.col("renewals").alias("frequency"),
         "periods_paid",
@@ -206,7 +219,6 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             ),
             "return_rate": F.lit(0.0),
             "recency": F.col("T") - F.col("since_renewal"),
-            "served_days": F.col("T") - F.col("since_end"),
             "monetary_value": F.when(
                 F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
             ),
@@ -219,6 +231,28 @@ def customer_rows(totals: DataFrame) -> DataFrame:
 
 def _by_days() -> list[tuple[int, str]]:
     return list(zip(PERIODS, _RENEWALS, strict=True))
+
+
+def _ran_a_year_ago() -> Column:
+    """Whether a contract had begun and not ended on the day a year before."""
+    return (F.col("age_days") >= _YEAR) & (F.col("days_since_end") < _YEAR)
+
+
+def _served_days() -> Column:
+    """Days on which any of a customer's contracts ran; one on which several did counts once."""
+    # Days before today, so that the first to begin has the largest.
+    spans = F.transform(
+        "items",
+        lambda one: F.struct((-one.age_days).alias("begins"), (-one.days_since_end).alias("ends")),
+    )
+    nothing = F.struct(F.lit(0).alias("days"), F.lit(-(2**31)).cast("int").alias("until"))
+
+    def with_span(so_far: Column, span: Column) -> Column:
+        new = F.greatest(span.ends - F.greatest(span.begins, so_far.until), F.lit(0))
+        until = F.greatest(so_far.until, span.ends)
+        return F.struct((so_far.days + new).alias("days"), until.alias("until"))
+
+    return F.aggregate(F.array_sort(spans), nothing, with_span, lambda found: found.days)
 
 
 def _total(name: str) -> Column:

@@ -22,12 +22,15 @@ MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
 # Columns of the kernel that stand for texts of the table, and what they are decoded with.
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
+# What is known of contracts alone, and not in the table: days on which one ran, payments so far,
+# whether one ran a year ago.
+OF_CONTRACTS = {"served_days": "INT", "periods_paid": "INT", "ran_a_year_ago": "BOOLEAN"}
 # What both relationships give first, what service costs grow with, and the own rhythm.
 SCORED = (
     *(c for c in CLV_SCORES.column_names if c not in (*VALUED, *JUDGED)),
     "purchases_ahead",
     "days_ahead",
-    "served_days",
+    *OF_CONTRACTS,
     "rhythm_days",
     "report_code",
 )
@@ -133,7 +136,7 @@ def score_columns(
             {
                 **same_for_all(config, as_of, fit_date),
                 "relationship": F.lit("purchases"),
-                "served_days": F.lit(None).cast("int"),
+                **{name: F.lit(None).cast(kind) for name, kind in OF_CONTRACTS.items()},
                 "model": decoded(place, models),
                 "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
                 "spend_parameters_segment": decoded(

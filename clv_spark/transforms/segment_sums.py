@@ -78,7 +78,7 @@ def leaf_sums(
         "customers": F.lit(1),
         "valued": F.col("clv").isNotNull().cast("int"),
         "loss_making": F.col("loss_making").cast("int"),
-        "purchases": F.col("frequency") + 1,
+        "purchases": F.col("purchases_so_far"),
         "age_days": age,
         "lost": lost.cast("int"),
         "retained": retained.cast("int"),
@@ -104,14 +104,13 @@ def leaf_sums(
 def _within_a_year(*, ends_known: bool) -> tuple[Column, Column]:
     """Whether a customer of a year ago was lost since, and whether they were kept.
 
-    Without contract nobody says so: who bought within the year before and not since counts as lost.
+    Of contracts that is who had one then and has none now. Without contract nobody says so: who
+    bought within the year before and not since counts as lost.
     """
     was_there, silent = F.col("T") > _YEAR, F.col("T") - F.col("recency")
     contract = F.col("relationship") == "contract"
-    ended, since = F.col("p_alive") == 0, F.col("T") - F.col("served_days")
-    known = was_there & F.lit(ends_known)
-    lost = F.when(contract, known & ended & (since <= _YEAR))
-    kept = F.when(contract, known & ~ended)
+    known, runs = F.col("ran_a_year_ago") & F.lit(ends_known), F.col("p_alive") > 0
+    lost, kept = F.when(contract, known & ~runs), F.when(contract, known & runs)
     return (
         lost.otherwise(was_there & (silent > _YEAR) & (silent <= 2 * _YEAR)),
         kept.otherwise(was_there & (silent <= _YEAR)),

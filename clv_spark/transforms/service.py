@@ -36,7 +36,8 @@ def with_exposure(scored: DataFrame, early_days: int, annual_discount_rate: floa
     alive = F.coalesce(F.col("served_days").cast("double"), guessed)
     days = scored.withColumns(
         {
-            "purchases_so_far": (F.col("frequency") + 1).cast("double"),
+            # Of contracts each begins with a payment.
+            "purchases_so_far": F.coalesce("periods_paid", F.col("frequency") + 1).cast("double"),
             "early_days_so_far": F.least(alive, F.lit(float(early_days))),
             "later_days_so_far": F.greatest(alive - early_days, F.lit(0.0)),
         }
@@ -134,10 +135,10 @@ def _early_so_far(early_days: int) -> Column:
     """
     if not early_days:
         return F.lit(0.0)
-    frequency, recency = F.col("frequency"), F.col("recency")
-    # Who holds contracts may have a recency without a renewal.
-    some = F.greatest(frequency - 1, F.lit(0)) * early_days / recency
-    return 1 + F.when(recency > early_days, some).otherwise(frequency).cast("double")
+    repeats, recency = F.col("purchases_so_far") - 1, F.col("recency")
+    # A contract that began and ended on one day may be the last, without a payment.
+    some = F.greatest(repeats - 1, F.lit(0)) * early_days / recency
+    return 1 + F.when(recency > early_days, some).otherwise(repeats)
 
 
 def _from_events() -> tuple[Column, Column, Column]:

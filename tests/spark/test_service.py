@@ -27,7 +27,7 @@ SERVICE = ServiceConfig(
 RATES = {"uk": (0.5, 0.02, 0.01, 4.0, 6.0), "fr": (0.0, 0.0, 0.0, 0.0, 0.0)}
 SCHEMA = (
     "id INT, relationship STRING, segment STRING, frequency INT, recency INT, T INT, "
-    "p_alive DOUBLE, served_days INT, "
+    "p_alive DOUBLE, served_days INT, periods_paid INT, "
     "expected_purchases_30d DOUBLE, expected_purchases_90d DOUBLE, expected_purchases_365d DOUBLE, "
     "purchases_ahead DOUBLE, days_ahead DOUBLE, clv_margin DOUBLE, clv DOUBLE, clv_low DOUBLE, "
     "clv_high DOUBLE, residual_clv DOUBLE, historical_revenue DOUBLE, historical_margin DOUBLE, "
@@ -41,18 +41,20 @@ def customers(draw: st.DrawFn) -> dict[str, Any]:
     age = draw(st.integers(0, 1000))
     recency = draw(st.integers(0, age))
     served = draw(st.one_of(st.none(), st.integers(0, age)))
+    # Of contracts each begins with a payment, and they may follow each other without a renewal.
+    paid = None if served is None else draw(st.integers(1 if recency == 0 else 2, 20))
     year = draw(st.floats(0, 50))
     margin = draw(st.sampled_from([0.0, 1.0, 25.0, 400.0]))
     cents = st.integers(0, 10_000).map(lambda number: number / 100)
     return {
         "relationship": "purchases",
         "segment": draw(st.sampled_from(sorted(RATES))),
-        # Contracts may follow each other without a renewal.
-        "frequency": draw(st.integers(1 if served is None else 0, 20)) if recency else 0,
+        "frequency": draw(st.integers(1 if paid is None else 0, 20)) if recency else 0,
         "recency": recency,
         "T": age,
         "p_alive": draw(st.floats(0, 1)),
         "served_days": served,
+        "periods_paid": paid,
         "expected_purchases_30d": 0.12 * year,
         "expected_purchases_90d": 0.3 * year,
         "expected_purchases_365d": year,
@@ -90,11 +92,11 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
             within = x + (y - x) * (left - a) / (b - a)
             break
     early = min(within * counted / left if left else 0.0, row["purchases_ahead"])
-    bought = row["frequency"] + 1
     # Of repeat purchases only the day of the last one is known.
-    some = row["frequency"]
+    bought = row["periods_paid"] or row["frequency"] + 1
+    some = bought - 1
     if row["recency"] > 60:
-        some = max(row["frequency"] - 1, 0) * 60 / row["recency"]
+        some = max(bought - 2, 0) * 60 / row["recency"]
     early_bought = 1 + some
 
     def own(cost: float, usual: float, prior: float) -> float:

@@ -1,0 +1,76 @@
+"""What is known of a customer's contracts together, against plain Python on days."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from clv_spark.kernels.several_contracts import BEHIND_VALUE
+from clv_spark.transforms.contract_scores import (
+    _ITEM,
+    _OF_NEWEST,
+    customer_totals,
+    lone_contracts,
+)
+
+LIVES = (
+    "customer_id INT, contract_id STRING, life INT, age_days INT, days_since_end INT, "
+    "is_active BOOLEAN, renewals INT, periods_paid INT, lives INT"
+)
+NUMBERS = ("start_days", "days_since_renewal", "paid_amount")
+
+
+def scored(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
+    """Scored contracts of which nothing else matters here."""
+    given = spark.createDataFrame(rows, LIVES)
+    texts = {name: F.lit("ok") for name in _OF_NEWEST}
+    zeros = {name: F.lit(0.0) for name in (*_ITEM, *BEHIND_VALUE, *NUMBERS)}
+    more = {name: value for name, value in (texts | zeros).items() if name not in given.columns}
+    return given.withColumns(more)
+
+
+@pytest.fixture(scope="module")
+def customers() -> dict[int, list[tuple[int, int, int]]]:
+    """Begin and end of each contract in days before today, and its payments, by customer."""
+    draw = random.Random(5)
+    lives = {}
+    for customer in range(60):
+        spans = []
+        for _ in range(draw.choice((1, 2, 2, 3, 5))):
+            age = draw.randrange(0, 900)
+            spans.append((age, draw.choice((0, draw.randrange(0, age + 1))), draw.randrange(0, 9)))
+        lives[customer] = spans
+    # At the edges of a year: began on the day, ended on the day, ended the day after.
+    lives |= {60: [(365, 0, 1)], 61: [(800, 365, 1)], 62: [(800, 364, 1)], 63: [(364, 0, 1)]}
+    # One after the other, one within the other, twice the same.
+    lives |= {64: [(90, 60, 2), (60, 0, 3)], 65: [(90, 0, 4), (60, 30, 1)], 66: [(9, 0, 1)] * 2}
+    return lives
+
+
+def test_days_under_contract_count_once_and_every_payment(
+    spark: SparkSession, customers: dict[int, list[tuple[int, int, int]]]
+) -> None:
+    rows = [
+        (customer, f"c{place}", 1, age, end, end == 0, paid, paid, len(spans))
+        for customer, spans in customers.items()
+        for place, (age, end, paid) in enumerate(spans)
+    ]
+    random.Random(1).shuffle(rows)
+    lives = scored(spark, rows)
+    names = ("customer_id", "served_days", "periods_paid", "ran_a_year_ago")
+    parts = [part.select(*names) for part in (lone_contracts(lives), customer_totals(lives))]
+    found = {row[0]: tuple(row)[1:] for row in parts[0].unionByName(parts[1]).collect()}
+    expected = {
+        customer: (
+            len({day for age, end, _ in spans for day in range(end, age)}),
+            sum(paid for *_, paid in spans),
+            any(age >= 365 > end for age, end, _ in spans),
+        )
+        for customer, spans in customers.items()
+    }
+    assert found == expected
+    assert {ran for *_, ran in expected.values()} == {True, False}
