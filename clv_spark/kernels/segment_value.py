@@ -210,7 +210,7 @@ def _acquisition(
         **row,
         "clv_to_cac_reached": None if ratio is None else ratio >= settings.target_clv_to_cac,
         "payback_reached": None
-        if cac is None
+        if cac is None or row["new_customer_value"] is None
         else payback is not None and payback <= settings.target_payback_days,
         "acquisition_budget": acquisition_budget(row["max_cac"], wanted),
     }

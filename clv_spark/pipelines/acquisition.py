@@ -22,7 +22,7 @@ from clv_spark.transforms.acquisition import (
     spend_per_customer,
     unusable_spend,
 )
-from clv_spark.transforms.mapping import quoted
+from clv_spark.transforms.mapping import OURS, quoted
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import of_segment_column
 
@@ -84,13 +84,17 @@ def _with_spend(
 ) -> DataFrame:
     rows = conform_spend(source.rows, config)
     _require_usable(rows, config)
-    placed = scored.withColumns({"month": acquisition_month(), **keys})
+    # Names of our own: a key may be called like a column of the scores.
+    names = {name: f"{OURS}{name}" for name in ("month", *keys)}
+    values = {"month": acquisition_month(), **keys}
+    placed = scored.withColumns({names[name]: value for name, value in values.items()})
     ours = placed.where(_BEARS)
     if keys:
         of_purchases = set(keys) <= set(run.config.customer_keys)
         ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
     # A handful of rows, so that the customers are counted once and not for each use.
-    counted = spend_and_customers(rows, ours, tuple(keys)).collect()
+    grouped = ours.select(*(F.col(names[name]).alias(name) for name in names))
+    counted = spend_and_customers(rows, grouped, tuple(keys)).collect()
     found, ahead = spend_per_customer(counted, tuple(keys))
     if ahead:
         log.warning(
@@ -99,13 +103,12 @@ def _with_spend(
             ahead,
             config.key,
         )
-    names = ["month", *keys]
-    texts = (f"{quoted(key)} STRING" for key in keys)
-    schema = ", ".join(("month DATE", *texts, "acquisition_cost DOUBLE"))
+    texts = (f"{quoted(names[key])} STRING" for key in keys)
+    schema = ", ".join((f"{names['month']} DATE", *texts, "acquisition_cost DOUBLE"))
     rates = local_rows(run.spark, found, schema)
-    joined = placed.join(F.broadcast(rates), names, "left")
+    joined = placed.join(F.broadcast(rates), list(names.values()), "left")
     cost = F.when(F.col(_BEARS), F.col("acquisition_cost"))
-    return joined.withColumn("acquisition_cost", cost).drop(*names, HOLDS, _BEARS)
+    return joined.withColumn("acquisition_cost", cost).drop(*names.values(), HOLDS, _BEARS)
 
 
 def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:

@@ -65,14 +65,14 @@ def tables_beside(run: Run) -> tuple[TableSpec, ...]:
 def cohorts_are_due(run: Run) -> bool:
     """Whether cohort_summary is written for the date; monthly for the first and for ends of months.
 
-    It goes over all days there are, which a night should not.
+    It goes over all days there are, which a night should not. A date that has one gets it anew.
     """
     when = run.config.reports.cohorts
     if when != "monthly":
         return when == "daily"
-    newest = run.lake.newest_slice(COHORT_SUMMARY)
     ends_month = (run.date + dt.timedelta(days=1)).day == 1
-    return ends_month or newest in (None, run.date)
+    newest = run.lake.newest_slice(COHORT_SUMMARY)
+    return ends_month or newest is None or not run.lake.is_empty(COHORT_SUMMARY, run.date)
 
 
 def details_of(parts: Mapping[str, Scored], products: DataFrame | None) -> list[Rows]:

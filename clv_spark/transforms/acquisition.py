@@ -65,7 +65,9 @@ def spend_per_customer(
 ) -> tuple[list[tuple[Any, ...]], int]:
     """Spend divided by new customers; that of months without any counts in the next with some.
 
-    Dropped, it would make customers look the cheaper the fewer are won.
+    Dropped, it would make customers look the cheaper the fewer are won. In a month with spend on
+    some value of the keys, nothing was spent on those it does not name; of a month without any
+    nothing is known.
 
     Args:
         rows: what :func:`spend_and_customers` gives.
@@ -80,14 +82,17 @@ def spend_per_customer(
         >>> spend_per_customer([Row(month=m, cents=c, customers=n) for m, c, n in months], ())
         ([('2024-02', 1.25)], 1)
     """
+    rows = sorted(rows, key=lambda row: row["month"])
+    known = {row["month"] for row in rows if row["cents"] is not None}
     found: list[tuple[Any, ...]] = []
     waiting: dict[tuple[str, ...], list[int]] = {}
-    for row in sorted(rows, key=lambda row: row["month"]):
+    for row in rows:
         place = tuple(row[key] for key in keys)
         spent = waiting.setdefault(place, [])
         if row["cents"] is not None:
             spent.append(row["cents"])
-        if row["customers"] and spent:
+        in_table = row["month"] in known and None not in place
+        if row["customers"] and (spent or in_table):
             found.append((row["month"], *place, sum(spent) / 100 / row["customers"]))
             spent.clear()
     return found, sum(map(len, waiting.values()))

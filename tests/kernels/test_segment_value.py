@@ -95,6 +95,14 @@ def test_the_numbers_of_a_segment_by_hand():
     assert row["formula_churn_margin"] == pytest.approx(2000 / 120 * 0.3 / monthly)
 
 
+def test_where_no_value_is_known_nobody_can_say_whether_it_pays_back():
+    unknown = {"uk": outlook(300.0, np.nan)}
+    row = summary_values({"uk": sums()}, unknown, SETTINGS)
+    assert row["cac"] == 10.0
+    names = ("new_customer_value", "clv_to_cac_reached", "payback_days", "payback_reached")
+    assert [row[name] for name in names] == [None] * 4
+
+
 def test_bounds_are_those_of_the_margin_less_what_serving_costs():
     row = summary_values({"uk": sums()}, {"uk": outlook(300.0, 120.0)}, SETTINGS)
     margin = SummarySettings("margin", 6, 3.0, 100)

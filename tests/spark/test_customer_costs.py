@@ -6,13 +6,16 @@ import datetime as dt
 import random
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
-from clv_spark.config import AcquisitionCosts, AcquisitionSpend, ServiceConfig
+from clv_spark.config import AcquisitionCosts, AcquisitionSpend, Config, ServiceConfig
 from clv_spark.errors import InputError
+from clv_spark.pipelines.acquisition import open_spend, with_acquisition_cost
+from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.acquisition import (
     conform_spend,
     spend_and_customers,
@@ -161,6 +164,37 @@ def test_spend_of_months_without_new_customers_counts_in_the_next_with_some(
     latest = {key: max(month for month, other in won if other == key) for key in "ab"}
     never = {(m, key) for m, key, _ in spent if m > latest.get(key, dt.date.min)}
     assert ahead == len(never)
+
+
+def test_a_channel_without_spend_in_a_known_month_cost_nothing() -> None:
+    new = [("2024-01", "ads", 900, 3), ("2024-01", "organic", None, 5), ("2024-02", "ads", None, 2)]
+    rows = [Row(month=m, channel=key, cents=cents, customers=n) for m, key, cents, n in new]
+    costs, ahead = spend_per_customer(rows, ("channel",))
+    # Of February nothing is known, so its customers have no cost.
+    assert costs == [("2024-01", "ads", 3.0), ("2024-01", "organic", 0.0)]
+    assert ahead == 0
+
+
+def test_a_key_may_be_called_like_a_column_of_the_scores(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "spend.csv").write_text("month,amount,model\n2024-01-01,30,uk\n", encoding="utf-8")
+    spend = {"path": str(tmp_path / "spend.csv"), "format": "csv"}
+    columns = {"month": "month", "amount": "amount", "model": "model"}
+    config = Config.model_validate(
+        {
+            "segments": ["model"],
+            "costs": {"acquisition": {"spend": {**spend, "columns": columns}}},
+        }
+    )
+    scored = spark.createDataFrame(
+        [(1, "purchases", "uk", "bg_nbd", AS_OF, (AS_OF - dt.date(2024, 1, 5)).days)],
+        "customer_id INT, relationship STRING, segment STRING, model STRING, as_of_date DATE, "
+        "T INT",
+    )
+    run = Run(spark, config, "run", AS_OF)
+    (row,) = with_acquisition_cost(run, scored, open_spend(run), {}).collect()
+    assert (row["model"], row["acquisition_cost"]) == ("bg_nbd", 30.0)
 
 
 def test_what_customers_cost_who_are_won_now_and_then(spark: SparkSession) -> None:

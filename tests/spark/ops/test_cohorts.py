@@ -143,6 +143,10 @@ def test_monthly_means_the_first_date_and_then_the_last_days_of_months(
     )
     commit = Commit("run", "2024-02-11", "f", "s", "c", "v")
     lake.replace(COHORT_SUMMARY, row, commit, dt.date(2024, 2, 11))
-    # The slice that is there may be repeated; the next comes with the end of the month.
+    # A slice that is there may be repeated; the next comes with the end of the month.
     days = [dt.date(2024, 2, day) for day in (10, 11, 12, 28, 29)]
+    assert [is_due(day) for day in days] == [False, True, False, False, True]
+    end = dt.date(2024, 2, 29)
+    rows = row.withColumn("as_of_date", F.lit(end))
+    lake.replace(COHORT_SUMMARY, rows, Commit("run", "2024-02-29", "f", "s", "c", "v"), end)
     assert [is_due(day) for day in days] == [False, True, False, False, True]
