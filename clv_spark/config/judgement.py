@@ -218,8 +218,13 @@ DEFAULT_ACTIONS: Actions = (
     ),
     ActionRule(
         action="leave",
-        when="lifecycle_status = 'lost'",
+        when="lifecycle_status = 'lost' AND relationship = 'purchases'",
         reason="lost, and of little value before",
+    ),
+    ActionRule(
+        action="leave",
+        when="lifecycle_status = 'lost'",
+        reason="no contract any more, was renewed over {recency} days only",
     ),
     ActionRule(action="watch", when="true", reason="nothing to be done for now"),
 )

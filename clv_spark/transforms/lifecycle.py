@@ -81,13 +81,14 @@ def with_stage(rows: DataFrame, rules: LifecycleConfig) -> DataFrame:
 def _stage_of_buyer(rules: LifecycleConfig, was: Column, bought: Column) -> Column:
     active, since = F.col("p_active_365d"), F.col("days_since_last_purchase")
     passed = since / F.col("purchase_interval_days")
+    # More purchases alone may be old ones that became known, or be long ago again.
     came_back = was.isin("at_risk", "lost") & (F.col("frequency") > bought)
-    still_back = (was == "reactivated") & (passed < 1)
+    is_back = (came_back | (was == "reactivated")) & (passed < 1)
     # Who is gone for certain is not here for having been here lately.
     fresh = (passed < rules.fresh_ratio) & (F.col("p_alive") > _VANISHED)
     return (
         F.when(active.isNull(), F.lit(None).cast("string"))
-        .when(came_back | still_back, F.lit("reactivated"))
+        .when(is_back, F.lit("reactivated"))
         .when(fresh & (F.col("frequency") == 0), F.lit("new"))
         .when(fresh, F.lit("active"))
         .when((active < rules.lost_below) | (passed >= rules.lost_ratio), F.lit("lost"))

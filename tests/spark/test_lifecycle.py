@@ -116,6 +116,9 @@ def test_who_comes_back_is_reactivated_until_the_next_is_due(spark: SparkSession
         (buyer(5, 99, 0.9), "reactivated", 3, "reactivated"),
         (buyer(6, 100, 0.9), "reactivated", 3, "active"),
         (buyer(7, 250, 0.9), "reactivated", 3, "cooling"),
+        # An old purchase that became known, or one soon after the date before, is no return.
+        (buyer(13, 250, 0.9), "at_risk", 2, "cooling"),
+        (buyer(14, 700, 0.01), "lost", 2, "lost"),
         (contract(8, 1.0, 0.9, 5), "lost", 5, "reactivated"),
         (contract(9, 1.0, 0.9, 6), "at_risk", 5, "active"),
         (contract(10, 1.0, 0.9, 5), "reactivated", 5, "reactivated"),
@@ -201,6 +204,7 @@ def totals(held: Held) -> dict[Any, Any]:
     return {key: tuple(entry) for key, entry in found.items()}
 
 
+@pytest.mark.long
 @settings(
     max_examples=5,
     deadline=None,
