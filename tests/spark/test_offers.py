@@ -107,7 +107,7 @@ def offers_by_hand(
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_segments_and_offers_agree_with_plain_python(spark: SparkSession, seed: int) -> None:
     bought, ranked = world(seed)
     expected = segments_by_hand(bought, ranked)

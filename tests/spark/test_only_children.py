@@ -34,6 +34,7 @@ def fitted(spark: SparkSession, regions: list[str]) -> dict[str, dict[str, objec
     return {row["segment"]: row for row in rows}
 
 
+@pytest.mark.long
 def test_a_country_that_is_its_region_has_the_parameters_of_it(spark: SparkSession) -> None:
     rows = fitted(spark, list(WORLDS))
     drawn_to = middles({name: str(row["parent_segment"]) for name, row in rows.items()})

@@ -157,6 +157,7 @@ def test_products_agree_with_plain_python(
     assert sum(row[-1] is not None for row in found.values()) > 50
 
 
+@pytest.mark.long
 def test_order_and_split_change_no_bit(spark: SparkSession, many: list[Line]) -> None:
     mixed = list(many)
     random.Random(5).shuffle(mixed)

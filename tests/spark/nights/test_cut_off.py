@@ -37,6 +37,7 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
     shop.check_days()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["a file", pytest.param("a setting", marks=pytest.mark.long)])
 def test_cut_off_and_the_source_is_again_as_it_was(
     follow: Callable[..., Follower], what: str

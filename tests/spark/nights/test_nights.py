@@ -78,6 +78,7 @@ def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower])
     assert f"days after {FIRST} folded" in _message(shop, features["run_id"])
 
 
+@pytest.mark.long
 def test_only_customers_with_changed_days_are_folded_again(
     follow: Callable[..., Follower],
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_compacted_delta_source_is_no_change(follow: Callable[..., Follower]) 
     shop.check_days()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "feature",
     [
@@ -188,6 +190,7 @@ def test_a_delta_source_whose_files_do_not_hold_what_it_holds(
     assert "everything is read" not in caplog.text
 
 
+@pytest.mark.long
 def test_change_data_tells_the_days_also_where_most_files_were_rewritten(
     follow: Callable[..., Follower],
 ) -> None:
@@ -232,6 +235,7 @@ def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     shop.check_days()
 
 
+@pytest.mark.long
 def test_a_read_of_everything_says_why_and_names_files_that_are_not_split_by_date(
     follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +275,7 @@ def test_a_read_of_everything_says_why_and_names_files_that_are_not_split_by_dat
     assert "since settings or margins are others than at the last read" in caplog.text
 
 
+@pytest.mark.long
 def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
     follow: Callable[..., Follower],
 ) -> None:
@@ -286,6 +291,7 @@ def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
     shop.check_days()
 
 
+@pytest.mark.long
 def test_a_column_of_another_type_is_read_anew_in_all_files(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

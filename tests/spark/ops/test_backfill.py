@@ -182,6 +182,7 @@ def test_parameters_of_other_customers_are_not_used_again(
         assert _has_drifted(run, replace(fit, figures=others))
 
 
+@pytest.mark.long
 def test_scores_use_the_fit_that_the_stage_names_whatever_was_fitted_since(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
