@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark.kernels.segment_tree import SUMS, middles, segment_tree
