@@ -125,14 +125,13 @@ def test_a_summary_of_contracts_adds_up(held: Finished) -> None:
 
 
 def test_the_churn_of_a_year_is_that_of_contracts_that_ran_a_year_ago(held: Finished) -> None:
-    ends: dict[int, list[int]] = defaultdict(list)
-    ages: dict[int, int] = defaultdict(int)
+    lives: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for row in read_table(held.lake / "contract_features").to_pylist():
-        who, end = row["customer_id"], row["end_date"]
-        ends[who].append(-1 if end is None else (AS_OF - end).days)
-        ages[who] = max(ages[who], (AS_OF - row["start_date"]).days)
-    there = [min(days) for who, days in ends.items() if ages[who] > 365 and min(days) <= 365]
-    lost = sum(since >= 0 for since in there)
+        end = row["end_date"]
+        since = -1 if end is None else (AS_OF - end).days
+        lives[row["customer_id"]].append(((AS_OF - row["start_date"]).days, since))
+    there = [own for own in lives.values() if any(age >= 365 > since for age, since in own)]
+    lost = sum(all(since >= 0 for _, since in own) for own in there)
     assert 0 < lost < len(there)
     found = rows_by(held.lake, "segment_summary", "relationship", "segment")["contract", "global"]
     assert found["observed_churn"] == pytest.approx(lost / len(there))
