@@ -273,6 +273,9 @@ def disk_finding(
     there = path.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
+    if not there.is_dir():
+        advice = "move that file, or name another folder (lake.path, spark.local.dir)"
+        return Finding(name, "fail", f"{path}: {there} is a file", "a folder", advice)
     free = usage(there).free / 1e9
     found = f"{free:.1f} GB free in {path}"
     if free >= _LITTLE_SPACE_GB:

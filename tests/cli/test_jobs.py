@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from clv_spark.doctor import delta_artifact
 from tests.operations import AS_OF, clv_spark, outcome, read_table, runs, versions, write_conf
 from tests.small_spark import JAVA_OPTIONS, TEST_SPARK
 
@@ -124,8 +125,20 @@ def test_a_missing_input_ends_with_11(folder: Path, conf: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.long
 def test_doctor_finds_this_machine_fit(folder: Path, conf: Path) -> None:
-    result = clv_spark("doctor", "--conf", conf, cwd=folder)
+    lake = folder / "not there yet" / "lake"
+    result = clv_spark("doctor", "--conf", conf, "--set", f"lake.path={lake}", cwd=folder)
     assert result.returncode == 0, result.stdout
-    assert outcome(result)["job"] == "doctor"
-    for what in ("Python", "Java", "pyspark", "delta-spark"):
-        assert what in result.stdout
+    *lines, _ = result.stdout.splitlines()
+    assert outcome(result) == {"job": "doctor", "status": "done", "exit_code": 0}
+    named = [re.fullmatch(r"(ok|warn) +([^:]+): (.+)", line) for line in lines]
+    found = {match[2]: match[3] for match in named if match and match[1] == "ok"}
+    for what in ("Python", "Java", "pyspark", "delta-spark", "Spark session"):
+        assert what in found
+    spark, delta = found["pyspark"], found["delta-spark"]
+    artifact = delta_artifact(spark, delta)
+    assert artifact is not None
+    fit = f"pyspark {spark}, delta-spark {delta} ({artifact})"
+    assert found["Spark with Delta"] == fit
+    assert re.fullmatch(rf"{delta} \(\S*delta-spark\S*-{delta}\.jar\)", found["Delta JARs"])
+    assert found["Lake"] == f"{lake}: a table was written, read and deleted"
+    assert not lake.parent.exists()

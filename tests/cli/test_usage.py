@@ -127,3 +127,14 @@ def test_help_names_every_job(tmp_path: Path) -> None:
     assert result.returncode == 0
     for job in ("run", "export", "check-source", "doctor", "show-config", "demo", "generate"):
         assert job in result.stdout
+
+
+def test_doctor_says_what_to_do_about_a_lake_below_a_file(tmp_path: Path, conf: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    result = at_once("doctor", "--conf", conf, "--set", "lake.path=notes.txt/lake", cwd=tmp_path)
+    last = outcome(result)
+    assert result.returncode == 11 == last["exit_code"]
+    assert (last["job"], last["status"]) == ("doctor", "failed")
+    lines = result.stdout.splitlines()
+    at = lines.index(f"fail  Disk of the lake: notes.txt/lake: {tmp_path}/notes.txt is a file")
+    assert lines[at + 2].startswith("      to do: move that file, or name another folder")

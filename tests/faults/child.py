@@ -1,7 +1,7 @@
 """One run in a process of its own that stops at a named point: killed, or held until it is killed.
 
 `python child.py CONF DATE POINT [MARKER]`; with a file MARKER it is made at the point, and the run
-then waits.
+then waits. For a point of the export it exports instead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def main(conf: str, day: str, point: str, marker: str | None = None) -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "reached", None) is original:
             vars(module)["reached"] = reached
-    pipelines.run(get_session(config), config, dt.date.fromisoformat(day))
+    if point.startswith("export:"):
+        pipelines.export(get_session(config), config)
+    else:
+        pipelines.run(get_session(config), config, dt.date.fromisoformat(day))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,15 @@ STAGES = (
     "clv_scores_latest",
 )
 POINTS = (
+    *(
+        f"{stage}:{end}"
+        for stage in ("contracts", "contract_features", "subscription_metrics")
+        for end in ("start", "committed")
+    ),
+    "contracts:read",
     "contracts:rejected_written",
     "contract_features:read",
+    "clv_scores:contracts_scored",
     "clv_scores:contract_scores_written",
     "subscription_metrics:metrics_written",
 )

@@ -13,16 +13,18 @@ import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
-from clv_spark.config import load_config
+from clv_spark.config import Config, load_config
 from tests.operations import (
     AS_OF,
     Finished,
     clv_spark,
     contents,
+    copied,
     ended,
     environment,
     outcome,
     runs,
+    sections,
     started,
     write_conf,
 )
@@ -38,6 +40,7 @@ STAGES = (
 POINTS = (
     *(f"{stage}:{end}" for stage in STAGES for end in ("start", "committed")),
     "customer_days:read",
+    "customer_days:files_written",
     "customer_features:read",
     "customer_features:features_written",
     "model_parameters:fitted",
@@ -48,6 +51,9 @@ POINTS = (
     "pipeline_runs:start",
     "pipeline_runs:committed",
 )
+# With tests of their own.
+BETWEEN_TWO_TABLES = "customer_days:rejected_written"
+BEFORE_THE_EXPORT = "export:read"
 
 
 def child(conf: Path, *arguments: str | Path, log: Path) -> subprocess.Popen[str]:
@@ -96,7 +102,7 @@ def test_killed_between_the_two_tables_of_the_first_stage(
 ) -> None:
     lake = tmp_path / "lake"
     conf = write_conf(tmp_path, finished.source, lake, compiled=False)
-    killed_at(conf, "customer_days:rejected_written", tmp_path / "log")
+    killed_at(conf, BETWEEN_TWO_TABLES, tmp_path / "log")
     assert contents(lake, ["rejected_transactions"]) == contents(
         finished.lake, ["rejected_transactions"]
     )
@@ -138,6 +144,30 @@ def test_killed_at_a_named_point(
     conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     killed_at(conf, point, tmp_path / "log")
     check_healed(spark, conf, lake, finished)
+
+
+@pytest.mark.long
+def test_an_export_that_is_killed_leaves_the_old_one_until_the_next(
+    spark: SparkSession, finished: Finished, tmp_path: Path
+) -> None:
+    lake, files = copied(finished.lake, tmp_path / "lake"), tmp_path / "crm"
+    export = {"path": str(files / "scores.csv"), "columns": ["customer_id", "clv"]}
+    all_of_them = Config.model_validate(
+        {"lake": {"path": str(lake)}, **sections(finished.source, export=export)}
+    )
+    pipelines.export(spark, all_of_them)
+    before = {file.name: file.read_bytes() for file in files.iterdir()}
+    few = {**export, "where": "clv > 50"}
+    conf = write_conf(tmp_path, finished.source, lake, compiled=False, export=few)
+    killed_at(conf, BEFORE_THE_EXPORT, tmp_path / "log")
+    assert {file.name: file.read_bytes() for file in files.iterdir()} == before
+
+    clean = tmp_path / "clean" / "scores.csv"
+    pipelines.export(spark, load_config(conf, [f"export.path={clean}"]))
+    assert pipelines.export(spark, load_config(conf))["status"] == "done"
+    healed = (files / "scores.csv").read_bytes()
+    assert healed == clean.read_bytes() != before["scores.csv"]
+    assert {file.name for file in files.iterdir()} == set(before)
 
 
 @pytest.mark.long

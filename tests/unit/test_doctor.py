@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from clv_spark import doctor
+from clv_spark.config import Config
 from clv_spark.doctor import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +103,20 @@ def test_little_disk_space_is_a_warning(tmp_path: Path) -> None:
     finding = doctor.disk_finding("Disk", tmp_path / "not" / "yet", full)
     assert finding.status == "warn"
     assert "1.0 GB free" in finding.found
+
+
+def test_a_lake_below_a_file_is_found_before_a_session_is_tried(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.touch()
+    findings = doctor.examine(Config.model_validate({"lake": {"path": f"{file}/lake"}}))
+    assert doctor.exit_code(findings) == 11
+    said = doctor.render(findings)
+    assert (
+        f"fail  Disk of the lake: {file}/lake: {file} is a file\n"
+        "      expected: a folder\n"
+        "      to do: move that file, or name another folder (lake.path, spark.local.dir)\n"
+    ) in said
+    assert "fail  Spark session: not tried\n" in said
 
 
 def test_jars_of_another_version_are_a_warning() -> None:
