@@ -43,10 +43,10 @@ test-fast: setup ## The tests that need no JVM (about half a minute)
 test: check ## Style, types and all tests except the long ones (10 to 15 minutes)
 	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"
 
-test-faults: setup ## Kill real runs at every named point, also the long cases
+test-faults: setup ## Kill real runs at every named point, also the long cases, and what else may befall a run
 	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -n 2 --dist loadgroup -m faults
 
-test-long: setup ## Sources that change night by night at random, against rebuilds
+test-long: setup ## All other long tests: nights at random against rebuilds, backfill, contracts and more
 	$(RUN) $(call LIMIT,14400) $(PY) -m pytest -q -n 2 --dist loadgroup -m "long and not faults"
 
 bench: setup ## Time fits and scoring, the whole job beside DuckDB with lifetimes, and its stages

@@ -38,7 +38,7 @@ ADVICE = {
         "check columns.is_refund: no true or false; write a condition such as type = 'refund'"
     ),
     reasons.INVALID_DATE: "check columns.event_time: give to_timestamp the format of your text",
-    reasons.DATE_OUT_OF_RANGE: "check first_date and last_date against the dates seen below",
+    reasons.DATE_OUT_OF_RANGE: "check first_date and last_date against the dates seen above",
     reasons.FOREIGN_CURRENCY: "convert to one currency upstream, or run one lake per currency",
     reasons.DUPLICATE: "equal lines count once; with a line id use deduplicate: line_id",
     "missing_contract_id": "check columns.contract_id; a customer with one contract may name it",

@@ -13,15 +13,16 @@ def heading(text: str) -> str:
 
 
 def table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
-    """Columns side by side, numbers to the right.
+    """Columns side by side, numbers to the right with separators; an id is a name, not a number.
 
     Example:
-        >>> print(table(("what", "money"), [("a", 1234.5), ("total", None)]))
-        what      money
-        a      1,234.50
-        total      None
+        >>> rows = [(123456, 1085, 1234.5), (123457, 1, None)]
+        >>> print(table(("customer_id", "lines", "money"), rows))
+        customer_id  lines     money
+             123456  1,085  1,234.50
+             123457      1      None
     """
-    texts = [tuple(_text(value) for value in row) for row in rows]
+    texts = [tuple(_text(*one) for one in zip(names, row, strict=True)) for row in rows]
     widths = [max(len(t[i]) for t in [tuple(names), *texts]) for i in range(len(names))]
     numeric = [any(not isinstance(r[i], str | None) for r in rows) for i in range(len(names))]
     lines = []
@@ -41,11 +42,7 @@ def table_of(
     return table(names or columns, [tuple(row[column] for column in columns) for row in rows])
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool | str | dt.date) or value is None or name.endswith("_id"):
         return str(value)
-    if isinstance(value, int):
-        return str(value) if abs(value) < 100_000 else f"{value:,}"
-    if isinstance(value, str | dt.date):
-        return str(value)
-    return f"{float(value):,.2f}"
+    return f"{value:,}" if isinstance(value, int) else f"{float(value):,.2f}"

@@ -61,7 +61,11 @@ CONTRACT_SCORES = TableSpec(
         Column("parameters_segment", "STRING", "whose parameters were used; text", True),
         Column("fit_date", "DATE", "fit_date of the parameters; date"),
         Column("horizon_days", "INT", "length of the clv horizon; days"),
-        Column("annual_discount_rate", "DOUBLE", "value t days ahead weighs (1 + rate)^(-t/365)"),
+        Column(
+            "annual_discount_rate",
+            "DOUBLE",
+            "value t days ahead weighs (1 + rate)^(-t/365); no unit",
+        ),
         Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
     ),
     key=("as_of_date", "customer_id", "contract_id", "life"),

@@ -52,7 +52,7 @@ MODEL_PARAMETERS = TableSpec(
         Column(
             "standard_errors",
             "MAP<STRING,DOUBLE>",
-            "of the parameters, in their units; NULL where there are none",
+            "of the parameters, NULL where there are none; in their units",
             nullable=True,
         ),
         Column(
@@ -67,8 +67,8 @@ MODEL_PARAMETERS = TableSpec(
             "sibling_loadings",
             "ARRAY<DOUBLE>",
             "the part of covariance that segments below one parent share: how far one standard "
-            "deviation of each of its directions moves the parameters, row by row, in their "
-            "units; NULL where nothing was drawn to a parent",
+            "deviation of each of its directions moves the parameters, row by row, NULL where "
+            "nothing was drawn to a parent; in their units",
             nullable=True,
         ),
         Column("log_likelihood", "DOUBLE", "of the segment's own fit; natural log units", True),

@@ -205,7 +205,11 @@ CLV_SCORES = TableSpec(
         ),
         Column("fit_date", "DATE", "fit_date of the parameters; date"),
         Column("horizon_days", "INT", "length of the clv horizon; days"),
-        Column("annual_discount_rate", "DOUBLE", "value t days ahead weighs (1 + rate)^(-t/365)"),
+        Column(
+            "annual_discount_rate",
+            "DOUBLE",
+            "value t days ahead weighs (1 + rate)^(-t/365); no unit",
+        ),
         Column("currency", "STRING", "currency of all money, NULL when not configured; text", True),
         *JUDGED_COLUMNS,
     ),
