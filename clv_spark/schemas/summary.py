@@ -150,7 +150,7 @@ SEGMENT_SUMMARY = TableSpec(
         Column(
             "observed_churn",
             "DOUBLE",
-            "share lost in a year: of contracts that ran a year ago those that have ended, NULL for "
+            "share lost in a year: of those with a contract a year ago who has none now, NULL for "
             "a snapshot; else of customers first seen more than a year ago and last seen within "
             "two years those not seen in the last; 0 to 1",
             nullable=True,
