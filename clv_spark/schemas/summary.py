@@ -150,9 +150,9 @@ SEGMENT_SUMMARY = TableSpec(
         Column(
             "observed_churn",
             "DOUBLE",
-            "share lost in a year: of contracts that ran a year ago those that have ended, NULL for "
-            "a snapshot; else of customers first seen more than a year ago and last seen within "
-            "two years those not seen in the last; 0 to 1",
+            "share lost in a year: of contracts that ran a year ago those that have ended, NULL "
+            "for a snapshot; else of customers first seen more than a year ago and last seen "
+            "within two years those not seen in the last; 0 to 1",
             nullable=True,
         ),
         *_FORMULAS,
