@@ -28,10 +28,12 @@ PACKAGES = ("pyspark", "delta-spark", "pandas", "numpy", "scipy", "duckdb", "lif
 
 INTRODUCTION = """# Speed
 
-`make bench` rewrites this page: the whole job beside what a user would do without us, the fits
-beside `lifetimes`, and scoring alone. It holds the last result of each size. Every comparison is
-within one run on one machine; the load is that of the minute before the run, by whoever else used
-the machine, so ratios say more than seconds.
+`make bench` brings this page up to date: the whole job beside what a user would do without us, the
+fits beside `lifetimes`, scoring alone and in parts, and contracts. Skew, Three years and Workers it
+leaves as they are: `benchmarks/skew.py`, `scale.py` and `workers.py` bring those up to date. The
+page holds the last result of each size. Every comparison is within one run on one machine; the load
+is that of the minute before the run, by whoever else used the machine, so ratios say more than
+seconds.
 """
 
 JOB = """## The whole job
