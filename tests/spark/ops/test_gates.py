@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,10 +19,11 @@ from pyspark.sql import functions as F
 from clv_spark import pipelines
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, FitError, GateError, InputError
-from clv_spark.lake import Commit
+from clv_spark.lake import Commit, Lake
 from clv_spark.pipelines.line_totals import check_refused
 from clv_spark.pipelines.run_context import Run, StageResult
 from clv_spark.pipelines.run_rows import failed_row
+from clv_spark.schemas import CLV_SCORES, Shape
 from tests.contract_world import contracts, write_contracts
 from tests.held import beside
 from tests.operations import (
@@ -136,6 +138,31 @@ def test_too_many_segments_without_a_fit(
         pipelines.run(spark, configured(fit={"min_customers": 100_000}), AS_OF)
     assert caught.value.exit_code == 30
     check_stopped(lake, before, "model_parameters")
+
+
+# What the clv of no row with status ok is, and what may refuse it.
+NEVER = {"double('NaN')": "money", "-1D": "money", "NULL": "money|ranks"}
+
+
+def test_the_scores_refuse_a_value_that_says_nothing(
+    spark: SparkSession, lake: Path, configured: Configured
+) -> None:
+    """Whatever computes them: it is the table that refuses, also what others write."""
+    tables, before = Lake(spark, configured()), versions(lake)
+    scores = tables.read(CLV_SCORES, AS_OF)
+    ((one,),) = scores.where("score_status = 'ok'").agg(F.min("customer_id")).collect()
+    spec = CLV_SCORES.of(Shape("BIGINT", (), "margin"))
+    planned = Commit("again", AS_OF.isoformat(), "again", "source", "config", "version")
+    for value, constraint in NEVER.items():
+        changed = F.when(F.col("customer_id") == one, F.expr(value)).otherwise(F.col("clv"))
+        rows = scores.withColumn("clv", changed)
+        with pytest.raises(GateError, match=f"clv_scores: .*constraint '({constraint})'"):
+            tables.replace(spec, rows, planned, AS_OF)
+    assert versions(lake) == before
+    for name in ("clv_scores", "clv_scores_latest"):
+        held = deltalake.DeltaTable(str(lake / name)).metadata().configuration
+        for constraint, check in CLV_SCORES.checks.items():
+            assert held[f"delta.constraints.{constraint}"] == check
 
 
 def test_input_errors_leave_every_table_as_it_was(
