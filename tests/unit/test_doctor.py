@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,21 @@ def test_little_disk_space_is_a_warning(tmp_path: Path) -> None:
     finding = doctor.disk_finding("Disk", tmp_path / "not" / "yet", full)
     assert finding.status == "warn"
     assert "1.0 GB free" in finding.found
+
+
+@pytest.mark.parametrize("fault", [13, 36])
+def test_a_disk_that_cannot_be_looked_at_is_a_warning(tmp_path: Path, fault: int) -> None:
+    def refused(_: Path) -> SimpleNamespace:
+        raise OSError(fault, os.strerror(fault))
+
+    finding = doctor.disk_finding("Disk", tmp_path, refused)
+    assert (finding.status, finding.found) == ("warn", f"{tmp_path}: {os.strerror(fault)}")
+    assert doctor.disk_finding("Disk", tmp_path / ("x" * 300)).status == "warn"
+
+
+def test_a_report_shows_no_login() -> None:
+    finding = Finding("Lake", "fail", "s3a://AK:hunter2@bucket/clv: no")
+    assert doctor.render([finding]) == "fail  Lake: s3a://***@bucket/clv: no\n"
 
 
 def test_jars_of_another_version_are_a_warning() -> None:
