@@ -103,7 +103,7 @@ while [ $# -gt 0 ]; do
             [ "$value" != cluster ] || cluster=true
             kept+=(--deploy-mode "$value") ;;
         *)
-            [ "$name" != "spark.submit.deployMode=cluster" ] || cluster=true
+            [ "${name#--conf=}" != "spark.submit.deployMode=cluster" ] || cluster=true
             kept+=("$name") ;;
     esac
     shift

@@ -11,13 +11,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import yaml
 
 from clv_spark import __version__
 from clv_spark.config import Config, load_config, masked
-from clv_spark.errors import ClvError, ConfigError
+from clv_spark.errors import ClvError, ConfigError, without_secrets
 from clv_spark.java_home import use_chosen_java
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )
-    arguments = argparse.Namespace(job=None, result_file=None)
+    arguments = argparse.Namespace(job=None, result_file=_result_file(argv))
     try:
         _parser().parse_args(argv, arguments)
         log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
-        _check_result_file(arguments.result_file)
+        _empty_result_file(arguments.result_file)
         use_chosen_java()
         outcome = _JOB_FUNCTIONS[arguments.job](arguments)
         code = int(outcome.pop("exit_code", 0))
@@ -84,6 +84,18 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}. See {self.prog} --help")
+
+
+def _result_file(argv: Sequence[str] | None) -> Path | None:
+    """Where the outcome goes, also that of a command line with a mistake."""
+    parser = _Parser(add_help=False)
+    parser.add_argument("--result-file", type=Path)
+    try:
+        known, _ = parser.parse_known_args(argv)
+    except ConfigError:
+        # Without its value; the parser of the job says so.
+        return None
+    return cast(Path | None, known.result_file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -191,7 +203,7 @@ def _check_source(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark.reports import source_report
 
     found = pipelines.check_source(_session(config, arguments), config)
-    sys.stdout.write(source_report(found))
+    _say(source_report(found))
     return {"job": "check-source", "status": "done", **found["totals"]}
 
 
@@ -199,7 +211,7 @@ def _doctor(arguments: argparse.Namespace) -> dict[str, Any]:
     from clv_spark import doctor
 
     findings = doctor.examine(_config(arguments))
-    sys.stdout.write(doctor.render(findings))
+    _say(doctor.render(findings))
     code = doctor.exit_code(findings)
     status = "done" if code == 0 else "failed"
     return {"job": "doctor", "status": status, "exit_code": code}
@@ -207,7 +219,7 @@ def _doctor(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _show_config(arguments: argparse.Namespace) -> dict[str, Any]:
     values = masked(_config(arguments))
-    sys.stdout.write(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    _say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return {"job": "show-config", "status": "done"}
 
 
@@ -219,23 +231,32 @@ def _demo(arguments: argparse.Namespace) -> dict[str, Any]:
     if not path.exists():
         raise ConfigError(f"{path} is not here; run the demo from the folder of the repository")
     config = load_config(path, arguments.set)
-    log.info("demo: Online Retail II as of %s, lake %s", DEMO_AS_OF, config.lake.path)
+    log.info("demo: Online Retail II as of %s, lake %s", DEMO_AS_OF, _place(config))
     spark = _session(config, arguments)
     outcome = pipelines.run(spark, config, DEMO_AS_OF)
-    sys.stdout.write(demo_report(spark, config, DEMO_AS_OF))
+    _say(demo_report(spark, config, DEMO_AS_OF))
     held = _contracts_of_demo(config, arguments)
-    log.info("demo: Telco contracts, lake %s", held.lake.path)
+    log.info("demo: Telco contracts, lake %s", _place(held))
     pipelines.run(spark, held, DEMO_AS_OF)
-    sys.stdout.write(contracts_report(spark, held, DEMO_AS_OF))
+    _say(contracts_report(spark, held, DEMO_AS_OF))
     return {**outcome, "job": "demo"}
 
 
 def _contracts_of_demo(config: Config, arguments: argparse.Namespace) -> Config:
     """The second world of the demo, in a lake beside the first."""
     overrides = [text for text in arguments.set if text.startswith("spark.")]
-    if config.lake.path is not None:
-        overrides.append(f"lake.path={config.lake.path}_telco")
+    lake = config.lake
+    if lake.path is not None:
+        # As YAML reads it, whatever it holds.
+        overrides.append(f"lake.path={json.dumps(lake.path.rstrip('/') + '_telco')}")
+    else:
+        overrides.append(f"lake.schema={json.dumps(f'{lake.schema_}_telco')}")
+        overrides.append(f"lake.catalog={json.dumps(lake.catalog)}")
     return load_config(Path("conf/demo_contracts.yml"), overrides)
+
+
+def _place(config: Config) -> str:
+    return without_secrets(str(config.lake.path or config.lake.schema_))
 
 
 DEMO_AS_OF = dt.date(2011, 12, 9)
@@ -248,7 +269,9 @@ def _generate(arguments: argparse.Namespace) -> dict[str, Any]:
         name: getattr(arguments, name)
         for name in ("out", "customers", "start", "end", "ids", "seed")
     }
-    spark = _session(Config(), arguments)
+    # Nothing else of a configuration is about this job.
+    about_spark = {k: v for k, v in os.environ.items() if k.startswith("CLV_SPARK__SPARK__")}
+    spark = _session(load_config(environ=about_spark), arguments)
     if arguments.kind == "contracts":
         if arguments.lines is not None:
             raise ConfigError("--lines is for transactions; contracts follow from --customers")
@@ -306,8 +329,8 @@ def _failure(arguments: argparse.Namespace, message: str) -> dict[str, Any]:
     }
 
 
-def _check_result_file(result_file: Path | None) -> None:
-    """Before a job of hours.
+def _empty_result_file(result_file: Path | None) -> None:
+    """Before a job of hours; one that is killed leaves no outcome of an earlier one behind.
 
     Raises:
         ConfigError: the file can't be written.
@@ -317,8 +340,8 @@ def _check_result_file(result_file: Path | None) -> None:
     try:
         result_file.parent.mkdir(parents=True, exist_ok=True)
         fault = "it is a folder" if result_file.is_dir() else None
-        if fault is None and not os.access(result_file.parent, os.W_OK):
-            fault = "its folder is not writable"
+        if result_file.is_file() or not result_file.exists():
+            result_file.write_bytes(b"")
     except OSError as error:
         fault = error.strerror
     if fault is not None:
@@ -326,12 +349,25 @@ def _check_result_file(result_file: Path | None) -> None:
 
 
 def _report(outcome: dict[str, Any], result_file: Path | None) -> None:
-    text = json.dumps(outcome, default=str)
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    text = json.dumps(outcome, default=str) + "\n"
+    # First, as whoever reads stdout may be gone.
     if result_file is not None:
         try:
-            result_file.write_text(text + "\n", encoding="utf-8")
+            result_file.parent.mkdir(parents=True, exist_ok=True)
+            result_file.write_text(text, encoding="utf-8")
         except OSError as error:
-            # The job is over, and its outcome stands on stdout.
             log.error("--result-file %s could not be written: %s", result_file, error.strerror)
+    _say(text)
+
+
+def _say(text: str) -> None:
+    """Write to stdout; a job that is over does not fail since nobody listens any more."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        log.error("stdout cannot be written: %s", error.strerror)
+        # Python writes once more what is left when it ends, and would fail then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

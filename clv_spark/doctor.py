@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clv_spark.config import Config
-from clv_spark.errors import InputError
+from clv_spark.errors import InputError, without_secrets
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -97,7 +97,7 @@ def render(findings: Iterable[Finding]) -> str:
         if finding.status != "ok":
             lines += [f"      expected: {finding.expected}"] if finding.expected else []
             lines += [f"      to do: {finding.advice}"] if finding.advice else []
-    return "".join(f"{line}\n" for line in lines)
+    return without_secrets("".join(f"{line}\n" for line in lines))
 
 
 def parse_version(text: str) -> Version:
@@ -270,18 +270,23 @@ def disk_finding(
     name: str, path: Path, usage: Callable[[Path], Any] = shutil.disk_usage
 ) -> Finding:
     """Is there room where tables or scratch files go?"""
+    expected = f"at least {_LITTLE_SPACE_GB:.0f} GB"
     there = path.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        advice = "move that file, or name another folder (lake.path, spark.local.dir)"
-        return Finding(name, "fail", f"{path}: {there} is a file", "a folder", advice)
-    free = usage(there).free / 1e9
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            advice = "move that file, or name another folder (lake.path, spark.local.dir)"
+            return Finding(name, "fail", f"{path}: {there} is a file", "a folder", advice)
+        free = usage(there).free / 1e9
+    except OSError as error:
+        advice = "name a folder that this user may enter (lake.path, spark.local.dir)"
+        return Finding(name, "warn", f"{path}: {error.strerror}", expected, advice)
     found = f"{free:.1f} GB free in {path}"
     if free >= _LITTLE_SPACE_GB:
         return Finding(name, "ok", found)
     advice = "free some space, or name another folder (lake.path, spark.local.dir)"
-    return Finding(name, "warn", found, f"at least {_LITTLE_SPACE_GB:.0f} GB", advice)
+    return Finding(name, "warn", found, expected, advice)
 
 
 def _session_findings(config: Config, delta: str) -> list[Finding]:

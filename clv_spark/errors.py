@@ -6,6 +6,26 @@ secret, since messages end in logs and in ``pipeline_runs``.
 
 from __future__ import annotations
 
+import re
+
+# What a key, or a name in front of "=", says about its value.
+SECRET_NAME = (
+    r"(?:secret|password|passwd|pwd|token|credential|account\.key|access\.?key|private\.?key"
+    r"|\bsas\b|encryption\.?key)"
+)
+_LOGIN = re.compile(r"://[^/@\s]*:[^/\s]*@")
+_GIVEN = re.compile(rf"""({SECRET_NAME}[\w.]*=)("[^"]*"|'[^']*'|[^&\s"']+)""", re.I)
+
+
+def without_secrets(text: str) -> str:
+    """The text without logins in addresses and without what is given as a secret.
+
+    Example:
+        >>> without_secrets("jdbc:pg://u:hunter2@h/db, -Dpassword=hunter2")
+        'jdbc:pg://***@h/db, -Dpassword=***'
+    """
+    return _GIVEN.sub(r"\1***", _LOGIN.sub("://***@", text))
+
 
 class ClvError(Exception):
     """Base of all errors raised on purpose by this package; the exit code is 1."""
@@ -13,6 +33,10 @@ class ClvError(Exception):
     exit_code = 1
     #: The run that failed, as it stands in ``pipeline_runs``; None before a run has begun.
     run_id: str | None = None
+
+    def __str__(self) -> str:
+        """The message; an address that it quotes may hold a login."""
+        return without_secrets(super().__str__())
 
 
 class ConfigError(ClvError):

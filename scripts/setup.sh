@@ -135,7 +135,8 @@ say "[2/4] Java 17 or 21"
 ensure_java
 say "      using Java $JAVA_MAJOR in $JAVA_FOUND"
 # Sourced by the Makefile and spark-submit.sh, so that all of them start the same Java.
-printf "export JAVA_HOME='%s'\n" "$JAVA_FOUND" >"$VENV/clv_env"
+# A quote in the path ends the text, stands for itself, and begins it again.
+printf "export JAVA_HOME='%s'\n" "$(sed "s/'/'\\\\''/g" <<<"$JAVA_FOUND")" >"$VENV/clv_env"
 
 say "[3/4] Python packages as pinned in constraints.txt (about 2 minutes the first time)"
 install_packages

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from clv_spark.config.section import Section
+from clv_spark.config.section import Days, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Above = Annotated[float, Field(gt=0, le=1)]
@@ -90,7 +90,7 @@ class LifecycleConfig(Section):
     lost_below: Share = 0.25
     contract_at_risk_below: Share = 0.25
     next_purchase_from: Share = 0.5
-    compare_days: int = Field(default=1, ge=1)
+    compare_days: Days = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _in_order(self) -> LifecycleConfig:

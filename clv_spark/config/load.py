@@ -7,20 +7,16 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from clv_spark.config.model import Config
-from clv_spark.errors import ConfigError
+from clv_spark.errors import SECRET_NAME, ConfigError, without_secrets
 
 ENV_PREFIX = "CLV_SPARK__"
-_SECRET = re.compile(
-    r"secret|password|passwd|token|credential|account\.key|access\.?key|private\.?key|\bsas\b"
-    r"|encryption\.?key",
-    re.I,
-)
+_SECRET = re.compile(SECRET_NAME, re.I)
 
 
 def load_config(
@@ -70,7 +66,11 @@ def masked(config: Config) -> dict[str, Any]:
 def _mask(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: _mask(inner, name) for name, inner in value.items()}
-    return "***" if value is not None and _SECRET.search(key) else value
+    if isinstance(value, list):
+        return [_mask(inner, key) for inner in value]
+    if value is not None and _SECRET.search(key):
+        return "***"
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -83,6 +83,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration file {path} is not YAML: {_fault(error)}") from error
+    except ValueError as error:
+        raise ConfigError(f"configuration file {path}: {_impossible(error)}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -95,6 +97,12 @@ def _fault(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     said = getattr(error, "problem", None) or type(error).__name__
     return said if mark is None else f"{said}, line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _impossible(error: ValueError) -> str:
+    """What YAML says of a date or number that can't be; after a colon it may quote the value."""
+    said = str(error).partition(":")[0]
+    return f"a value looks like a date or a number and is none ({said}). Correct it, or quote text"
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -118,9 +126,23 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[list[str], Any]]
 
 
 def _keys(name: str) -> list[str]:
-    # Names of sections are written in capitals by custom; a key of a free mapping, such as
-    # CLV_SPARK__SPARK__CONF__spark__sql__caseSensitive, keeps its case.
-    return [part.lower() if part.isupper() else part for part in name.split("__")]
+    """The keys in the name of a variable: sections and their keys in capitals, by custom.
+
+    What a user has named, such as a segment or a setting of Spark, stays as it is written.
+    """
+    keys: list[str] = []
+    model: type[BaseModel] | None = Config
+    is_named_by_user = False
+    for part in name.split("__"):
+        if model is None or is_named_by_user:
+            keys.append(part)
+            is_named_by_user = False
+            continue
+        keys.append(part.lower())
+        annotation = _annotations(model).get(keys[-1])
+        is_named_by_user = get_origin(annotation) is dict
+        model = _section_in(annotation)
+    return keys
 
 
 def _from_text(text: str) -> tuple[list[str], Any]:
@@ -137,15 +159,20 @@ def _yaml_value(text: str, where: str) -> Any:
         # The value itself may be a secret; only what is wrong with it is said.
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise ConfigError(f"{where}: the value is not YAML: {problem}. Quote it") from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: {_impossible(error)}") from None
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
     depth = _section_depth(keys)
     keys = [*keys[:depth], ".".join(keys[depth:])]
     if keys[0] == "lake" and keys[-1] in ("path", "schema") and value is not None:
-        lake = values.setdefault("lake", {})
-        for other in ("path",) if keys[-1] == "schema" else ("catalog", "schema"):
-            lake.pop(other, None)
+        lake = values.get("lake") or {}
+        if not isinstance(lake, dict):
+            # What is no section is named as that when all is checked.
+            return
+        others = ("path",) if keys[-1] == "schema" else ("catalog", "schema")
+        values["lake"] = {key: held for key, held in lake.items() if key not in others}
     for key in keys[:-1]:
         inner = values.get(key)
         values[key] = dict(inner) if isinstance(inner, dict) else {}
@@ -169,10 +196,11 @@ def _section_depth(keys: list[str]) -> int:
 
 def _fields(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
     """The keys of a section, each with its own section where it is one."""
-    return {
-        field.alias or name: _section_in(field.annotation)
-        for name, field in model.model_fields.items()
-    }
+    return {key: _section_in(annotation) for key, annotation in _annotations(model).items()}
+
+
+def _annotations(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

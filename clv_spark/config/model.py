@@ -21,7 +21,15 @@ from clv_spark.config.judgement import (
 )
 from clv_spark.config.products import ProductsConfig
 from clv_spark.config.reports import ReportsConfig
-from clv_spark.config.section import BySegment, Section, SourceSection, Text, of_segment
+from clv_spark.config.section import (
+    BySegment,
+    Days,
+    Section,
+    SourceSection,
+    Text,
+    alike,
+    of_segment,
+)
 from clv_spark.config.transactions import (
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
@@ -157,16 +165,16 @@ class GatesConfig(Section):
 
     max_rejected_share: Share = 0.5
     max_customer_drop: Share = 0.2
-    max_source_age_days: int | None = Field(default=None, ge=0)
-    max_late_days: int | None = Field(default=400, ge=0)
+    max_source_age_days: Days | None = Field(default=None, ge=0)
+    max_late_days: Days | None = Field(default=400, ge=0)
 
 
 class RetentionConfig(Section):
     """How long dated slices and the history of tables are kept."""
 
-    slice_days: int | None = Field(default=1100, ge=1)
-    history_days: int = Field(default=30, ge=1)
-    deleted_file_days: int = Field(default=7, ge=1)
+    slice_days: Days | None = Field(default=1100, ge=1)
+    history_days: Days = Field(default=30, ge=1)
+    deleted_file_days: Days = Field(default=7, ge=1)
 
     @model_validator(mode="after")
     def _history_reaches_back(self) -> RetentionConfig:
@@ -224,7 +232,8 @@ class Config(Section):
         _are_keys("segments", self.segments, RESERVED_NAMES)
         _are_keys("contract_segments", self.contract_segments, RESERVED_CONTRACT_NAMES)
         _are_keys("report_by", self.report_by, RESERVED_NAMES - {ACQUISITION_MONTH})
-        twice = [key for key in self.report_by if key in self.segments]
+        segments = [key.lower() for key in self.segments]
+        twice = [key for key in self.report_by if key.lower() in segments]
         if twice:
             raise ValueError(
                 f"report_by names {twice}, which segments holds already: segment_summary breaks "
@@ -326,8 +335,10 @@ class Config(Section):
 
 
 def _are_keys(name: str, keys: tuple[str, ...], reserved: frozenset[str]) -> None:
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"{name} holds {list(keys)}; name each key once")
+    if alike(keys):
+        raise ValueError(
+            f"{name} holds {list(keys)}; name each key once, capitals make no difference"
+        )
     strange = [key for key in keys if not re.fullmatch(r"[^\s.,;{}()=`]+", key)]
     if strange:
         raise ValueError(

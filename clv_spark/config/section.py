@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -23,6 +23,9 @@ def _with_default(value: object) -> object:
         raise ValueError("a mapping by segment needs the key 'default' for all other segments")
     return value
 
+
+# Days that a date is counted back by: more would lead out of the calendar.
+Days = Annotated[int, Field(le=36_500)]
 
 # A number for everybody, or by segment with a default for all others.
 BySegment = Annotated[
@@ -46,6 +49,18 @@ def of_segment(value: float | Mapping[str, float], segment: str) -> float:
             return value["default"]
         segment = segment.rsplit("/", 1)[0]
     return value[segment]
+
+
+def alike(names: Iterable[str]) -> list[str]:
+    """The names that another one equals, or differs from in capitals alone, as Spark sees it.
+
+    Example:
+        >>> alike(["country", "plan", "Country"])
+        ['country', 'Country']
+    """
+    given = list(names)
+    small = [name.lower() for name in given]
+    return [name for name in given if small.count(name.lower()) > 1]
 
 
 class Section(BaseModel):
@@ -80,6 +95,16 @@ class SourceSection(Section):
             raise ValueError(f"format {self.format!r} has its own schema; remove the key schema")
         if self.format == "table" and self.options:
             raise ValueError(f"{self.key}.options are for files; of a table nothing reads them")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> SourceSection:
+        twice = alike(self.columns)
+        if twice:
+            raise ValueError(
+                f"{self.key}.columns maps {twice}, which differ in capitals alone: to Spark they "
+                "are one column. Give one another name, or leave it out"
+            )
         return self
 
     def require_columns(self, names: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """The only floor that reads or writes tables: sources, Delta tables, commits, the lock."""
 
+from clv_spark.lake.addresses import literal
 from clv_spark.lake.commit import DAYS_HELD, Commit, Range
 from clv_spark.lake.export import write_export
 from clv_spark.lake.lock import lake_lock
@@ -23,6 +24,7 @@ __all__ = [
     "ensure_schema",
     "lake_folder",
     "lake_lock",
+    "literal",
     "open_source",
     "read_source",
     "schema_name",

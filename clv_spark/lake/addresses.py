@@ -20,4 +20,14 @@ def as_path(address: str) -> str:
         >>> print(as_path("file:/a%20b/c*.csv"))
         file:/a b/c\*.csv
     """
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", unquote(address))
+    return literal(unquote(address))
+
+
+def literal(path: str) -> str:
+    r"""The path as a reader takes it: nothing in it read as a pattern.
+
+    Example:
+        >>> print(literal("out[1]/50%20"))
+        out\[1\]/50%20
+    """
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)

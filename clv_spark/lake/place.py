@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from pyspark.sql import SparkSession
 
@@ -50,11 +49,13 @@ def local_path(spark: SparkSession, path: str) -> Path | None:
 
     A path without scheme is where Spark's tables would be: on a cluster that may be HDFS.
     """
-    parsed = urlparse(absolute(path))
-    if parsed.scheme == "":
-        _, files = path_and_files(spark, parsed.path)
-        return Path(parsed.path) if files.getUri().getScheme() == "file" else None
-    return Path(url2pathname(parsed.path)) if parsed.scheme == "file" else None
+    place = absolute(path)
+    scheme = urlparse(place).scheme
+    if scheme == "":
+        _, files = path_and_files(spark, place)
+        return Path(place) if files.getUri().getScheme() == "file" else None
+    # As Hadoop takes it: no letter of a path has a meaning of its own, not even # or %.
+    return Path(place.partition(":")[2].removeprefix("//")) if scheme == "file" else None
 
 
 def schema_name(config: Config) -> str:

@@ -23,7 +23,7 @@ def bring_up_to_date(
         retention: how long what Delta keeps besides the rows is kept.
 
     Raises:
-        InputError: the table has another schema version, or a column another type.
+        InputError: the table has another schema version, or a column another type or spelling.
     """
     have = _properties(spark, table)
     _check_version(spec, have)
@@ -63,11 +63,18 @@ def _set_properties(
 
 
 def _update_columns(spark: SparkSession, table: str, spec: TableSpec) -> None:
-    """New segment keys become columns; a changed type of the customer id is refused."""
+    """New segment keys become columns; another type of the customer id, or spelling, is refused."""
     fields = spark.table(table).schema.fields
     have = {f.name: f.dataType.simpleString().upper() for f in fields}
     said = {f.name: f.metadata.get("comment") for f in fields}
+    spelled = {f.name.lower(): f.name for f in fields}
     for column in spec.columns:
+        old = spelled.get(column.name.lower(), column.name)
+        if old != column.name:
+            raise InputError(
+                f"{spec.name} has the column {old} in the lake, now it would be {column.name}, "
+                f"which Delta takes for the same. Write the key as {old}, or use another lake"
+            )
         if column.name in have and said[column.name] != column.comment:
             # What a value counts is configured, so that its comment may change.
             spark.sql(

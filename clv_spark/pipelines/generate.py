@@ -23,7 +23,7 @@ from clv_spark.kernels.generate import (
 )
 from clv_spark.kernels.generate_blocks import block_lines
 from clv_spark.kernels.generate_contracts import block_contracts, contracts
-from clv_spark.lake import SPARK_ERRORS, condition
+from clv_spark.lake import SPARK_ERRORS, condition, literal
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def generate(
         made = made.repartitionByRange(files, "event_time")
         made = made.sortWithinPartitions("event_time", "line_id")
     _write(made, out, mode, compression)
-    written = spark.read.parquet(out)
+    written = spark.read.parquet(literal(out))
     result: dict[str, Any] = {
         "customers": customers,
         "lines": written.count(),
@@ -130,7 +130,7 @@ def generate_contracts(
     work = partial(block_contracts, customers=customers, arguments=arguments)
     made = spark.range(0, blocks(customers), 1, files).mapInArrow(work, schema)
     _write(made, out, mode, "zstd")
-    written = spark.read.parquet(out)
+    written = spark.read.parquet(literal(out))
     result: dict[str, Any] = {
         "customers": customers,
         "lines": written.count(),

@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import Config
-from clv_spark.errors import InputError
-from clv_spark.lake import Lake, lake_folder, schema_name
+from clv_spark.errors import ConfigError, InputError
+from clv_spark.lake import SPARK_ERRORS, Lake, condition, lake_folder, schema_name
 from clv_spark.lake.upkeep import compact, scattered_files, unneeded_files, vacuum
 from clv_spark.pipelines.run import DATED, expire_slices, kept_from, oldest_kept
 from clv_spark.pipelines.run_context import Run, open_run
@@ -35,16 +35,11 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
         files_removed: counts, in a dry run of what would be done.
 
     Raises:
+        ConfigError: the lake cannot be reached.
         InputError: there is no table.
         LockedError: a run is at work on this lake.
     """
-    lake = Lake(spark, config)
-    place = schema_name(config) if config.lake.path is None else lake_folder(config)
-    if not any(lake.exists(spec) for spec in TABLES):
-        raise InputError(
-            f"the lake {place} holds no table of this package; check lake.path, or "
-            "lake.catalog and lake.schema"
-        )
+    _require_tables(spark, config)
     with open_run(spark, config, "maintain") as run:
         tables = [spec for spec in TABLES if run.lake.exists(spec)]
         found = {spec.name: _look(run, spec) for spec in tables}
@@ -64,6 +59,24 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
             log.info("%-24s %s", name, ", ".join(f"{key} {n}" for key, n in what.items()))
         status = "dry_run" if dry_run else "done"
         return {**run.outcome(), "status": status, "tables": found}
+
+
+def _require_tables(spark: SparkSession, config: Config) -> None:
+    lake = Lake(spark, config)
+    place = schema_name(config) if config.lake.path is None else lake_folder(config)
+    try:
+        holds_any = any(lake.exists(spec) for spec in TABLES)
+    except SPARK_ERRORS as error:
+        raise ConfigError(
+            f"the lake {place} cannot be used ({condition(error)}). Check lake.path, or "
+            "lake.catalog and lake.schema; for an object store the session needs its connector "
+            "and credentials"
+        ) from error
+    if not holds_any:
+        raise InputError(
+            f"the lake {place} holds no table of this package; check lake.path, or "
+            "lake.catalog and lake.schema"
+        )
 
 
 def _look(run: Run, spec: TableSpec) -> dict[str, int]:

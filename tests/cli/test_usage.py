@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.operations import clv_spark, outcome, sections, write_conf
+from tests.operations import clv_spark, environment, outcome, sections, write_conf
 
 SECONDS = 2.0
 
@@ -89,6 +91,29 @@ def test_a_result_file_that_cannot_be_written_stops_before_the_job(
     assert result.returncode == 2
     assert f"--result-file {file} cannot be written" in outcome(result)["message"]
     assert "Traceback" not in result.stderr
+
+
+def test_a_job_whose_reader_is_gone_ends_as_it_would(tmp_path: Path, conf: Path) -> None:
+    file = tmp_path / "outcome.json"
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "clv_spark", "show-config", "--conf", conf, "--result-file", file],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert result.returncode == 0, result.stderr
+    assert "stdout cannot be written: Broken pipe" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception" not in result.stderr
+    assert json.loads(file.read_text())["status"] == "done"
 
 
 def test_show_config_has_every_layer_and_no_secret(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def test_files_by_time_do_not_overlap(spark: SparkSession, tmp_path: Path) -> No
 def test_string_ids_countries_and_target_reach_the_kernel(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    out = tmp_path / "lines"
+    # A name that Spark's readers take for a pattern.
+    out = tmp_path / "lines[1]"
     result = generate(
         spark, out=str(out), customers=3000, lines=60_000, **PERIOD, ids="string", countries=2
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +118,21 @@ def test_a_lake_below_a_file_is_found_before_a_session_is_tried(tmp_path: Path) 
         "      to do: move that file, or name another folder (lake.path, spark.local.dir)\n"
     ) in said
     assert "fail  Spark session: not tried\n" in said
+
+
+@pytest.mark.parametrize("fault", [13, 36])
+def test_a_disk_that_cannot_be_looked_at_is_a_warning(tmp_path: Path, fault: int) -> None:
+    def refused(_: Path) -> SimpleNamespace:
+        raise OSError(fault, os.strerror(fault))
+
+    finding = doctor.disk_finding("Disk", tmp_path, refused)
+    assert (finding.status, finding.found) == ("warn", f"{tmp_path}: {os.strerror(fault)}")
+    assert doctor.disk_finding("Disk", tmp_path / ("x" * 300)).status == "warn"
+
+
+def test_a_report_shows_no_login() -> None:
+    finding = Finding("Lake", "fail", "s3a://AK:hunter2@bucket/clv: no")
+    assert doctor.render([finding]) == "fail  Lake: s3a://***@bucket/clv: no\n"
 
 
 def test_jars_of_another_version_are_a_warning() -> None:

@@ -6,7 +6,9 @@ Set-up runs for real, on a PATH that holds a few system tools and stubs only.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from clv_spark.java_home import use_chosen_java
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = "bash cat cksum dirname basename env fold grep head mkdir mktemp rm sed sleep tail timeout"
@@ -40,7 +44,7 @@ class Machine:
 
     def java(self, path: Path, major: str) -> None:
         home = path.parent.parent
-        text = f"echo '    java.home = {home}' >&2\n"
+        text = f"echo {shlex.quote(f'    java.home = {home}')} >&2\n"
         text += f"echo '    java.specification.version = {major}' >&2"
         script(path, text)
 
@@ -142,6 +146,21 @@ def test_java_home_wins_and_a_second_run_does_nothing(machine: Machine) -> None:
     again = machine.setup(JAVA_HOME=home)
     assert again.stdout == "setup: up to date\n"
     assert machine.calls == "pip\njars\n"
+
+
+def test_a_java_with_a_quote_in_its_path_is_read_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "")
+    monkeypatch.delenv("JAVA_HOME")
+    machine.python()
+    home = machine.jvm / "it's mine & yours"
+    machine.java(home / "bin" / "java", "17")
+    done = machine.setup(JAVA_HOME=str(home))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert machine.setup(JAVA_HOME=str(home)).stdout == "setup: up to date\n"
+    use_chosen_java(machine.project / ".venv")
+    assert os.environ["JAVA_HOME"] == str(home)
 
 
 @pytest.mark.parametrize("change", ["constraints.txt", "setup.py", "clv_spark/__init__.py"])
@@ -303,8 +322,17 @@ def test_job_is_shipped_and_its_exit_code_returned(submitter: Machine) -> None:
     assert not zipped.parent.exists()
 
 
-def test_cluster_mode_ships_the_configuration(submitter: Machine) -> None:
-    options = "--deploy-mode cluster --files a.txt --packages x:y:1"
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "--deploy-mode cluster",
+        "--deploy-mode=cluster",
+        "--conf spark.submit.deployMode=cluster",
+        "--conf=spark.submit.deployMode=cluster",
+    ],
+)
+def test_cluster_mode_ships_the_configuration(submitter: Machine, mode: str) -> None:
+    options = f"{mode} --files a.txt --packages x:y:1"
     done = submit(submitter, f"build-features --conf conf/prod.yml -- {options}")
     given = done.stdout.splitlines()
     assert given[given.index("--files") + 1] == "a.txt,conf/prod.yml,conf/base.yml"
@@ -329,6 +357,26 @@ def test_every_job_script_names_its_own_job() -> None:
     for path in (ROOT / "jobs").glob("*.py"):
         name = path.stem.replace("_", "-")
         assert f'main(["{name}", *sys.argv[1:]])' in path.read_text(encoding="utf-8")
+
+
+# --- The check of a fresh clone
+
+
+@pytest.mark.parametrize("tools", ["dirname bash", "dirname bash timeout"])
+def test_a_check_runs_with_and_without_a_limit(tmp_path: Path, tools: str) -> None:
+    """macOS has no timeout command."""
+    for tool in tools.split():
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    script(tmp_path / "make", 'echo "make $*"')
+    done = subprocess.run(
+        [str(tmp_path / "bash"), str(ROOT / ".ci" / "run")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "make test\n", "")
 
 
 # --- Bundled data

@@ -22,6 +22,7 @@ from clv_spark.config import Config
 from clv_spark.errors import ConfigError, ConflictError, GateError, InputError
 from clv_spark.lake import UNVERSIONED, Commit, Lake, lake_lock
 from clv_spark.lake.commit_log import CommitLog
+from clv_spark.lake.hadoop import path_and_files
 from clv_spark.lake.place import local_path
 from clv_spark.lake.upkeep import compact
 from clv_spark.pipelines import maintain
@@ -309,7 +310,7 @@ def test_what_a_stage_reads_of_a_view_is_new_at_every_run(spark: SparkSession, l
 
 def test_a_path_without_scheme_is_where_spark_puts_tables(spark: SparkSession) -> None:
     assert local_path(spark, "/data/clv") == Path("/data/clv")
-    assert local_path(spark, "file:///data/a%20b") == Path("/data/a b")
+    assert local_path(spark, "file:///data/clv/") == Path("/data/clv")
     assert local_path(spark, "s3a://bucket/clv") is None
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     before = hadoop.get("fs.defaultFS")
@@ -318,6 +319,17 @@ def test_a_path_without_scheme_is_where_spark_puts_tables(spark: SparkSession) -
         assert local_path(spark, "/data/clv") is None
     finally:
         hadoop.set("fs.defaultFS", before)
+
+
+@pytest.mark.parametrize("name", ["C#1", "what?", "a%20b", "a b"])
+@pytest.mark.parametrize("scheme", ["", "file:", "file://"])
+def test_lock_and_tables_are_in_the_same_folder(
+    spark: SparkSession, tmp_path: Path, name: str, scheme: str
+) -> None:
+    folder = tmp_path / name / "lake"
+    assert local_path(spark, f"{scheme}{folder}") == folder
+    path, _ = path_and_files(spark, f"{scheme}{folder}")
+    assert path.toUri().getPath() == str(folder)
 
 
 @pytest.mark.parametrize("path", ["file/lake", "file", "/proc/lake", "foo://lake"])
@@ -339,6 +351,24 @@ def test_there_is_nothing_to_maintain_where_no_lake_is(spark: SparkSession, tmp_
     with pytest.raises(InputError, match="holds no table"):
         maintain(spark, config)
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    "lake", [{"path": "foo://bucket/lake"}, {"catalog": "nope", "schema": "clv"}]
+)
+def test_upkeep_of_a_lake_out_of_reach_says_what_to_check(
+    spark: SparkSession, lake: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be used .*Check lake\.path"):
+        maintain(spark, Config.model_validate({"lake": lake}))
+
+
+def test_a_key_spelled_otherwise_than_in_the_lake_is_named(lake: Lake) -> None:
+    lake.ensure(NOTES)
+    columns = (*NOTES.columns[:2], Column("Amount", "DOUBLE", "how much; money", nullable=True))
+    other = TableSpec(**{**vars(NOTES), "columns": columns})
+    with pytest.raises(InputError, match=r"the column amount in the lake.* as amount"):
+        Lake(lake.spark, lake.config).ensure(other)
 
 
 def test_files_are_compressed_and_only_texts_have_dictionaries(

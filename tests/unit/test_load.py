@@ -1,0 +1,143 @@
+"""Odd input of the configuration: what cannot be, what is secret, and what differs in capitals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clv_spark.config import Config, load_config, masked
+from clv_spark.errors import ClvError, ConfigError
+
+COLUMNS = {"customer_id": "id", "event_time": "at", "amount": "price"}
+NO_DAY = "day is out of range for month"
+
+
+def with_columns(**more: str) -> str:
+    return f"source.transactions={ {'path': 'x', 'columns': {**COLUMNS, **more}} }"
+
+
+def load(*overrides: str, environ: dict[str, str] | None = None) -> Config:
+    return load_config(overrides=overrides, environ=environ or {})
+
+
+@pytest.mark.parametrize("key", ["fit.cohort_start", "source.transactions.first_date"])
+def test_a_date_that_cannot_be_is_named_by_its_key(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"--set {key}: .*{NO_DAY}"):
+        load(f"{key}=2011-02-29")
+    variable = f"CLV_SPARK__{key.upper().replace('.', '__')}"
+    with pytest.raises(ConfigError, match=f"{variable}: .*{NO_DAY}"):
+        load(environ={variable: "2011-02-29"})
+
+
+def test_a_date_that_cannot_be_is_named_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yml"
+    file.write_text("fit:\n  cohort_start: 2011-02-30\n")
+    with pytest.raises(ConfigError, match=rf"run\.yml: .*{NO_DAY}"):
+        load_config(file, environ={})
+
+
+def test_a_number_that_cannot_be_is_not_quoted() -> None:
+    with pytest.raises(ConfigError, match="invalid literal for int") as caught:
+        load("spark.conf.a.password=!!int hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["segments=[country, Country]"],
+        ["report_by=[plan, PLAN]"],
+        ["contract_segments=[plan, Plan]"],
+        [with_columns(country="c"), "segments=[country]", "report_by=[Country]"],
+        [with_columns(country="c", Country="d"), "segments=[Country]"],
+    ],
+)
+def test_keys_that_differ_in_capitals_alone_are_one(overrides: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"once|already|capitals"):
+        load(*overrides)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "retention.slice_days",
+        "retention.history_days",
+        "retention.deleted_file_days",
+        "gates.max_source_age_days",
+        "gates.max_late_days",
+        "lifecycle.compare_days",
+    ],
+)
+def test_days_stay_within_the_calendar(key: str) -> None:
+    load("retention.history_days=36500", f"{key}=36500")
+    with pytest.raises(ConfigError, match=f"{key}: .*36500"):
+        load(f"{key}=36501")
+
+
+SECRETS: dict[str, Any] = {
+    "lake": {"path": "s3a://AK:hunter2@bucket/clv"},
+    "source": {
+        "transactions": {
+            "path": "s3a://AK:hunt@er2@bucket/lines",
+            "columns": COLUMNS,
+            "options": {"url": "jdbc:sqlserver://h:1433;user=u;password=hunter2;x=y"},
+        }
+    },
+    "spark": {
+        "conf": {
+            "javax.jdo.option.ConnectionURL": "jdbc:pg://h/db?user=u&password=hunter2&ssl=true",
+            "spark.driver.extraJavaOptions": "-Xmx1g -Da.keyPassword='hunter2 hunter2' -Dx=1",
+            "spark.executorEnv.DB_PWD": "hunter2",
+        }
+    },
+}
+
+
+def test_a_secret_in_a_value_is_masked_and_the_rest_is_shown() -> None:
+    shown = masked(Config.model_validate(SECRETS))
+    assert "hunter2" not in str(shown)
+    assert "er2@" not in str(shown)
+    assert shown["lake"]["path"] == "s3a://***@bucket/clv"
+    conf = shown["spark"]["conf"]
+    assert conf["javax.jdo.option.ConnectionURL"] == "jdbc:pg://h/db?user=u&password=***&ssl=true"
+    assert conf["spark.driver.extraJavaOptions"] == "-Xmx1g -Da.keyPassword=*** -Dx=1"
+
+
+@pytest.mark.parametrize(
+    "plain", ["hdfs://name:8020/a/b@c", "abfss://box@account.dfs.core.windows.net/clv", "pwd here"]
+)
+def test_what_is_no_secret_is_shown(plain: str) -> None:
+    assert masked(load(f"lake.path={plain}"))["lake"]["path"] == plain
+
+
+def test_no_message_holds_the_login_of_an_address() -> None:
+    path = SECRETS["lake"]["path"]
+    assert str(ClvError(f"lake.path {path} cannot be used")) == (
+        "lake.path s3a://***@bucket/clv cannot be used"
+    )
+
+
+def test_an_empty_lake_section_takes_what_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "run.yml"
+    file.write_text("lake:\n")
+    assert load_config(file, ["lake.path=x"], {}).lake.path == "x"
+    file.write_text("lake: foo\n")
+    with pytest.raises(ConfigError, match=r"lake: .*dictionary"):
+        load_config(file, ["lake.path=x"], {})
+
+
+def test_only_names_of_sections_and_their_keys_are_in_capitals() -> None:
+    config = load(
+        environ={
+            "CLV_SPARK__VALUE__HORIZON_DAYS": "90",
+            "CLV_SPARK__SPARK__CONF__A__b": "1",
+            "CLV_SPARK__VALUE__MARGIN_RATE": "{default: .3, UK: .1}",
+            "CLV_SPARK__VALUE__MARGIN_RATE__UK": "0.9",
+            "CLV_SPARK__WHAT_IF__UP__CHURN": "0.5",
+        },
+    )
+    assert (config.value.horizon_days, config.spark.conf) == (90, {"A.b": "1"})
+    assert config.value.margin_rate == {"default": 0.3, "UK": 0.9}
+    assert {name: one.churn for name, one in config.what_if.items()} == {"UP": 0.5}
