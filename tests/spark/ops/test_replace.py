@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import deltalake
@@ -26,9 +25,8 @@ from clv_spark.lake.hadoop import path_and_files
 from clv_spark.lake.place import local_path
 from clv_spark.lake.upkeep import compact
 from clv_spark.pipelines import maintain
-from clv_spark.pipelines.run import kept_from
 from clv_spark.pipelines.run_context import Run
-from clv_spark.schemas import CLV_SCORES, MODEL_PARAMETERS, Column, TableSpec
+from clv_spark.schemas import Column, TableSpec
 from tests.operations import read_table
 
 MONDAY, TUESDAY, WEDNESDAY = (dt.date(2024, 1, day) for day in (1, 2, 3))
@@ -223,34 +221,6 @@ def test_properties_that_others_set_meanwhile_are_no_failure(
     monkeypatch.setattr(Lake, "_save", save_beside)
     assert lake.replace(NOTES, rows, commit("r2", MONDAY), MONDAY).run_id == "r2"
     assert len(tries) == 2
-
-
-def test_retention_follows_the_settings_also_where_nothing_is_written(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    def lake_with(days: int) -> Lake:
-        retention = {"deleted_file_days": days, "history_days": 10 * days}
-        place = {"path": str(tmp_path / "lake")}
-        return Lake(spark, Config.model_validate({"lake": place, "retention": retention}))
-
-    lake_with(7).ensure(NOTES)
-    lake = lake_with(1)
-    lake.keep_as_configured(NOTES)
-    properties = deltalake.DeltaTable(lake.path(NOTES)).metadata().configuration
-    assert properties["delta.deletedFileRetentionDuration"] == "interval 1 days"
-    assert properties["delta.logRetentionDuration"] == "interval 10 days"
-
-
-def test_parameters_are_kept_as_long_as_scores_made_with_them() -> None:
-    held = {"clv_scores": [MONDAY, WEDNESDAY], "model_parameters": [MONDAY, TUESDAY]}
-    lake = SimpleNamespace(
-        oldest_slice=lambda spec, since: min(d for d in held[spec.name] if d >= since),
-        newest_slice=lambda spec, up_to: max(d for d in held[spec.name] if d <= up_to),
-    )
-    run: Any = SimpleNamespace(lake=lake)
-    # Wednesday's scores were made with Tuesday's parameters, Monday's are about to go.
-    assert kept_from(run, MODEL_PARAMETERS, WEDNESDAY) == TUESDAY
-    assert kept_from(run, CLV_SCORES, WEDNESDAY) == WEDNESDAY
 
 
 def test_what_others_did_to_a_table_is_seen_in_its_log(
