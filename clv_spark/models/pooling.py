@@ -175,18 +175,17 @@ def _most_likely(
     coordinates = coordinates_of(model.parameters)
     centre = np.array(prior.centre)
     low, high = centre - REACH, centre + REACH
+    # A second maximum may be higher: the last of the model's starts stands for its basin.
+    starts = [centre, coordinates.forward(model.starts(columns, counts)[-1])]
     # Per customer a likelihood bends by about a tenth: enough for a first step.
-    start = centre
     hessian = 0.1 * np.eye(centre.size) + np.diag(np.array(prior.spread) ** -2.0 / customers)
     if model.coarsen is not None and counts.size > fitting.COARSEN_ABOVE:
         coarse, coarse_counts = merge_equal_rows(model.coarsen(columns), counts)
         mean = log_scale(model, coarse, coarse_counts)
-        rough = search(
-            _with_prior(mean, coordinates, prior, customers), [start], low, high, hessian
-        )
-        start, hessian = rough.point, rough.hessian
+        rough = search(_with_prior(mean, coordinates, prior, customers), starts, low, high, hessian)
+        starts, hessian = [rough.point], rough.hessian
     mean = log_scale(model, columns, counts)
-    best = search(_with_prior(mean, coordinates, prior, customers), [start], low, high, hessian)
+    best = search(_with_prior(mean, coordinates, prior, customers), starts, low, high, hessian)
     return best, customers
 
 
