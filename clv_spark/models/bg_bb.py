@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln
 
+from clv_spark.errors import InputError
 from clv_spark.models.arrays import Floats, Parameters
+from clv_spark.models.bg_bb_far import log_falling
 from clv_spark.models.bg_bb_given_alive import forecast_if_alive
 from clv_spark.models.bg_bb_likelihood import (
     MODEL,
@@ -34,6 +36,8 @@ from clv_spark.models.purchase_patterns import require_discounting
 NEGLIGIBLE = 40.0
 # Horizons looked at together; more need more memory.
 TIMES = 64
+# Opportunities that a probability of n purchases adds up at most, and numbers of them at once.
+MOST_STEPS, STEPS = 10_000_000, 8_192
 
 __all__ = [
     "MODEL",
@@ -136,6 +140,9 @@ def purchases_pmf(
 
     [1] eq. 12. A customer who is alive is like a new one with other parameters.
 
+    Raises:
+        InputError: More than ten million opportunities beyond the n purchases.
+
     Example:
         >>> params = {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}
         >>> purchases_pmf(params, 2, [0, 1, 2], 2, 4, 6).round(4).tolist()
@@ -155,28 +162,53 @@ def purchases_pmf_new(params: Parameters, t: ArrayLike, n: ArrayLike) -> Floats:
 
     [1] eq. 7: a sum over the opportunity after which the customer leaves.
 
+    Raises:
+        InputError: More than ten million opportunities beyond the n purchases.
+
     Example:
         >>> params = {"alpha": 1.204, "beta": 0.750, "gamma": 0.657, "delta": 2.783}
         >>> (11104 * purchases_pmf_new(params, 6, [0, 6])).round(0).tolist()
         [3456.0, 1252.0]
     """
-    columns = (*letters(params), _opportunities(t), np.asarray(n, dtype=np.float64))
-    alpha, beta, gamma, delta, t, n = np.broadcast_arrays(*columns)
-    pmf = np.zeros(n.shape)
+    columns = np.broadcast_arrays(
+        *letters(params), _opportunities(t), np.asarray(n, dtype=np.float64)
+    )
+    alpha, beta, gamma, delta, t, n = (np.ravel(column) for column in columns)
     possible = (n >= 0) & (n <= t) & (n == np.floor(n))
     n = np.where(possible, n, 0.0)
+    furthest = float(np.max(np.where(possible, t - n, 0.0), initial=0.0))
+    if furthest > MOST_STEPS:
+        raise InputError(
+            f"purchases_pmf of the BG/BB adds up t - n opportunities, at most {MOST_STEPS:,}; "
+            f"found {furthest:,.0f}. So far ahead take expected_purchases and probability_active."
+        )
     # Logarithm of the chance of n purchases at j opportunities times that to see j of them.
     log_term = gammaln(alpha + n) - gammaln(alpha) - gammaln(alpha + beta + n)
     log_term += gammaln(alpha + beta) + gammaln(delta + n) - gammaln(delta)
     log_term -= gammaln(gamma + delta + n) - gammaln(gamma + delta)
-    furthest = int(np.max(np.where(possible, t - n, 0.0), initial=0.0))
-    for step in range(furthest + 1):
-        j = n + step
+
+    def terms_at(j: Floats, logs: Floats) -> Floats:
         leaves = np.where(j < t, gamma / (gamma + delta + j), 1.0)
-        pmf += np.where(possible & (j <= t), np.exp(np.minimum(log_term, 0.0)) * leaves, 0.0)
-        log_term = log_term + np.log((j + 1) / (step + 1) * (beta + step) / (alpha + beta + j))
-        log_term += np.log((delta + j) / (gamma + delta + j))
-    return pmf
+        return np.where(possible & (j <= t), np.exp(np.minimum(logs, 0.0)) * leaves, 0.0)
+
+    pmf, at_once = terms_at(n, log_term), max(1, STEPS // max(n.size, 1))
+    for first in range(1, int(furthest) + 1, at_once):
+        step = np.arange(first, min(first + at_once, furthest + 1.0))[:, np.newaxis]
+        before = n + (step - 1)
+        rises = (before + 1) / step * (beta + (step - 1)) / (alpha + beta + before)
+        rises *= (delta + before) / (gamma + delta + before)
+        logs = _running(log_term, np.log(rises))
+        pmf = _running(pmf, terms_at(before + 1, logs))[-1]
+        log_term = logs[-1]
+    return pmf.reshape(columns[0].shape)
+
+
+def _running(total: Floats, rows: Floats) -> Floats:
+    """Adds up the rows one by one, so that it does not matter how many come at once."""
+    rows[0] += total
+    if len(rows) > 1:
+        np.cumsum(rows, axis=0, out=rows)
+    return rows
 
 
 def discounted_expected_purchases(
@@ -249,9 +281,7 @@ def staying_if_alive(params: Parameters, times: Sequence[float], x: Floats, T: F
 def _stays(params: Parameters, n: Floats, t: Floats) -> Floats:
     """Probability that who is alive at opportunity n still is at n + t."""
     _, _, gamma, delta = letters(params)
-    stays = gammaln(delta + n + t) - gammaln(delta + n)
-    stays -= gammaln(gamma + delta + n + t) - gammaln(gamma + delta + n)
-    staying: Floats = np.exp(np.minimum(stays, 0.0))
+    staying: Floats = np.exp(log_falling(delta + n, gamma, t))
     return staying
 
 

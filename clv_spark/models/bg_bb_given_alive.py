@@ -11,12 +11,15 @@ and everything here is a sum of such terms, all of them positive. Sums over S de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from clv_spark.models.arrays import Floats, Parameters, distinct
+from clv_spark.models.bg_bb_far import FAR, far_sums, log_ratio, split
 from clv_spark.models.model import Forecast
 
 # Customers in a block, so that its few columns stay in the cache.
@@ -39,8 +42,8 @@ def forecast_if_alive(
     """Forecasts the purchases of customers under the condition that they are alive at T.
 
     Times are rounded down to whole opportunities, since only those in (T, T + time] count. The
-    effort grows with the number of opportunities ahead. A customer's values do not depend, to the
-    last bit, on who else is in the arrays.
+    effort grows with the number of opportunities ahead up to a few thousand, then with its
+    logarithm. A customer's values do not depend, to the last bit, on who else is in the arrays.
 
     Args:
         params: alpha, beta, gamma, delta; each a float or one value per customer.
@@ -94,10 +97,11 @@ def _survival_sums(
     sums = np.zeros((4, len(ends), leave.size))
     totals = np.zeros((4, leave.size))
     both, survival = leave + stay, np.ones(leave.size)
-    weights = np.exp(-discount_rate * np.arange(1.0, max(ends, default=0) + 1))
+    near, beyond = split(ends)
+    weights = np.exp(-discount_rate * np.arange(1.0, max(near, default=0) + 1))
     # A pair is the purchase at s with each earlier one, whose weights add up to this.
     earlier = np.concatenate([[0.0], np.cumsum(weights)[:-1]])
-    for first, places in _steps(ends, leave.size):
+    for first, places in _steps(near, leave.size):
         s = np.arange(first, first + len(places))[:, np.newaxis]
         terms = np.empty((s.size, 4, leave.size))
         np.divide(stay + s, both + s, out=terms[:, 0])
@@ -111,12 +115,32 @@ def _survival_sums(
             totals += row
             for place in ending:
                 sums[:, place] = totals
+
+    terms_at = partial(_terms_of_survival, survival, leave, stay + FAR, discount_rate)
+    for place, begin, end in beyond:
+        totals += far_sums(terms_at, begin, end)
+        sums[:, place] = totals
     endless = None
     if to_infinity and discount_rate > 0:
         last = ends[-1] if ends else 0
-        endless = residual_opportunities(leave, stay + last, discount_rate)
-        endless = totals[1] + survival * np.exp(-discount_rate * last) * endless
+        rest = residual_opportunities(leave, stay + last, discount_rate)
+        if beyond:
+            rest *= np.exp(log_ratio(stay + FAR, leave, float(last - FAR)))
+        endless = totals[1] + survival * math.exp(-discount_rate * last) * rest
     return _Sums(sums[0], sums[1], sums[2], sums[3], endless)
+
+
+def _terms_of_survival(
+    survival: Floats, leave: Floats, stay: Floats, discount_rate: float, s: float
+) -> Floats:
+    """What opportunity s adds to each of the four sums, given survival and stay at ``FAR``."""
+    stays = survival * np.exp(log_ratio(stay, leave, s - FAR))
+    weight, earlier = math.exp(-discount_rate * s), s - 1
+    if discount_rate > 0:
+        all_of_them = math.exp(-discount_rate) / -math.expm1(-discount_rate)
+        earlier = -math.expm1(-discount_rate * earlier) * all_of_them
+    terms: Floats = np.multiply.outer([1.0, weight, weight**2, weight * earlier], stays)
+    return terms
 
 
 def _probability_of_some(
@@ -124,12 +148,13 @@ def _probability_of_some(
 ) -> Floats:
     """Probability of at least one purchase: the sum over the opportunity of the first one."""
     some = np.zeros((len(ends), buys.size))
+    near, beyond = split(ends)
     for start in range(0, buys.size, CUSTOMERS):
         rows = slice(start, start + CUSTOMERS)
         p, q, on = buys[rows], stays[rows], stay[rows]
         chances, both = p + q, leave[rows] + on
         silent, total = np.ones(p.size), np.zeros(p.size)
-        for begin, places in _steps(ends, p.size):
+        for begin, places in _steps(near, p.size):
             s = np.arange(begin, begin + len(places))[:, np.newaxis]
             # Alive and silent so far, times the chance to stay alive, over those to buy or not.
             factors = (on + s) / (both + s)
@@ -140,7 +165,23 @@ def _probability_of_some(
                 silent = np.multiply(first, others, out=others)
                 for place in ending:
                     some[place, rows] = p * total
+        shapes = (p, q + FAR, leave[rows], on + FAR)
+        first_at = partial(_first_purchase, silent, *shapes)
+        for place, begin, end in beyond:
+            total += far_sums(first_at, begin, end)
+            some[place, rows] = p * total
     return some
+
+
+def _first_purchase(
+    silent: Floats, buys: Floats, stays: Floats, leave: Floats, stay: Floats, s: float
+) -> Floats:
+    """That the first purchase is at opportunity s, divided by buys; the rest as at ``FAR``."""
+    before = s - FAR - 1
+    so_far = log_ratio(stays, buys, before) + log_ratio(stay, leave, before)
+    alive = (stay + before) / (leave + stay + before)
+    first: Floats = silent * np.exp(so_far) * alive / (buys + stays + before)
+    return first
 
 
 def _steps(ends: list[int], customers: int) -> Iterator[tuple[int, list[list[int]]]]:

@@ -1,7 +1,7 @@
 """Parameters of a segment from its own customers and, as far as these are few, from its parent.
 
-A segment's parameters are the most likely ones under a normal prior around the parent, in the
-coordinates of ``transform``. How wide the prior is, the segments next to each other tell: where
+A segment's parameters are the most likely ones under a normal prior around a middle near the parent,
+in the coordinates of ``transform``. How wide the prior is, the segments next to each other tell: where
 they differ much, each is left to itself; where they do not, all are drawn together. Large segments
 hardly feel a prior, small ones hardly leave it, and a segment whose own likelihood has no maximum
 gets one.
@@ -108,7 +108,7 @@ def posterior_summary(
 def fit_pooled(
     model: Model, data: Mapping[str, ArrayLike], weights: ArrayLike | None, prior: Prior
 ) -> PooledFit:
-    """Fits a segment under a prior around its parent; the result is finite whatever the data.
+    """Fits a segment under a prior near its parent; the result is finite whatever the data.
 
     Args:
         model: The model.
@@ -175,18 +175,17 @@ def _most_likely(
     coordinates = coordinates_of(model.parameters)
     centre = np.array(prior.centre)
     low, high = centre - REACH, centre + REACH
+    # A second maximum may be higher: the last of the model's starts stands for its basin.
+    starts = [centre, coordinates.forward(model.starts(columns, counts)[-1])]
     # Per customer a likelihood bends by about a tenth: enough for a first step.
-    start = centre
     hessian = 0.1 * np.eye(centre.size) + np.diag(np.array(prior.spread) ** -2.0 / customers)
     if model.coarsen is not None and counts.size > fitting.COARSEN_ABOVE:
         coarse, coarse_counts = merge_equal_rows(model.coarsen(columns), counts)
         mean = log_scale(model, coarse, coarse_counts)
-        rough = search(
-            _with_prior(mean, coordinates, prior, customers), [start], low, high, hessian
-        )
-        start, hessian = rough.point, rough.hessian
+        rough = search(_with_prior(mean, coordinates, prior, customers), starts, low, high, hessian)
+        starts, hessian = [rough.point], rough.hessian
     mean = log_scale(model, columns, counts)
-    best = search(_with_prior(mean, coordinates, prior, customers), [start], low, high, hessian)
+    best = search(_with_prior(mean, coordinates, prior, customers), starts, low, high, hessian)
     return best, customers
 
 

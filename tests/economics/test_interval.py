@@ -17,7 +17,7 @@ from clv_spark.economics.interval import (
     predictive_interval,
     value_distribution,
 )
-from clv_spark.models import bg_nbd, fit, gamma_gamma, pareto_nbd
+from clv_spark.models import PURCHASE_MODELS, bg_nbd, fit, gamma_gamma
 from clv_spark.models.arrays import distinct
 from clv_spark.models.uncertainty import prediction_errors
 
@@ -32,6 +32,9 @@ FLEETING = {"r": 1.0, "alpha": 30.0, "a": 1.5, "b": 12.0}
 RISKS_APART = {"r": 1.2, "alpha": 3.0 * 7, "s": 0.606, "beta": 11.67 * 7}
 RISKS_ALIKE = {"r": 1.2, "alpha": 3.0 * 7, "s": 3.0, "beta": 900.0}
 RISK_OF_ALL = {"r": 1.2, "alpha": 3.0 * 7, "s": 300.0, "beta": 90_000.0}
+# One in which a first purchase is often the last (MBG/NBD), and one of chances by day (BG/BB).
+ONE_TIMERS = {"r": 0.525, "alpha": 6.183 * 7, "a": 0.891, "b": 1.614}
+DAILY = {"alpha": 1.2, "beta": 20.0, "gamma": 0.8, "delta": 300.0}
 SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
 WILD_SPEND = {"p": 0.8, "q": 2.2, "gamma": 40.0}
 AGES = [30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 420.0]
@@ -53,9 +56,9 @@ ONE = {
 }
 
 
-def outlook(world, purchases, spend, horizon, **more):
+def outlook(world, purchases, spend, horizon, model="bg_nbd", **more):
     """The distribution of each customer's value, as scoring gets it from the models."""
-    model = bg_nbd if "a" in purchases else pareto_nbd
+    model = PURCHASE_MODELS[model]
     x, t_x, T = world.x, world.t_x, world.T
     alive = model.probability_alive(purchases, x, t_x, T)
     chosen, inverse = distinct([x, T])
@@ -88,30 +91,43 @@ def within_80_percent(distribution, value, seed=0):
     return (share >= 0.1) & (share <= 0.9)
 
 
+def simulated(simulate, seed, model, purchases, spend, horizon):
+    return simulate(
+        seed,
+        purchases,
+        spend,
+        horizon=horizon,
+        discount_rate=DELTA,
+        customers=20_000,
+        ages=AGES,
+        model=model,
+    )
+
+
 @pytest.mark.parametrize(
-    ("purchases", "spend", "horizon"),
+    ("model", "purchases", "spend", "horizon"),
     [
-        (CDNOW, SPEND, 365.0),
-        (CDNOW, WILD_SPEND, 1095.0),
-        (GROCERY, SPEND, 90.0),
-        (GROCERY, SPEND, 1095.0),
-        (GROCERY, WILD_SPEND, 365.0),
-        (LOYAL, WILD_SPEND, 1095.0),
-        (FLEETING, SPEND, 1095.0),
-        (RISKS_APART, SPEND, 1095.0),
-        (RISKS_ALIKE, SPEND, 1095.0),
-        (RISKS_ALIKE, WILD_SPEND, 3650.0),
-        (RISK_OF_ALL, SPEND, 365.0),
-        (RISK_OF_ALL, SPEND, 1095.0),
+        ("bg_nbd", CDNOW, SPEND, 365.0),
+        ("bg_nbd", CDNOW, WILD_SPEND, 1095.0),
+        ("bg_nbd", GROCERY, SPEND, 90.0),
+        ("bg_nbd", GROCERY, SPEND, 1095.0),
+        ("bg_nbd", GROCERY, WILD_SPEND, 365.0),
+        ("bg_nbd", LOYAL, WILD_SPEND, 1095.0),
+        ("bg_nbd", FLEETING, SPEND, 1095.0),
+        ("pareto_nbd", RISKS_APART, SPEND, 1095.0),
+        ("pareto_nbd", RISKS_ALIKE, SPEND, 1095.0),
+        ("pareto_nbd", RISKS_ALIKE, WILD_SPEND, 3650.0),
+        ("pareto_nbd", RISK_OF_ALL, SPEND, 365.0),
+        ("pareto_nbd", RISK_OF_ALL, SPEND, 1095.0),
+        ("mbg_nbd", ONE_TIMERS, SPEND, 365.0),
+        ("bg_bb", DAILY, SPEND, 365.0),
     ],
 )
 def test_80_percent_of_values_fall_inside_overall_and_in_every_frequency_class(
-    simulate, purchases, spend, horizon
+    simulate, model, purchases, spend, horizon
 ):
-    world = simulate(
-        5, purchases, spend, horizon=horizon, discount_rate=DELTA, customers=20_000, ages=AGES
-    )
-    inside = within_80_percent(outlook(world, purchases, spend, horizon), world.value)
+    world = simulated(simulate, 5, model, purchases, spend, horizon)
+    inside = within_80_percent(outlook(world, purchases, spend, horizon, model), world.value)
     assert 0.78 <= np.mean(inside) <= 0.82
     for first, last in CLASSES:
         rows = (world.x >= first) & (world.x <= last)
@@ -153,19 +169,29 @@ def test_intervals_hold_in_segments_of_300_customers_with_their_own_estimated_pa
     assert 0.77 <= np.mean(inside) <= 0.83
 
 
-def test_probability_of_a_purchase_within_a_year_is_calibrated_by_decile(simulate):
-    for purchases in (CDNOW, GROCERY):
-        world = simulate(
-            6, purchases, SPEND, horizon=365.0, discount_rate=DELTA, customers=20_000, ages=AGES
-        )
-        active = bg_nbd.probability_active(purchases, 365.0, world.x, world.t_x, world.T)
-        np.testing.assert_allclose(
-            outlook(world, purchases, SPEND, 365.0).active, active, rtol=1e-8
-        )
-        for rows in np.array_split(np.argsort(active, kind="stable"), 10):
-            error = np.sqrt(np.mean(active[rows] * (1 - active[rows])) / rows.size)
-            actual = np.mean(world.purchases[rows] > 0)
-            assert abs(actual - np.mean(active[rows])) < 4 * error
+@pytest.mark.parametrize(
+    ("model", "purchases"),
+    [
+        ("bg_nbd", CDNOW),
+        ("bg_nbd", GROCERY),
+        ("mbg_nbd", ONE_TIMERS),
+        ("pareto_nbd", RISKS_APART),
+        ("bg_bb", DAILY),
+    ],
+)
+def test_probability_of_a_purchase_within_a_year_is_calibrated_by_decile(
+    simulate, model, purchases
+):
+    world = simulated(simulate, 6, model, purchases, SPEND, 365.0)
+    active = PURCHASE_MODELS[model].probability_active(
+        purchases, 365.0, world.x, world.t_x, world.T
+    )
+    in_value = outlook(world, purchases, SPEND, 365.0, model).active
+    np.testing.assert_allclose(in_value, active, rtol=1e-8)
+    for rows in np.array_split(np.argsort(active, kind="stable"), 10):
+        error = np.sqrt(np.mean(active[rows] * (1 - active[rows])) / rows.size)
+        actual = np.mean(world.purchases[rows] > 0)
+        assert abs(actual - np.mean(active[rows])) < 4 * error
 
 
 def test_one_certain_purchase_is_the_beta_prime_of_fader_hardie_2013_note_025():

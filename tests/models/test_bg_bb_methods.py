@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import hyp2f1, roots_jacobi
+from scipy.special import digamma, hyp2f1, roots_jacobi
 
 from clv_spark.errors import InputError
 from clv_spark.models import bg_bb
@@ -255,3 +255,71 @@ def test_heavy_buyer_over_thousands_of_opportunities_is_surely_lost_after_a_year
         alive = bg_bb.probability_alive(DAILY, [3000, 3000], [4000, 4365], 4365)
     assert alive[0] < 1e-80
     assert alive[1] == 1
+
+
+@pytest.mark.parametrize("t", [10, 4096, 4097, 10**4, 10**6, 10**9, 10**12])
+def test_far_ahead_at_gamma_one_the_sums_are_those_of_a_harmonic_series(t):
+    params, n = {"alpha": 1.2, "beta": 0.75, "gamma": 1.0, "delta": 3.0}, np.array([0.0, 50.0])
+    z = 3.0 + n
+    # S(s) = z / (z + s), so that the sums of it and of (s - 1) times it are known.
+    harmonic = digamma(z + t + 1) - digamma(z + 1)
+    mean = 1.2 / (1.95 + n)
+    square = mean * 2.2 / (2.95 + n)
+    forecast = bg_bb.forecast_if_alive(params, [t], 0.0, np.zeros(2), n)
+    np.testing.assert_allclose(
+        bg_bb.staying_if_alive(params, [t], np.zeros(2), n)[0], z / (z + t), rtol=1e-13
+    )
+    np.testing.assert_allclose(forecast.expected[0], mean * z * harmonic, rtol=1e-12)
+    pairs = z * (t - (z + 1) * harmonic)
+    exact = mean * z * harmonic + 2 * square * pairs
+    np.testing.assert_allclose(forecast.discounted_square[0], exact, rtol=1e-12)
+
+
+# 3 purchases in 100 days: still there, purchases, no purchase, discounted by 1e-9 a day.
+@pytest.mark.parametrize(
+    ("t", "stays", "expected", "none", "discounted"),
+    [
+        (1e6, 0.0158015114974921, 891.714375021008, 0.0725025689556461, 891.412598700693),
+        (1e9, 4.9975000024989e-4, 28633.7651381306, 0.072502568955646, 21380.7624845489),
+        (1e12, 1.580348458608e-5, 905917.90643489, 0.072502568955646, 25374.3862983418),
+    ],
+)
+def test_far_ahead_recomputed_with_mpmath(t, stays, expected, none, discounted):
+    x, n = np.array([3.0]), np.array([100.0])
+    forecast = bg_bb.forecast_if_alive(DAILY, [30.0, t], 1e-9, x, n)
+    found = [forecast.expected[1, 0], forecast.none[1, 0], forecast.discounted[1, 0]]
+    assert found == pytest.approx([expected, none, discounted], rel=1e-12)
+    assert forecast.residual == pytest.approx(25374.3862983418, rel=1e-11)
+    assert bg_bb.staying_if_alive(DAILY, [t], x, n) == pytest.approx(stays, rel=1e-13)
+    alive = bg_bb.probability_alive(DAILY, 3, 60, 100)
+    later = bg_bb.probability_alive(DAILY, 3, 60, 100, t)
+    assert later == pytest.approx(alive * stays, rel=1e-12)
+    assert bg_bb.expected_purchases(DAILY, t, 3, 60, 100) == pytest.approx(alive * expected)
+    near = bg_bb.forecast_if_alive(DAILY, [30.0], 1e-9, x, n, endless=False)
+    assert np.array_equal(forecast.expected[0], near.expected[0])
+
+
+def test_chance_to_stay_falls_with_time_however_far_and_is_exact_for_any_shapes():
+    times = np.concatenate([np.arange(40.0), 10.0 ** np.arange(2, 300)])
+    for gamma, delta in itertools.product([1e-5, 1.0, 3.0], [1e-5, 3.0, 15.5, 1e5]):
+        params = DONORS | {"gamma": gamma, "delta": delta}
+        stays = bg_bb.staying_if_alive(params, times, np.zeros(1), np.zeros(1))[:, 0]
+        assert stays[0] == 1
+        assert np.all(np.diff(stays) <= 0)
+        # S(t + 1) / S(t), and at whole gamma a product of as many factors.
+        near = slice(0, 39)
+        ratio = (delta + times[near]) / (gamma + delta + times[near])
+        np.testing.assert_allclose(stays[1:40] / stays[near], ratio, rtol=1e-14)
+        if gamma >= 1:
+            factors = [(delta + i) / (delta + times + i) for i in range(int(gamma))]
+            np.testing.assert_allclose(stays, np.prod(factors, axis=0), rtol=2e-13)
+
+
+def test_number_of_purchases_far_ahead_is_right_or_refused_with_the_way_out():
+    history = (3, 60, 100)
+    none = bg_bb.purchases_pmf(DAILY, 1e6, 0, *history)
+    assert 1 - none == pytest.approx(bg_bb.probability_active(DAILY, 1e6, *history), rel=1e-12)
+    assert bg_bb.purchases_pmf(DAILY, 5000, np.arange(5001), *history).sum() == pytest.approx(1)
+    with pytest.raises(InputError, match=r"at most 10,000,000.*found 1,000,000,000.*probability_"):
+        bg_bb.purchases_pmf(DAILY, 1e9, 0, *history)
+    assert bg_bb.purchases_pmf_new(DAILY, 1e9, 1e9) < 1e-9

@@ -15,6 +15,7 @@ import pytest
 
 from clv_spark.models import MODELS, PURCHASE_MODELS, fit
 from clv_spark.models.arrays import merge_equal_rows
+from clv_spark.models.uncertainty import prediction_errors
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 # In continuous time every unit is as good as any other; opportunities can only be counted.
@@ -254,3 +255,37 @@ def test_staying_of_a_customer_does_not_depend_on_the_others(model, params):
     for row in range(X.size):
         alone = model.staying_if_alive(params, TIMES, X[row : row + 1], T[row : row + 1])
         assert alone[:, 0].tolist() == everyone[:, row].tolist()
+
+
+PREDICTIONS = {
+    "alive": lambda model, p: model.probability_alive(p, X, T_X, T),
+    "alive later": lambda model, p: model.probability_alive(p, X, T_X, T, 90.0),
+    "purchases": lambda model, p: model.expected_purchases(p, 273.0, X, T_X, T),
+    "two purchases": lambda model, p: model.purchases_pmf(p, 90.0, 2, X, T_X, T),
+    "no purchase": lambda model, p: model.purchases_pmf(p, 90.0, 0, X, T_X, T),
+    "active": lambda model, p: model.probability_active(p, 365.0, X, T_X, T),
+    "new": lambda model, p: model.expected_purchases_new(p, 365.0),
+    "residual": lambda model, p: model.discounted_expected_purchases(p, DELTA, math.inf, X, T_X, T),
+    "a year": lambda model, p: model.discounted_expected_purchases(p, DELTA, 365.0, X, T_X, T),
+}
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_errors_of_predictions_are_those_of_slope_and_covariance(prediction, name, model, fits):
+    """Slopes by each parameter's logarithm from four points, and the whole quadratic form."""
+    fitted = fits[name]
+    logs = np.log([*fitted.parameters.values()])
+
+    def at(point):
+        params = dict(zip(fitted.parameters, np.exp(point), strict=True))
+        return np.ravel(PREDICTIONS[prediction](model, params))
+
+    slopes = []
+    for shift in 2e-3 * np.eye(logs.size):
+        up, down, up_2, down_2 = (at(logs + step * shift) for step in (1, -1, 2, -2))
+        slopes.append((8 * (up - down) - (up_2 - down_2)) / 0.024)
+    variance = np.einsum("ic,ij,jc->c", slopes, fitted.log_covariance, slopes)
+    errors = np.ravel(prediction_errors(lambda p: PREDICTIONS[prediction](model, p), fitted))
+    assert errors == pytest.approx(np.sqrt(variance), rel=1e-3, abs=1e-9)
+    # Some predictions are certain, such as that who came today is alive; not all of them.
+    assert np.any(errors > 1e-4)

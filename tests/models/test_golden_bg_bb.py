@@ -111,6 +111,18 @@ def test_expected_purchases_of_all_donors_of_fader_hardie_shang_2010(donations):
     assert np.sum(COUNTS * ahead) == pytest.approx(12884.157, abs=5e-4)
 
 
+def test_holdout_of_fader_hardie_shang_2010_is_missed_by_less_than_three_percent(donations):
+    # The donations of 2002 to 2006; in the last year they fell by a quarter.
+    holdout = [3110, 2938, 2703, 2573, 1936]
+    assert sum(holdout) == 13_260
+    years = bg_bb.expected_purchases(donations.parameters, np.arange(6)[:, np.newaxis], X, T_X, 6)
+    ahead = np.diff(years @ COUNTS)
+    assert ahead.sum() == pytest.approx(12884.157, abs=5e-4)
+    assert ahead.sum() / sum(holdout) == pytest.approx(0.972, abs=5e-4)
+    ratios = [0.930, 0.923, 0.946, 0.941, 1.189]
+    assert (ahead / holdout).tolist() == pytest.approx(ratios, abs=5e-4)
+
+
 def test_expected_purchases_of_a_new_customer_recomputed(donations):
     expected = [0.4985, 0.9233, 1.2969, 1.6323, 1.9381, 2.2202, 2.4826, 2.7285, 2.9603, 3.1798]
     values = bg_bb.expected_purchases_new(donations.parameters, np.arange(1, 12))

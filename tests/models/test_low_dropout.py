@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clv_spark.models import fit, mbg_nbd
+from clv_spark.models import MODELS, fit, mbg_nbd
+from clv_spark.models.pooling import fit_pooled
+from clv_spark.models.prior import Prior, wide_prior
+from clv_spark.models.transform import coordinates_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -49,6 +52,18 @@ def test_the_higher_of_two_maxima_is_found(seed, customers, truth, least, one_ti
     # Also with the parameters of an earlier fit, which may be of the other maximum.
     earlier = {"r": 0.3, "alpha": 15.0, "a": 0.08, "b": 4.0}
     assert fit("mbg_nbd", data, start=earlier).log_likelihood >= least
+
+
+def test_pooling_finds_the_higher_of_two_maxima_though_the_prior_is_by_the_other():
+    data, model = world(26, 1000, 0.35, 10.0, 0.05, 0.5), MODELS["mbg_nbd"]
+    centre = np.array(wide_prior({"r": 0.5, "alpha": 15.0, "a": 0.8, "b": 2.4}).centre)
+    found = fit_pooled(model, data, None, Prior(tuple(centre), (2.0,) * 4))
+    assert found.status == "ok"
+    values = np.array([*found.parameters.values()])
+    # By the other one (.332, 12.0, .050, 1.18) likelihood and prior are lower by .401.
+    assert values.tolist() == pytest.approx([0.433, 13.7, 0.0394, 0.208], rel=0.01)
+    distance = coordinates_of(model.parameters).forward(values) - centre
+    assert found.log_likelihood - np.sum((distance / 2) ** 2) / 2 >= -21404.187
 
 
 @pytest.mark.parametrize("seed", [4, 10, 17, 69, 83])
