@@ -1,10 +1,10 @@
 """Parameters of a segment from its own customers and, as far as these are few, from its parent.
 
-A segment's parameters are the most likely ones under a normal prior around the parent, in the
-coordinates of ``transform``. How wide the prior is, the segments next to each other tell: where
-they differ much, each is left to itself; where they do not, all are drawn together. Large segments
-hardly feel a prior, small ones hardly leave it, and a segment whose own likelihood has no maximum
-gets one.
+A segment's parameters are the most likely ones under a normal prior around a middle near the
+parent, in the coordinates of ``transform``. How wide the prior is, the segments next to each other
+tell: where they differ much, each is left to itself; where they do not, all are drawn together.
+Large segments hardly feel a prior, small ones hardly leave it, and a segment whose own likelihood
+has no maximum gets one.
 
 Two rounds over the segments: ``posterior_summary`` of each, with ``wide_prior``; then
 ``prior.estimate_spread`` of all summaries; then ``fit_pooled`` of each.
@@ -108,7 +108,7 @@ def posterior_summary(
 def fit_pooled(
     model: Model, data: Mapping[str, ArrayLike], weights: ArrayLike | None, prior: Prior
 ) -> PooledFit:
-    """Fits a segment under a prior around its parent; the result is finite whatever the data.
+    """Fits a segment under a prior near its parent; the result is finite whatever the data.
 
     Args:
         model: The model.
