@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_spark.config import Scenario
@@ -166,6 +166,7 @@ def test_a_scenario_without_a_change_changes_nothing(part, definition, cac):
         assert usual[name] == value[name]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.builds(ExistingCustomers, *[POSITIVE] * 4, FUTURE), min_size=2, max_size=4),
     st.builds(Scenario, margin_rate=st.floats(-1, 1), price=st.floats(0.5, 2)),

