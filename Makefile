@@ -40,7 +40,7 @@ check: setup ## Style, formatting and types
 test-fast: setup ## The tests that need no JVM (about half a minute)
 	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long" $(FAST)
 
-test: check ## Style, types and all tests except the long ones (10 to 15 minutes)
+test: check ## Style, types and all tests except the long ones (15 to 20 minutes)
 	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"
 
 test-faults: setup ## Kill real runs at every named point, also the long cases, and what else may befall a run
