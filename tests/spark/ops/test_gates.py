@@ -186,7 +186,7 @@ def test_input_errors_leave_every_table_as_it_was(
     assert contents(lake) == contents(finished.lake)
 
 
-@pytest.mark.parametrize("what", ["contracts", "events"])
+@pytest.mark.parametrize("what", ["contracts", "a column of contracts", "events"])
 def test_a_later_source_that_is_missing_or_empty_stops_before_anything_is_written(
     spark: SparkSession, finished: Finished, tmp_path: Path, what: str
 ) -> None:
@@ -196,6 +196,9 @@ def test_a_later_source_that_is_missing_or_empty_stops_before_anything_is_writte
     message = "contracts.*cannot be read"
     if what == "contracts":
         values["source"]["contracts"]["path"] = str(tmp_path / "nowhere")
+    elif what == "a column of contracts":
+        values["source"]["contracts"]["columns"]["periodic_amount"] = "cost"
+        message = r"source\.contracts\.columns\.periodic_amount"
     else:
         none = pa.table({"who": [1], "day": [AS_OF], "kind": ["call"]}).slice(0, 0)
         pq.write_table(none, tmp_path / "events.parquet")
