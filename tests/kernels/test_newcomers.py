@@ -12,7 +12,7 @@ from clv_spark.models.draws import own_root
 from tests.kernels.test_shared_errors import LETTERS, LOADINGS, VALUES, chosen, row
 
 SHARED = LOADINGS.ravel().tolist()
-FAR = {"status": "too_small", "from_parent": (0.3,) * 4}
+FAR = {"status": "too_small", "parameters": None, "from_parent": (0.3,) * 4}
 SIBLINGS = {"uk": 1.2, "fr": 0.8, "de": 1.5}
 
 
