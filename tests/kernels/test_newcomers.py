@@ -43,6 +43,11 @@ def test_a_newcomer_is_as_unsure_as_segments_differ():
     assert gain[1, 1] > gain[0, 0]
 
 
+def test_who_takes_parameters_says_nothing_of_how_far_segments_are():
+    more = shop(fiji=row("fiji", "global", **FAR))
+    assert entries(["chile"], more)["chile"] == entries(["chile"], shop())["chile"]
+
+
 def test_newcomers_share_the_error_of_where_they_come_from():
     found = entries(["chile", "peru"], shop())
     chile, peru = found["chile"], found["peru"]

@@ -168,6 +168,9 @@ def test_a_segment_too_small_for_a_fit_is_pooled_all_the_same(patterns, prior, p
     assert (kept["status"], kept["bic"]) == ("too_small", None)
     assert kept["message"].startswith(f"{few['message']}. Pooled with the parent: own weight 0.")
     assert kept["parameters_segment"] == "small"
+    lost = dict.fromkeys(POOLED_COLUMNS) | {"message": "No maximum found."}
+    (left,) = with_pooled([row], {(MODEL, "small"): lost})
+    assert (left["status"], left["parameters"]) == ("too_small", None)
 
 
 def test_a_small_segment_to_which_nobody_came_back_has_a_say_but_takes_the_parents(patterns):
