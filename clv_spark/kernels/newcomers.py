@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.choose import Row
 from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segments import take_parents
@@ -63,8 +63,7 @@ def _newcomer(name: str, above: Mapping[str, Any], siblings: Iterable[Mapping[st
         "from_parent": _distance(above, siblings) if log_errors(above) else None,
     }
     # The row above is taken as it stands, with parameters that may be taken themselves.
-    whole = {**above, "status": "ok"} if above["parameters"] is not None else above
-    taken = take_parents([whole, row])[1]
+    taken = take_parents([above, row])[1]
     return taken | {"parameters_segment": above["parameters_segment"]}
 
 
@@ -74,11 +73,7 @@ def _distance(above: Mapping[str, Any], siblings: Iterable[Mapping[str, Any]]) -
     Of each sibling as it is known, its own error included; and the usual distance, with its weight.
     """
     _, centre, _ = frame_of(in_order(above["model"], above["parameters"]))
-    own = [
-        row
-        for row in siblings
-        if row["status"] in USABLE and row["parameters_segment"] == row["segment"]
-    ]
+    own = [row for row in siblings if row["parameters_segment"] == row["segment"]]
     total = np.full(centre.size, USUAL_WEIGHT * USUAL_SPREAD**2)
     weight = USUAL_WEIGHT
     for row in own:

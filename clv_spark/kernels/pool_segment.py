@@ -48,7 +48,7 @@ def summarise_segment(
         its Hessian, its height there; all None when there is no parabola, and why in the message.
     """
     nothing: Row = dict.fromkeys(SUMMARY_COLUMNS)
-    if parent is None or row["status"] in ("too_small", "failed"):
+    if parent is None or row["status"] == "failed":
         return row | nothing
     model = row["model"]
     try:
@@ -59,7 +59,7 @@ def summarise_segment(
         # A MemoryError is the executor's trouble, not the segment's: Spark has to see it.
         if isinstance(error, MemoryError):
             raise
-        return row | nothing | {"message": f"{row['message']} Not pooled: {in_words(error)}"}
+        return row | nothing | {"message": _and(row, f"Not pooled: {in_words(error)}")}
     values = (list(found.point), list(found.gradient), flat(found.hessian), found.log_likelihood)
     return row | dict(zip(SUMMARY_COLUMNS, values, strict=True))
 
@@ -117,16 +117,28 @@ def priors_of(
     return {key: estimate_spread(found, parents[key]) for key, found in sorted(siblings.items())}
 
 
+def pooled_keys(rows: Sequence[Mapping[str, Any]]) -> frozenset[Key]:
+    """The models and segments that get pooled parameters, where there is a prior.
+
+    All with a fit of their own; and those too small for one, unless they have nobody who came back
+    (for contracts: who was lost). Where a fit found a ridge the parent's parameters are safer.
+
+    Args:
+        rows: Fitted rows with their ``SUMMARY_COLUMNS``.
+    """
+    return frozenset((row["model"], row["segment"]) for row in rows if _is_pooled(row))
+
+
 def with_pooled(rows: Sequence[Row], pooled: Mapping[Key, Mapping[str, Any]]) -> list[Row]:
     """The fitted rows, with the pooled parameters in place of the segment's own."""
     out = []
     for row in rows:
         found = pooled.get((row["model"], row["segment"]))
         merged = {name: value for name, value in row.items() if name not in SUMMARY_COLUMNS}
-        if found is not None and row["status"] in USABLE:
+        if found is not None and _is_pooled(row):
             merged |= {name: found[name] for name in _REPLACED}
-            merged["message"] = f"{row['message']} {found['message']}"
-            if found["parameters"] is None:
+            merged["message"] = _and(row, found["message"])
+            if found["parameters"] is None and row["status"] in USABLE:
                 # Data that even a prior can't hold: the parent's parameters are the safe ones.
                 merged["status"] = "not_identified"
         out.append(merged)
@@ -154,13 +166,24 @@ def with_distances(
     out = []
     for row in rows:
         key, distance = (row["model"], row["parent_segment"]), None
-        if row["status"] not in USABLE and key in parents:
+        if row["parameters"] is None and key in parents:
             prior = priors.get(key) or estimate_spread([], parents[key])
             distance = prior.from_parent(parents[key])
             if row["segment"] in only:
                 distance = (0.0,) * len(distance)
         out.append(row | {"from_parent": distance})
     return out
+
+
+def _is_pooled(row: Mapping[str, Any]) -> bool:
+    if row["status"] == "too_small":
+        return row["point"] is not None and row["n_repeaters"] > 0
+    return row["status"] in USABLE
+
+
+def _and(row: Mapping[str, Any], more: str) -> str:
+    """The message of a row with another sentence."""
+    return f"{row['message'].rstrip('.')}. {more}"
 
 
 def _summary(row: Mapping[str, Any]) -> SegmentFit:

@@ -1,4 +1,4 @@
-"""Segments that could not be fitted on their own take the parameters of the nearest ancestor."""
+"""Segments without parameters of their own take the parameters of the nearest ancestor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.choose import Row
 from clv_spark.kernels.fit_segment import ESTIMATES, flat
 from clv_spark.kernels.letters import in_order
 from clv_spark.models.uncertainty import (
@@ -81,13 +81,13 @@ def failed_share(rows: Sequence[Mapping[str, Any]]) -> float:
 def _with_parameters(
     row: Mapping[str, Any], by_key: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Row:
-    if row["status"] in USABLE:
+    if row["parameters"] is not None:
         own_weight = 1.0 if row.get("own_weight") is None else row["own_weight"]
         return {**row, "parameters_segment": row["segment"], "own_weight": own_weight}
     seen = {row["segment"]}
     ancestor: Mapping[str, Any] | None = row
     distances = []
-    while ancestor is not None and ancestor["status"] not in USABLE:
+    while ancestor is not None and ancestor["parameters"] is None:
         distances.append(ancestor.get("from_parent"))
         parent = ancestor["parent_segment"]
         # A hierarchy that bites its own tail has no ancestor to give.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pyspark.sql import functions as F
 
 from clv_spark.config import PERIOD_MONTHS, Config
-from clv_spark.kernels.choose import USABLE, Row, choose_models
+from clv_spark.kernels.choose import Row
 from clv_spark.kernels.segment_tree import SUMS, Segment, segment_tree
-from clv_spark.pipelines.fit_levels import FitPlan, fit_levels, side_by_side
+from clv_spark.pipelines.fit_levels import FitPlan, fit_levels, origins, side_by_side
 from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CONTRACT_FEATURES
 from clv_spark.transforms.contract_patterns import (
@@ -39,33 +39,29 @@ def fit_contracts(run: Run, last: Mapping[str, Mapping[str, str]]) -> list[Row]:
     named = with_segments(features, config.contract_segments)
     totals = contract_totals(named, levels).collect()
     entering = entering_contract_fit(named, run.date, config.fit.cohort_start)
-    plan = _plan(config)
     rows: list[Row] = []
     with cached(contract_patterns(entering, levels)) as patterns:
         for period in PERIOD_MONTHS:
             leaves = [row.asDict() for row in totals if row["period"] == period]
             if not leaves:
                 continue
+            plan = _plan(config, last.get(period, {}))
             tree = segment_tree([dict.fromkeys(SUMS) | leaf for leaf in leaves], levels)
             names = F.explode(F.lit(list(plan.unit_days)))
             ours = patterns.where(F.col("period") == period).withColumn("model", names)
             fitted = fit_levels(plan, side_by_side(ours, len(tree) * len(plan.unit_days)), tree)
-            rows += _of_period(config, fitted, tree, period, last.get(period, {}))
+            rows += _of_period(plan, fitted, tree, period)
     return rows
 
 
 def contracts_in_words(rows: list[Row]) -> str:
     """How the fits of contracts went, for the message of the stage."""
-    own = sum(row["status"] in USABLE for row in rows)
     counts = Counter(f"{row['model']} by {row['time_unit']}" for row in rows if row["chosen"])
     chosen = ", ".join(f"{name} for {counts[name]}" for name in sorted(counts))
-    return (
-        f"contracts: {own} of {len(rows)} fits are own, the others take the parent's; segments "
-        f"use {chosen}"
-    )
+    return f"contracts: {origins(rows)}; segments use {chosen}"
 
 
-def _plan(config: Config) -> FitPlan:
+def _plan(config: Config, last: Mapping[str, str]) -> FitPlan:
     models, fit = config.models.of_contracts, config.fit
     return FitPlan(
         # Tenures are counted in periods already.
@@ -74,18 +70,16 @@ def _plan(config: Config) -> FitPlan:
         min_customers=fit.min_customers,
         max_correlation=fit.max_frequency_spend_correlation,
         keys=config.contract_segments,
+        candidates=models,
+        last=last,
+        switch_margin=config.models.switch_margin,
     )
 
 
 def _of_period(
-    config: Config,
-    fitted: list[Row],
-    tree: Mapping[str, Segment],
-    period: str,
-    last: Mapping[str, str],
+    plan: FitPlan, fitted: list[Row], tree: Mapping[str, Segment], period: str
 ) -> list[Row]:
-    models = config.models
-    choice = choose_models(fitted, models.of_contracts, last, models.switch_margin)
+    choice = plan.choice(fitted)
     return [
         row
         | {

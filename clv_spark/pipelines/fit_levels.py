@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.kernels.choose import USABLE, Row
+from clv_spark.kernels.choose import USABLE, Row, choose_models
 from clv_spark.kernels.fit_segment import as_frame, fit_segment
 from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.pool_segment import (
     SUMMARY_COLUMNS,
     Key,
     pool_segment,
+    pooled_keys,
     priors_of,
     summarise_segment,
     with_distances,
@@ -52,10 +53,14 @@ class FitPlan:
 
     Attributes:
         unit_days: Days per time unit of the parameters, by model; its keys are all the models.
-        min_repeaters: Repeat buyers a segment needs, by model; for contracts, lost contracts.
-        min_customers: Customers or contracts it needs.
+        min_repeaters: Repeat buyers a segment needs for a fit of its own, by model; for contracts,
+            lost contracts.
+        min_customers: Customers or contracts it needs for that.
         max_correlation: As for ``fit_segment``.
         keys: Names of the segment keys, outermost first.
+        candidates: The models of which each segment uses one.
+        last: The choice of the fit before, by segment.
+        switch_margin: As for ``choose_models``.
     """
 
     unit_days: Mapping[str, int]
@@ -63,6 +68,13 @@ class FitPlan:
     min_customers: int
     max_correlation: float
     keys: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
+    last: Mapping[str, str] = field(default_factory=dict)
+    switch_margin: float = 0.0
+
+    def choice(self, rows: list[Row]) -> dict[str, str]:
+        """The candidate that each segment uses, parents before children."""
+        return choose_models(rows, self.candidates, self.last, self.switch_margin)
 
 
 def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) -> list[Row]:
@@ -85,7 +97,8 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
     for level in range(depth + 1):
         here = {name: segment for name, segment in tree.items() if segment.level == level}
         below = patterns.where(F.col("level") == level)
-        fitted += _fit_level(plan, below, here, _parents(rows), (drawn_to, priors))
+        above = (_parents(rows), plan.choice(rows))
+        fitted += _fit_level(plan, below, here, above, (drawn_to, priors))
         rows = take_parents(fitted)
     return rows
 
@@ -116,31 +129,38 @@ def _fit_level(
     plan: FitPlan,
     patterns: DataFrame,
     segments: Mapping[str, Segment],
-    parents: Parents,
+    fitted_above: tuple[Parents, Mapping[str, str]],
     drawn: tuple[Mapping[str, str | None], dict[Key, Prior]],
 ) -> list[Row]:
     """The rows of one level.
 
-    ``drawn`` is who is drawn to whom, and the priors of all levels so far, to which it adds.
+    ``fitted_above`` is the parameters and the choice of the levels above. ``drawn`` is who is drawn
+    to whom, and the priors of all levels so far, to which it adds.
     """
+    parents, choice = fitted_above
     drawn_to, priors = drawn
     only = {name for name, segment in segments.items() if drawn_to[name] != segment.parent}
     groups = patterns.groupBy("model", "segment")
     above = {name: str(segment.parent) for name, segment in segments.items()}
-    fitted = groups.applyInPandas(fit_group(plan, above, parents), _FITTED).collect()
+    fit_one = fit_group(plan, above, parents, choice)
+    fitted = groups.applyInPandas(fit_one, _FITTED).collect()
     rows = _complete(plan, [row.asDict() for row in fitted], segments)
     priors |= priors_of(rows, parents, only)
     pooled: dict[Key, Row] = {}
     if priors:
-        usable = frozenset((r["model"], r["segment"]) for r in rows if r["status"] in USABLE)
-        pool = pool_group(plan, drawn_to, priors, usable)
+        pool = pool_group(plan, drawn_to, priors, pooled_keys(rows))
         again = groups.applyInPandas(pool, _POOLED).collect()
         pooled = {(row["model"], row["segment"]): row.asDict() for row in again}
     return with_distances(with_pooled(rows, pooled), priors, parents, only)
 
 
-def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitGroup:
-    """The function that Spark applies to the patterns of one model and segment: the first look."""
+def fit_group(
+    plan: FitPlan, above: Mapping[str, str], parents: Parents, choice: Mapping[str, str]
+) -> FitGroup:
+    """The function that Spark applies to the patterns of one model and segment: the first look.
+
+    ``choice`` is the model of each segment above.
+    """
     limits: dict[str, Any] = {
         "min_customers": plan.min_customers,
         "max_correlation": plan.max_correlation,
@@ -153,6 +173,10 @@ def fit_group(plan: FitPlan, above: Mapping[str, str], parents: Parents) -> FitG
             patterns, model=model, unit_days=unit_days, min_repeaters=repeaters, **limits
         )
         parent = parents.get((model, above[segment]))
+        follows = model not in plan.candidates or model == choice.get(above[segment])
+        if row["status"] == "too_small" and not follows:
+            # Its scores use the model of the segment above: the others would only cost time.
+            parent = None
         return as_frame(summarise_segment(row, patterns, unit_days=unit_days, parent=parent))
 
     return fit_one
@@ -162,14 +186,17 @@ def pool_group(
     plan: FitPlan,
     drawn_to: Mapping[str, str | None],
     priors: Mapping[Key, Prior],
-    usable: frozenset[Key],
+    wanted: frozenset[Key],
 ) -> FitGroup:
-    """The second look: the same patterns under the prior that all siblings gave together."""
+    """The second look: the same patterns under the prior that all siblings gave together.
+
+    ``wanted`` is of ``pooled_keys``.
+    """
 
     def pool_one(patterns: pd.DataFrame) -> pd.DataFrame:
         model, segment = patterns[["model", "segment"]].iloc[0]
         prior = priors.get((model, str(drawn_to[segment])))
-        if prior is None or (model, segment) not in usable:
+        if prior is None or (model, segment) not in wanted:
             return pd.DataFrame()
         unit_days = plan.unit_days[model]
         return as_frame(pool_segment(patterns, model=model, unit_days=unit_days, prior=prior))
@@ -189,6 +216,14 @@ def _complete(plan: FitPlan, fitted: list[Row], segments: Mapping[str, Segment])
             }
             rows.append(row | place(plan.keys, segment))
     return rows
+
+
+def origins(rows: list[Row]) -> str:
+    """How many fits are own, drawn to the parent without one, or taken, for messages."""
+    own = sum(row["status"] in USABLE for row in rows)
+    small = sum(row["parameters_segment"] == row["segment"] for row in rows) - own
+    drawn = f"{small} too small for that are drawn to the parent's, " if small else ""
+    return f"{own} of {len(rows)} fits are own, {drawn}the others take the parent's"
 
 
 def empty_row(model: str, segment: str, status: str, message: str) -> Row:

@@ -9,12 +9,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import DAYS_PER_UNIT, Config
-from clv_spark.kernels.choose import USABLE, Row, choose_models
+from clv_spark.kernels.choose import Row
 from clv_spark.kernels.segment_parameters import MARGIN_RATE, RETURN_RATE
 from clv_spark.kernels.segment_tree import Segment, segment_tree
 from clv_spark.kernels.segments import take_parents
 from clv_spark.models import PURCHASE_MODELS
-from clv_spark.pipelines.fit_levels import FitPlan, empty_row, fit_levels, place, side_by_side
+from clv_spark.pipelines.fit_levels import (
+    FitPlan,
+    empty_row,
+    fit_levels,
+    origins,
+    place,
+    side_by_side,
+)
 from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import CUSTOMER_FEATURES
 from clv_spark.transforms.patterns import (
@@ -41,9 +48,10 @@ def fit_purchases(run: Run, last: Mapping[str, str]) -> tuple[list[Row], str]:
     named = with_segments(features, run.config.segments)
     leaves = segment_totals(named, levels, models.spend_basis).collect()
     tree = segment_tree([row.asDict() for row in leaves], levels)
+    plan = _plan(run.config, last)
     with cached(fit_patterns(run.config, named, tree)) as patterns:
-        rows = fit_levels(_plan(run.config), patterns, tree)
-    choice = choose_models(rows, models.purchases, last, models.switch_margin)
+        rows = fit_levels(plan, patterns, tree)
+    choice = plan.choice(rows)
     rows += take_parents(_rate_rows(run, tree))
     for row in rows:
         model = row["model"]
@@ -61,7 +69,7 @@ def used_rows(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["chosen"] and row["model"] in PURCHASE_MODELS]
 
 
-def _plan(config: Config) -> FitPlan:
+def _plan(config: Config, last: Mapping[str, str]) -> FitPlan:
     models, fit = config.models, config.fit
     names = (*models.purchases, models.spend)
     return FitPlan(
@@ -70,6 +78,9 @@ def _plan(config: Config) -> FitPlan:
         min_customers=fit.min_customers,
         max_correlation=fit.max_frequency_spend_correlation,
         keys=config.segments,
+        candidates=models.purchases,
+        last=last,
+        switch_margin=models.switch_margin,
     )
 
 
@@ -121,11 +132,10 @@ def _share(part: int, whole: int) -> float:
 
 def _in_words(rows: list[Row], tree: Mapping[str, Segment]) -> str:
     fits = [row for row in rows if row["model"] not in (RETURN_RATE, MARGIN_RATE)]
-    own = sum(row["status"] in USABLE for row in fits)
     counts = Counter(row["model"] for row in used_rows(rows))
     chosen = ", ".join(f"{model} for {counts[model]}" for model in sorted(counts))
     return (
-        f"{own} of {len(fits)} fits are own, the others take the parent's; segments use {chosen}; "
+        f"{origins(fits)}; segments use {chosen}; "
         f"{tree[GLOBAL].totals['without_spend']} buyers without positive spend stay out of the "
         "spend fit"
     )

@@ -119,7 +119,8 @@ MODEL_PARAMETERS = TableSpec(
             "status",
             "STRING",
             "of the segment's own fit: ok; spend_depends_on_frequency: ok, but the correlation of "
-            "logarithms is beyond fit.max_frequency_spend_correlation; too_small; degenerate: no "
+            "logarithms is beyond fit.max_frequency_spend_correlation; too_small: none was made, "
+            "the segment may be drawn to its parent all the same, see own_weight; degenerate: no "
             "dropout, or no difference between customers, to be seen; not_identified; failed; text",
         ),
         Column("message", "STRING", "the status in words, and what follows from it; text"),

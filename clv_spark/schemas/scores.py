@@ -52,10 +52,10 @@ CLV_SCORES = TableSpec(
             "STRING",
             "ok; one_purchase: no repeat yet, the spend rests on one purchase or, with "
             "spend_basis repeat, on the segment's mean alone; new: younger than "
-            "value.new_customer_days; parent_model: the segment's own fit was too weak, its "
-            "parent's is used; spend_undefined: no spend model, money columns are NULL; "
-            "insufficient_data: no model of purchases or of a contract, predictions are NULL; "
-            "lost: no contract runs any more, predictions are 0; text",
+            "value.new_customer_days; parent_model: the segment's own customers tell too "
+            "little, its parent's parameters are used; spend_undefined: no spend model, money "
+            "columns are NULL; insufficient_data: no model of purchases or of a contract, "
+            "predictions are NULL; lost: no contract runs any more, predictions are 0; text",
         ),
         Column(
             "clv",

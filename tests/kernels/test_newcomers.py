@@ -12,7 +12,7 @@ from clv_spark.models.draws import own_root
 from tests.kernels.test_shared_errors import LETTERS, LOADINGS, VALUES, chosen, row
 
 SHARED = LOADINGS.ravel().tolist()
-FAR = {"status": "too_small", "from_parent": (0.3,) * 4}
+FAR = {"status": "too_small", "parameters": None, "from_parent": (0.3,) * 4}
 SIBLINGS = {"uk": 1.2, "fr": 0.8, "de": 1.5}
 
 
@@ -41,6 +41,11 @@ def test_a_newcomer_is_as_unsure_as_segments_differ():
     # Nobody differs in r, but each sibling has an error, and .3 is usual: of alpha it is more.
     assert gain[0, 0] > 2 / 5 * 0.09
     assert gain[1, 1] > gain[0, 0]
+
+
+def test_who_takes_parameters_says_nothing_of_how_far_segments_are():
+    more = shop(fiji=row("fiji", "global", **FAR))
+    assert entries(["chile"], more)["chile"] == entries(["chile"], shop())["chile"]
 
 
 def test_newcomers_share_the_error_of_where_they_come_from():

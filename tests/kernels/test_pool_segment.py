@@ -11,12 +11,14 @@ from clv_spark.kernels.pool_segment import (
     POOLED_COLUMNS,
     SUMMARY_COLUMNS,
     pool_segment,
+    pooled_keys,
     priors_of,
     summarise_segment,
     with_pooled,
 )
 from clv_spark.kernels.segments import take_parents
 from clv_spark.models.prior import Prior
+from clv_spark.pipelines.fit_levels import FitPlan, fit_group
 from tests.kernels.worlds import bg_nbd_patterns
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -147,11 +149,49 @@ def test_without_a_parent_there_is_nothing_to_be_drawn_to(patterns):
     assert (kept["parameters"], kept["own_weight"]) == (row["parameters"], 1.0)
 
 
-@pytest.mark.parametrize("status", ["too_small", "failed"])
-def test_a_segment_without_a_fit_has_no_say(patterns, status):
-    row = {"model": MODEL, "segment": "small", "status": status, "message": "why"}
+def test_a_segment_whose_fit_failed_has_no_say(patterns):
+    row = {"model": MODEL, "segment": "small", "status": "failed", "message": "why"}
     found = summarise_segment(row, patterns["small"], unit_days=7, parent=PARENT)
     assert found == row | dict.fromkeys(SUMMARY_COLUMNS)
+
+
+def test_a_segment_too_small_for_a_fit_is_pooled_all_the_same(patterns, prior, pooled, merged):
+    few = fit_segment(patterns["small"], model=MODEL, unit_days=7, **LIMITS | {"min_repeaters": 90})
+    assert (few["status"], few["parameters"]) == ("too_small", None)
+    row = summarise_segment(few, patterns["small"], unit_days=7, parent=PARENT)
+    assert priors_of([row | {"parent_segment": "global"}], {(MODEL, "global"): PARENT})
+    assert pooled_keys([row]) == {(MODEL, "small")}
+    (kept,) = take_parents(with_pooled([row], pooled))
+    for name in ("parameters", "covariance", "sibling_loadings", "own_weight"):
+        assert kept[name] == merged["small"][name]
+    # What is said of the fit stays: there is none.
+    assert (kept["status"], kept["bic"]) == ("too_small", None)
+    assert kept["message"].startswith(f"{few['message']}. Pooled with the parent: own weight 0.")
+    assert kept["parameters_segment"] == "small"
+    lost = dict.fromkeys(POOLED_COLUMNS) | {"message": "No maximum found."}
+    (left,) = with_pooled([row], {(MODEL, "small"): lost})
+    assert (left["status"], left["parameters"]) == ("too_small", None)
+
+
+def test_a_small_segment_to_which_nobody_came_back_has_a_say_but_takes_the_parents(patterns):
+    once = patterns["small"].query("frequency == 0")
+    row = first_look(once)
+    assert row["status"] == "too_small"
+    assert row["slope"][0] < 0, "fewer purchases than elsewhere"
+    assert pooled_keys([row]) == frozenset()
+    (kept,) = with_pooled([row], {(MODEL, "small"): {"parameters": PARENT}})
+    assert (kept["parameters"], kept["message"]) == (None, row["message"])
+
+
+def test_a_small_segment_goes_with_the_model_that_is_chosen_above(patterns):
+    models = {MODEL: 7, "mbg_nbd": 7}
+    plan = FitPlan(models, dict.fromkeys(models, 1), 1000, 1.0, ("country",), (*models,))
+    parents = {(model, "global"): PARENT for model in models}
+    look = fit_group(plan, {"small": "global"}, parents, {"global": "mbg_nbd"})
+    rows = [look(patterns["small"].assign(model=model)).to_dict("records")[0] for model in models]
+    assert {row["status"] for row in rows} == {"too_small"}
+    assert pooled_keys(rows) == {("mbg_nbd", "small")}
+    assert rows[0]["point"] is None
 
 
 def test_a_segment_that_is_not_identified_has_a_say_but_takes_the_parents(patterns, prior):

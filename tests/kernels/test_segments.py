@@ -90,6 +90,15 @@ def test_the_pooled_fit_says_how_much_is_the_segments_own():
     assert by_segment(rows)["uk"]["own_weight"] == 1.0
 
 
+def test_a_segment_too_small_for_a_fit_keeps_its_pooled_parameters():
+    drawn = {"parameters": {"r": 3.0}, "own_weight": 0.2, "message": "drawn"}
+    rows = [row("global", None), row("uk", "global", "too_small") | drawn, row("x", "uk", "failed")]
+    uk, below = (by_segment(rows)[name] for name in ("uk", "x"))
+    assert {name: uk[name] for name in drawn} == drawn
+    assert (uk["status"], uk["parameters_segment"]) == ("too_small", "uk")
+    assert (below["parameters"], below["parameters_segment"]) == ({"r": 3.0}, "uk")
+
+
 def test_parameters_come_with_their_uncertainty():
     parent = row("global", None) | {"standard_errors": {"r": 0.5}, "covariance": [0.25]}
     own = {"standard_errors": {"r": 9.0}, "covariance": [81.0], "own_weight": 0.9}

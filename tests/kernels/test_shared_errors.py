@@ -56,7 +56,7 @@ def test_a_root_shares_nothing_and_what_is_pooled_the_middle_of_its_siblings():
 
 
 def test_taken_parameters_have_the_parents_errors_and_their_distance_on_top():
-    near = {"status": "too_small", "from_parent": (0.3, 0.2, 0.1, 0.4)}
+    near = {"status": "too_small", "parameters": None, "from_parent": (0.3, 0.2, 0.1, 0.4)}
     rows = chosen(row("global", None), row("malta", "global", **near))
     ((stream, loadings),) = errors(rows, "malta")
     assert stream == "bg_nbd global"
@@ -75,7 +75,7 @@ def test_taken_parameters_have_the_parents_errors_and_their_distance_on_top():
 
 def test_distances_add_up_on_the_way_and_are_shared_as_far_as_the_way_is():
     pooled = {"sibling_loadings": LOADINGS.ravel().tolist()}
-    far = {"status": "too_small", "from_parent": (0.3,) * 4}
+    far = {"status": "too_small", "parameters": None, "from_parent": (0.3,) * 4}
     rows = chosen(
         row("global", None),
         row("Asia", "global", **pooled),
@@ -110,6 +110,6 @@ def test_nothing_is_shared_with_a_parent_of_whom_nothing_is_known(parent):
 
 
 def test_a_distance_without_a_covariance_to_widen_is_left_out():
-    near = {"status": "too_small", "from_parent": (0.3, 0.2, 0.1, 0.4)}
+    near = {"status": "too_small", "parameters": None, "from_parent": (0.3, 0.2, 0.1, 0.4)}
     rows = chosen(row("global", None, covariance=None), row("malta", "global", **near))
     assert rows["malta"]["covariance"] is None

@@ -79,7 +79,6 @@ def odd(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     [
         ("Onceland", {"too_small", "not_identified"}, "repeat"),
         ("Steadyland", {"degenerate", "not_identified"}, ""),
-        ("Tinyland", {"too_small"}, "2 customers, 200 needed"),
     ],
 )
 def test_a_country_that_cannot_be_fitted_takes_the_global_parameters(
@@ -97,6 +96,20 @@ def test_a_country_that_cannot_be_fitted_takes_the_global_parameters(
     assert set(scores["score_status"]) == {"parent_model"}
     assert set(scores["parameters_segment"]) == {"global"}
     assert (scores["clv"] >= 0).all()
+
+
+def test_a_country_too_small_for_a_fit_is_drawn_to_the_global_parameters(odd: Lake) -> None:
+    found = parameters(odd, AS_OF)
+    row, root = found["bg_nbd", "Tinyland"], found["bg_nbd", "global"]
+    assert row["status"] == "too_small"
+    assert row["message"].startswith("2 customers, 200 needed")
+    assert f"Pooled with the parent: own weight {row['own_weight']:.2f}" in row["message"]
+    assert 0 < row["own_weight"] < 0.2
+    assert row["parameters"] != root["parameters"]
+    assert len(row["covariance"]) == len(row["sibling_loadings"]) == 16
+    scores = odd.read(CLV_SCORES, AS_OF).where("segment = 'Tinyland'").toPandas()
+    assert set(scores["score_status"]) == {"ok"}
+    assert set(scores["parameters_segment"]) == {"Tinyland"}
 
 
 @pytest.mark.long

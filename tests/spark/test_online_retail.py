@@ -218,7 +218,7 @@ def test_one_time_buyers_are_scored(
     assert statuses == {"one_purchase", "new"}
 
 
-def test_a_large_country_has_its_own_parameters_and_others_the_global_ones(
+def test_a_large_country_has_its_own_fit_and_small_ones_are_drawn_to_the_global_one(
     scores: pd.DataFrame, fits: dict[tuple[str, str], Row]
 ) -> None:
     for model in PURCHASE_MODELS:
@@ -232,24 +232,24 @@ def test_a_large_country_has_its_own_parameters_and_others_the_global_ones(
             continue
         if segment in ("United Kingdom", "global"):
             continue
-        if row["status"] in USABLE:
-            # Spend needs 50 customers with a mean, purchases 200 customers as well.
+        assert (row["parent_segment"], row["segment_level"]) == ("global", "country")
+        # Spend needs 50 customers with a mean, purchases 200 customers as well.
+        own = model == "gamma_gamma" and row["n_customers"] >= 50
+        assert own == (row["status"] in USABLE)
+        assert own or row["status"] == "too_small"
+        if row["chosen"] and row["n_repeaters"] > 0:
             assert row["parameters_segment"] == segment
-            assert 0 < row["own_weight"] < 1
-            assert model == "gamma_gamma"
-            assert row["n_customers"] >= 50
+            assert 0 < row["own_weight"] < 0.6
+            assert "Pooled with the parent: own weight" in row["message"]
             continue
-        assert row["status"] in ("too_small", "not_identified")
         assert (row["parameters_segment"], row["own_weight"]) == ("global", 0)
         assert row["parameters"] == fits[model, "global"]["parameters"]
         assert "takes the parameters of 'global'" in row["message"]
-        assert (row["parent_segment"], row["segment_level"]) == ("global", "country")
-    abroad = scores[scores["segment"] != "United Kingdom"]
-    assert set(abroad["parameters_segment"]) == {"global"}
-    assert set(abroad["score_status"]) == {"parent_model"}
-    british = scores[scores["segment"] == "United Kingdom"]
-    assert set(british["parameters_segment"]) == {"United Kingdom"}
-    assert "parent_model" not in set(british["score_status"])
+    once = {segment for (_, segment), row in fits.items() if row["n_repeaters"] == 0}
+    taken = scores["parameters_segment"] != scores["segment"]
+    assert set(scores.loc[taken, "segment"]) <= once
+    assert set(scores.loc[taken, "parameters_segment"]) == {"global"}
+    assert (taken == (scores["score_status"] == "parent_model")).all()
 
 
 def test_every_country_has_a_row_for_every_model(
