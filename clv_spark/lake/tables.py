@@ -33,7 +33,7 @@ from clv_spark.lake.place import ensure_schema, lake_folder, quoted, schema_name
 from clv_spark.lake.rows_to_write import OUTSIDE, adding, replacing
 from clv_spark.lake.session_settings import settings
 from clv_spark.lake.spark_errors import SPARK_ERRORS, is_conflict, violation
-from clv_spark.lake.up_to_date import bring_up_to_date, keep_as_configured
+from clv_spark.lake.up_to_date import bring_up_to_date, keep_as_configured, properties_of_version
 from clv_spark.schemas import TableSpec
 
 _WRITE_ATTEMPTS = 3
@@ -58,6 +58,8 @@ class Lake:
         self._existing: set[str] = set()
         # Tables that were found to be as their specification says, by name.
         self._ensured: dict[str, TableSpec] = {}
+        # Properties that were read and not yet brought up to date, by table name.
+        self._properties: dict[str, dict[str, str]] = {}
 
     def identifier(self, spec: TableSpec) -> str:
         """The table in SQL, quoted."""
@@ -363,13 +365,26 @@ class Lake:
         self.may_write()
         keep_as_configured(self.spark, self.identifier(spec), self.config.retention)
 
+    def require_versions(self, specs: Iterable[TableSpec]) -> None:
+        """Stop where one of the tables that exist was made by a package of another schema version.
+
+        Raises:
+            InputError: there is one.
+        """
+        for spec in specs:
+            if spec.name not in self._properties and self.exists(spec):
+                found = properties_of_version(self.spark, self.identifier(spec), spec)
+                self._properties[spec.name] = found
+
     def ensure(self, spec: TableSpec) -> None:
         """Make the table if it is missing; bring settings and segment columns up to date."""
         if self._ensured.get(spec.name) == spec:
             return
         name, retention = self.identifier(spec), self.config.retention
         if self.exists(spec):
-            bring_up_to_date(self.spark, name, spec, retention)
+            self.require_versions((spec,))
+            have = self._properties.pop(spec.name)
+            bring_up_to_date(self.spark, name, spec, retention, have)
         else:
             if self.config.lake.path is None:
                 ensure_schema(self.spark, self.config)

@@ -12,7 +12,11 @@ from clv_spark.schemas import TableSpec
 
 
 def bring_up_to_date(
-    spark: SparkSession, table: str, spec: TableSpec, retention: RetentionConfig
+    spark: SparkSession,
+    table: str,
+    spec: TableSpec,
+    retention: RetentionConfig,
+    have: dict[str, str],
 ) -> None:
     """Set what has changed of a table's properties, comments and segment columns.
 
@@ -21,12 +25,11 @@ def bring_up_to_date(
         table: the table in SQL, quoted.
         spec: what it is to be.
         retention: how long what Delta keeps besides the rows is kept.
+        have: its properties, of :func:`properties_of_version`.
 
     Raises:
-        InputError: the table has another schema version, or a column another type or spelling.
+        InputError: a column has another type or spelling.
     """
-    have = _properties(spark, table)
-    _check_version(spec, have)
     _set_properties(spark, table, table_properties(spec, retention), have)
     _update_columns(spark, table, spec)
 
@@ -36,18 +39,30 @@ def keep_as_configured(spark: SparkSession, table: str, retention: RetentionConf
     _set_properties(spark, table, kept_files(retention), _properties(spark, table))
 
 
-def _properties(spark: SparkSession, table: str) -> dict[str, str]:
-    rows = spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
-    return {row["key"]: row["value"] for row in rows}
+def properties_of_version(spark: SparkSession, table: str, spec: TableSpec) -> dict[str, str]:
+    """The properties of a table which this package can write.
 
+    Args:
+        spark: a session with Delta.
+        table: the table in SQL, quoted.
+        spec: what it is to be.
 
-def _check_version(spec: TableSpec, have: dict[str, str]) -> None:
+    Raises:
+        InputError: it has another schema version.
+    """
+    have = _properties(spark, table)
     found = have.get("clv_spark.schemaVersion", "none")
     if found != str(spec.version):
         raise InputError(
             f"{spec.name} in the lake has schema version {found}, this package writes "
             f"{spec.version}. Use another lake, or move the table away and run again"
         )
+    return have
+
+
+def _properties(spark: SparkSession, table: str) -> dict[str, str]:
+    rows = spark.sql(f"SHOW TBLPROPERTIES {table}").collect()
+    return {row["key"]: row["value"] for row in rows}
 
 
 def _set_properties(

@@ -167,8 +167,10 @@ def _with_days_held(run: Run, reading: Reading, read: Totals, commit: Commit) ->
 def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: Totals) -> None:
     if reading.days is None:
         check_usable(read, config)
+        used = read[None]
         if run.as_of is not None:
-            require_data(read[None]["first_date"], read[None]["last_date"], run.as_of)
+            require_data(used["first_date"], used["last_date"], run.as_of)
+            require_purchase(used["first_purchase_date"], run.as_of)
     run.input_accepted = True
     gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config)
 
@@ -203,4 +205,21 @@ def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
         raise InputError(
             f"customer_days holds no day up to {as_of}; it runs from {first} to {last}. "
             "Give an --as-of date within the data"
+        )
+
+
+def require_purchase(first: dt.date | None, as_of: dt.date) -> None:
+    """Stop where nobody has bought up to the as-of date.
+
+    Args:
+        first: the day of the first purchase of all, None without one.
+        as_of: last day that counts.
+
+    Raises:
+        InputError: there is no purchase up to ``as_of``.
+    """
+    if first is None or first > as_of:
+        raise InputError(
+            f"no customer has a purchase up to {as_of}; only refunds were found. Check "
+            "source.transactions.columns.is_refund and the sign of amount"
         )

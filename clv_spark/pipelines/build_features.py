@@ -14,7 +14,7 @@ from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contract_features import contract_features_stage
-from clv_spark.pipelines.build_customer_days import require_data
+from clv_spark.pipelines.build_customer_days import require_data, require_purchase
 from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.features_of_date import check_drop
 from clv_spark.pipelines.fold_customers import fold_customers
@@ -117,11 +117,8 @@ def _check_dates(run: Run) -> None:
 
 
 def _check_customers(run: Run, customers: int) -> None:
-    if customers == 0:
-        raise InputError(
-            f"no customer has a purchase up to {run.date}; only refunds were found. Check "
-            "source.transactions.columns.is_refund and the sign of amount"
-        )
+    # Days that were derived for another date can lack a purchase up to this one.
+    require_purchase(run.date if customers else None, run.date)
     before = run.lake.newest_slice(CUSTOMER_FEATURES, run.date - dt.timedelta(days=1))
     previous = None
     if before is not None:

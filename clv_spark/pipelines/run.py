@@ -38,6 +38,7 @@ from clv_spark.schemas import (
     SEGMENT_SUMMARY,
     SUBSCRIPTION_FORECAST,
     SUBSCRIPTION_METRICS,
+    TABLES,
     TIER_MIGRATION,
     WHAT_IF,
     TableSpec,
@@ -86,6 +87,8 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
 
 def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) -> dict[str, Any]:
     with open_run(spark, config, "run", as_of) as this:
+        # Before anything is written: what the first stages wrote would be there already.
+        this.lake.require_versions(TABLES)
         _check_retention(this)
         require_inputs(this)
         if config.has_purchases:

@@ -96,10 +96,12 @@ def totals_by_reason(lines: DataFrame) -> DataFrame:
 
 
 def totals_of_sums(summed: DataFrame) -> DataFrame:
-    """The same from summed lines; refused ones have no dates."""
+    """The same from summed lines, with the first purchase; refused ones have no dates."""
+    sold = F.when(F.col("sales") > 0, F.col("event_date"))
     return summed.groupBy("reason").agg(
         F.sum("line_count").alias("line_count"),
         F.sum(F.col("gross") - F.col("refund")).alias("cents"),
         F.min("event_date").alias("first_date"),
         F.max("event_date").alias("last_date"),
+        F.min(sold).alias("first_purchase_date"),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -28,6 +29,7 @@ from tests.contract_world import contracts, write_contracts
 from tests.held import beside
 from tests.operations import (
     AS_OF,
+    LATER,
     Finished,
     contents,
     runs,
@@ -175,7 +177,15 @@ def test_input_errors_leave_every_table_as_it_was(
     content = bytearray(file.read_bytes())
     content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
     file.write_bytes(bytes(content))
-    sources = {"no line": empty, "failed": broken, "cannot be read": tmp_path / "nowhere"}
+    sold = shop()
+    signs = pc.multiply_checked(pc.abs_checked(sold["amount"]), -1)
+    returned = sold.set_column(sold.column_names.index("amount"), "amount", signs)
+    sources = {
+        "no line": empty,
+        "failed": broken,
+        "cannot be read": tmp_path / "nowhere",
+        "only refunds": write_lines(returned, tmp_path / "returned"),
+    }
     for message, source in sources.items():
         with pytest.raises(InputError, match=message):
             pipelines.run(spark, configured(source), AS_OF)
@@ -186,7 +196,19 @@ def test_input_errors_leave_every_table_as_it_was(
     assert contents(lake) == contents(finished.lake)
 
 
-@pytest.mark.parametrize("what", ["contracts", "a column of contracts", "events"])
+@pytest.mark.parametrize("name", ["clv_scores_latest", "tier_migration"])
+def test_a_table_of_another_schema_version_stops_before_anything_is_written(
+    spark: SparkSession, lake: Path, configured: Configured, name: str
+) -> None:
+    table = deltalake.DeltaTable(str(lake / name))
+    table.alter.set_table_properties({"clv_spark.schemaVersion": "0"}, False)
+    before = versions(lake)
+    with pytest.raises(InputError, match=f"{name} in the lake has schema version 0"):
+        pipelines.run(spark, configured(), LATER)
+    assert versions(lake) == before
+
+
+@pytest.mark.parametrize("what", ["contracts", "a column of contracts", "ids", "events"])
 def test_a_later_source_that_is_missing_or_empty_stops_before_anything_is_written(
     spark: SparkSession, finished: Finished, tmp_path: Path, what: str
 ) -> None:
@@ -199,6 +221,9 @@ def test_a_later_source_that_is_missing_or_empty_stops_before_anything_is_writte
     elif what == "a column of contracts":
         values["source"]["contracts"]["columns"]["periodic_amount"] = "cost"
         message = r"source\.contracts\.columns\.periodic_amount"
+    elif what == "ids":
+        values["source"]["contracts"]["columns"]["customer_id"] = "CAST(customer AS STRING)"
+        message = r"source\.contracts\.columns\.customer_id is STRING, .* it is BIGINT"
     else:
         none = pa.table({"who": [1], "day": [AS_OF], "kind": ["call"]}).slice(0, 0)
         pq.write_table(none, tmp_path / "events.parquet")
