@@ -9,17 +9,19 @@ import numpy as np
 import pandas as pd
 
 from clv_spark.kernels.choose import Row
-from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.pool_segment import (
     SUMMARY_COLUMNS,
+    Key,
     pooled_keys,
     priors_of,
     with_distances,
     with_pooled,
 )
+from clv_spark.kernels.segment_tree import middles
 from clv_spark.kernels.segments import take_parents
+from clv_spark.models.prior import Prior
 from clv_spark.models.transform import coordinates_of
-from clv_spark.pipelines.fit_levels import FitPlan, empty_row, fit_group, pool_group
+from clv_spark.pipelines.fit_levels import Above, FitPlan, empty_row, fit_group, pool_group
 from tests.economics.conftest import World
 
 COLUMNS = {
@@ -50,36 +52,57 @@ def purchase_patterns(name: str, world: World) -> pd.DataFrame:
 
 
 def fitted(plan: FitPlan, below: pd.DataFrame, outside: Sequence[str] = ()) -> list[Row]:
-    """Rows of model_parameters, by the steps of ``fit_levels``.
+    """Rows of model_parameters of countries below global.
 
     Args:
         plan: As for ``fit_levels``.
         below: Patterns of the countries, with their model.
         outside: Countries of which no customer enters the fit.
     """
-    above: dict[str, Any] = {"global": None, **dict.fromkeys(below["segment"], "global")}
-    top = below.assign(segment="global")
-    roots = _each(fit_group(plan, above, {}, {}), top, parent_segment=None)
-    roots = with_pooled(roots, {})
-    parents = {(row["model"], "global"): in_order(row["model"], row["parameters"]) for row in roots}
-    first_look = fit_group(plan, above, parents, plan.choice(roots))
-    rows = _each(first_look, below, parent_segment="global")
-    priors = priors_of(rows, parents)
-    again = _each(pool_group(plan, above, priors, pooled_keys(rows)), below)
-    for model in plan.unit_days:
-        nothing = dict.fromkeys(SUMMARY_COLUMNS) | {"parent_segment": "global"}
-        rows += [empty_row(model, name, "too_small", "nobody") | nothing for name in outside]
-    rows = with_pooled(rows, {(row["model"], row["segment"]): row for row in again})
-    return take_parents(roots + with_distances(rows, priors, parents))
+    names = [*below["segment"].unique(), *outside]
+    return fitted_tree(plan, [below], {"global": None, **dict.fromkeys(names, "global")})
 
 
-def _each(
-    fit: Callable[[pd.DataFrame], pd.DataFrame], patterns: pd.DataFrame, **more: Any
+def fitted_tree(
+    plan: FitPlan, levels: Sequence[pd.DataFrame], above: Mapping[str, str | None]
 ) -> list[Row]:
+    """Rows of model_parameters, by the steps of ``fit_levels``.
+
+    Args:
+        plan: As for ``fit_levels``.
+        levels: Patterns of the segments of each level below global, with their model.
+        above: The parent of each segment, also of those of which no customer enters the fit.
+    """
+    done: list[Row] = []
+    rows: list[Row] = []
+    priors: dict[Key, Prior] = {}
+    drawn_to = middles(above)
+    nobody = set(above) - {"global"}.union(*(level["segment"] for level in levels))
+    parents = {name: str(parent) for name, parent in above.items()}
+    for level in [levels[0].assign(segment="global"), *levels]:
+        known = Above.of(plan, rows)
+        found = _each(fit_group(plan, parents, known.parameters, known.choice), level)
+        if level is levels[-1]:
+            nothing = dict.fromkeys(SUMMARY_COLUMNS)
+            found += [
+                empty_row(model, name, "too_small", "nobody") | nothing
+                for model in plan.unit_days
+                for name in sorted(nobody)
+            ]
+        found = [row | {"parent_segment": above[row["segment"]]} for row in found]
+        priors |= priors_of(found, known.parameters, known.errors)
+        again = _each(pool_group(plan, drawn_to, priors, pooled_keys(found)), level)
+        pooled = with_pooled(found, {(row["model"], row["segment"]): row for row in again})
+        done += with_distances(pooled, priors, known.parameters)
+        rows = take_parents(done)
+    return rows
+
+
+def _each(fit: Callable[[pd.DataFrame], pd.DataFrame], patterns: pd.DataFrame) -> list[Row]:
     """What Spark does with a grouped map."""
     rows: list[Row] = []
     for (model, _), group in patterns.groupby(["model", "segment"]):
         names = ["segment", "model", "customers", *COLUMNS[str(model)]]
         found: list[Mapping[Any, Any]] = fit(group[names].reset_index(drop=True)).to_dict("records")
-        rows += [{str(name): value for name, value in row.items()} | more for row in found]
+        rows += [{str(name): value for name, value in row.items()} for row in found]
     return rows

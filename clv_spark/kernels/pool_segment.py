@@ -13,7 +13,7 @@ from clv_spark.kernels.fit_segment import ESTIMATES, flat, in_words, letters
 from clv_spark.models import MODELS
 from clv_spark.models.pooling import fit_pooled, posterior_summary
 from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
-from clv_spark.models.uncertainty import natural_loadings
+from clv_spark.models.uncertainty import Matrix, natural_loadings
 
 SUMMARY_COLUMNS = ("point", "slope", "hessian", "height")
 POOLED_COLUMNS = (
@@ -100,6 +100,7 @@ def pool_segment(patterns: pd.DataFrame, *, model: str, unit_days: int, prior: P
 def priors_of(
     rows: Sequence[Mapping[str, Any]],
     parents: Mapping[Key, Mapping[str, float]],
+    errors: Mapping[Key, Matrix],
     only: Container[str] = (),
 ) -> dict[Key, Prior]:
     """The prior of each model below each parent, learned from all segments there.
@@ -107,6 +108,7 @@ def priors_of(
     Args:
         rows: Fitted rows with their ``SUMMARY_COLUMNS``, model and parent_segment.
         parents: Parameters of the parents, by model and segment.
+        errors: Covariance of their logarithms, of those of whom it is known.
         only: Segments without siblings, which say nothing that their parents have not said.
     """
     siblings: dict[Key, list[SegmentFit]] = {}
@@ -114,14 +116,17 @@ def priors_of(
         if row["point"] is not None and row["segment"] not in only:
             key = (row["model"], row["parent_segment"])
             siblings.setdefault(key, []).append(_summary(row))
-    return {key: estimate_spread(found, parents[key]) for key, found in sorted(siblings.items())}
+    return {
+        key: estimate_spread(found, parents[key], errors.get(key, ()))
+        for key, found in sorted(siblings.items())
+    }
 
 
 def pooled_keys(rows: Sequence[Mapping[str, Any]]) -> frozenset[Key]:
     """The models and segments that get pooled parameters, where there is a prior.
 
-    All with a fit of their own; and those too small for one, unless they have nobody who came back
-    (for contracts: who was lost). Where a fit found a ridge the parent's parameters are safer.
+    All with a fit of their own, and those too small for one. Where a fit found a ridge the parent's
+    parameters are safer.
 
     Args:
         rows: Fitted rows with their ``SUMMARY_COLUMNS``.
@@ -155,8 +160,8 @@ def with_distances(
 
     Args:
         rows: Of ``with_pooled``.
-        priors: What the siblings with a fit gave; where there are none, segments are thought to
-            differ as usual.
+        priors: What the siblings gave; where there are none, segments are thought to differ as
+            usual.
         parents: Parameters of the parents, by model and segment.
         only: Segments without siblings, who are no way from their parents.
 
@@ -177,7 +182,7 @@ def with_distances(
 
 def _is_pooled(row: Mapping[str, Any]) -> bool:
     if row["status"] == "too_small":
-        return row["point"] is not None and row["n_repeaters"] > 0
+        return row["point"] is not None
     return row["status"] in USABLE
 
 

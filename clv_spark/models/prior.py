@@ -14,13 +14,14 @@ import numpy as np
 
 from clv_spark.models.arrays import Floats
 from clv_spark.models.transform import coordinates_of
-from clv_spark.models.uncertainty import Matrix, as_matrix
+from clv_spark.models.uncertainty import Matrix, as_matrix, frame_of
 
 # Spread of the prior before anything is known of the siblings, in logarithms: a factor of e.
 WIDE_SPREAD = 1.0
 # Before their siblings speak, segments are thought to differ by about a third, with the weight of
 # this many siblings; so a spread is never zero, and one sibling alone does not make it huge. With
 # more siblings than FEW that weight fades, and segments that are all alike are lumped together.
+# A sibling counts here by what its customers would tell if segments differed by a third.
 USUAL_SPREAD, USUAL_WEIGHT, FEW = 0.3, 2.0, 10.0
 # The parent counts as this many siblings when the centre is looked for.
 PARENT_WEIGHT = 1.0
@@ -90,16 +91,20 @@ def wide_prior(parent: Mapping[str, float]) -> Prior:
     return Prior(tuple(centre.tolist()), (WIDE_SPREAD,) * centre.size)
 
 
-def estimate_spread(summaries: Sequence[SegmentFit], parent: Mapping[str, float]) -> Prior:
+def estimate_spread(
+    summaries: Sequence[SegmentFit], parent: Mapping[str, float], parent_errors: Matrix = ()
+) -> Prior:
     """Learns from all siblings how far segments are from their parent.
 
-    Expectation-maximisation of the marginal likelihood of all siblings, each a parabola. A segment
-    without a maximum of its own has a flat parabola and therefore no say. The order of the
+    The centre and the spread under which what all siblings say, each a parabola, is most likely
+    (MacKay's fixed point of the marginal likelihood, 1992). A segment has a say as far as its
+    customers tell something: with a flat parabola none, however many there are. The order of the
     siblings does not matter, to the last bit.
 
     Args:
         summaries: One per sibling; none gives the usual spread around the parent.
         parent: The parent's parameters.
+        parent_errors: Covariance of their logarithms; empty where they are taken for known.
 
     Example:
         >>> flat = ((0.0,) * 3,) * 3
@@ -108,47 +113,39 @@ def estimate_spread(summaries: Sequence[SegmentFit], parent: Mapping[str, float]
         >>> [round(value, 3) for value in prior.spread]
         [0.3, 0.3, 0.3]
     """
-    centre = np.array(wide_prior(parent).centre)
+    _, parent_point, inward = frame_of(parent)
     if not summaries:
-        return Prior(tuple(centre.tolist()), (USUAL_SPREAD,) * centre.size)
+        return Prior(tuple(parent_point.tolist()), (USUAL_SPREAD,) * parent_point.size)
     ordered = sorted(summaries, key=lambda one: (one.point, one.gradient, one.hessian))
     point = np.array([one.point for one in ordered])
     slope = np.array([one.gradient for one in ordered])
     hessian = _bent(np.array([one.hessian for one in ordered]), slope)
-    parent_point, size = centre, len(ordered)
-    usual = USUAL_WEIGHT / (1 + (size / FEW) ** 2)
-    variance = np.full(centre.size, USUAL_SPREAD**2 * NORMAL_SCALE)
+    centre, variance = parent_point, np.full(parent_point.size, USUAL_SPREAD**2 * NORMAL_SCALE)
     trust = np.ones(point.shape)
+    told = _told(hessian, np.full(point.shape, USUAL_SPREAD**-2.0))
+    usual = USUAL_WEIGHT / (1 + (np.sum(told, axis=0) / FEW) ** 2)
     for _ in range(ROUNDS):
         precision = trust / variance
-        covariance = np.linalg.inv(hessian + precision[:, :, np.newaxis] * np.eye(centre.size))
+        covariance = _given(hessian, precision)
         pull = slope - precision * (point - centre)
         mean = point + np.sum(covariance * pull[:, np.newaxis, :], axis=2)
         own_variance = np.diagonal(covariance, axis1=1, axis2=2)
-        trusted = np.sum(trust, axis=0) + PARENT_WEIGHT
-        centre = (np.sum(trust * mean, axis=0) + PARENT_WEIGHT * parent_point) / trusted
-        square = (mean - centre) ** 2 + own_variance
-        before = variance
+        told = 1 - precision * own_variance
+        # From the centre before, on which the silent stand.
+        square = (mean - centre) ** 2
+        before, centre = (variance, centre), _moved(centre, trust, mean, told, parent_point)
         total = np.sum(trust * square, axis=0) + usual * USUAL_SPREAD**2 * NORMAL_SCALE
-        variance = total / (size + usual)
-        trust = (FREEDOM + 1) / (FREEDOM + square / variance)
-        if np.all(np.abs(variance - before) <= SMALL_CHANGE * before):
+        variance = total / (np.sum(told, axis=0) + usual)
+        trust = (FREEDOM + 1) / (FREEDOM + (square + own_variance) / variance)
+        if _is_still(before, (variance, centre)):
             break
     spread = np.sqrt(variance / NORMAL_SCALE)
-    return Prior(
-        centre=tuple(centre.tolist()),
-        spread=tuple(spread.tolist()),
-        centre_covariance=_error_of_centre(hessian, trust / spread**2, spread),
-    )
-
-
-def _error_of_centre(hessian: Floats, precision: Floats, spread: Floats) -> Matrix:
-    """What each sibling says of the middle is blurred by its distance from it and its own error."""
-    own = np.linalg.inv(hessian + precision[:, :, np.newaxis] * np.eye(spread.size))
-    said = np.diag(PARENT_WEIGHT / spread**2)
-    for each, error in zip(precision, own, strict=True):
-        said += np.diag(each) - each[:, np.newaxis] * error * each
-    return as_matrix(np.linalg.inv(said).astype(np.float64))
+    errors = _error_of_centre(hessian, trust / spread**2, spread)
+    if parent_errors:
+        # As far as the centre stands on the parent, it is as unsure as the parent.
+        moved = errors * (PARENT_WEIGHT / spread**2) @ inward
+        errors = errors + moved @ np.array(parent_errors) @ moved.T
+    return Prior(tuple(centre.tolist()), tuple(spread.tolist()), as_matrix(errors))
 
 
 def _bent(hessian: Floats, slope: Floats) -> Floats:
@@ -158,3 +155,43 @@ def _bent(hessian: Floats, slope: Floats) -> Floats:
     values = np.maximum(values, np.abs(along) / FARTHEST)
     bent: Floats = (vectors * values[:, np.newaxis, :]) @ np.swapaxes(vectors, 1, 2)
     return bent
+
+
+def _given(hessian: Floats, precision: Floats) -> Floats:
+    """Covariance of each segment's coordinates, given its customers and the prior."""
+    prior = precision[:, :, np.newaxis] * np.eye(precision.shape[1])
+    return np.linalg.inv(hessian + prior).astype(np.float64)
+
+
+def _told(hessian: Floats, precision: Floats) -> Floats:
+    """Which part of what is known of each coordinate comes from the segment's customers."""
+    own_variance = np.diagonal(_given(hessian, precision), axis1=1, axis2=2)
+    told: Floats = 1 - precision * own_variance
+    return told
+
+
+def _moved(
+    centre: Floats, trust: Floats, mean: Floats, told: Floats, parent_point: Floats
+) -> Floats:
+    """The centre nearer to the mean of siblings and parent; siblings follow it as far as silent."""
+    pull = np.sum(trust * (mean - centre), axis=0) + PARENT_WEIGHT * (parent_point - centre)
+    moved: Floats = centre + pull / (np.sum(trust * told, axis=0) + PARENT_WEIGHT)
+    return moved
+
+
+def _is_still(before: tuple[Floats, Floats], now: tuple[Floats, Floats]) -> bool:
+    """Whether variance and centre have stopped, the centre by the spread."""
+    (variance, centre), (variance_now, centre_now) = before, now
+    return bool(
+        np.all(np.abs(variance_now - variance) <= SMALL_CHANGE * variance)
+        and np.all((centre_now - centre) ** 2 <= SMALL_CHANGE**2 * variance)
+    )
+
+
+def _error_of_centre(hessian: Floats, precision: Floats, spread: Floats) -> Floats:
+    """What each sibling says of the middle is blurred by its distance from it and its own error."""
+    said = np.diag(PARENT_WEIGHT / spread**2)
+    for each, error in zip(precision, _given(hessian, precision), strict=True):
+        said += np.diag(each) - each[:, np.newaxis] * error * each
+    found: Floats = np.linalg.inv(said).astype(np.float64)
+    return found

@@ -25,7 +25,9 @@ from clv_spark.kernels.pool_segment import (
 )
 from clv_spark.kernels.segment_tree import Segment, middles
 from clv_spark.kernels.segments import take_parents
+from clv_spark.kernels.shared_errors import log_errors
 from clv_spark.models.prior import Prior
+from clv_spark.models.uncertainty import Matrix
 
 Parents = Mapping[Key, Mapping[str, float]]
 FitGroup = Callable[[pd.DataFrame], pd.DataFrame]
@@ -77,6 +79,33 @@ class FitPlan:
         return choose_models(rows, self.candidates, self.last, self.switch_margin)
 
 
+@dataclass(frozen=True)
+class Above:
+    """What is known of the levels above.
+
+    Attributes:
+        parameters: By model and segment.
+        errors: Covariance of their logarithms, where it is known.
+        choice: The model of each segment.
+    """
+
+    parameters: Parents
+    errors: Mapping[Key, Matrix]
+    choice: Mapping[str, str]
+
+    @staticmethod
+    def of(plan: FitPlan, rows: list[Row]) -> Above:
+        """From rows of ``take_parents``."""
+        known = {
+            (row["model"], row["segment"]): row for row in rows if row["parameters"] is not None
+        }
+        return Above(
+            {key: in_order(row["model"], row["parameters"]) for key, row in known.items()},
+            {key: log_errors(row) for key, row in known.items()},
+            plan.choice(rows),
+        )
+
+
 def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) -> list[Row]:
     """Fits every model to every segment, from the root down.
 
@@ -87,7 +116,7 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
 
     Returns:
         One row per model and segment: what ``fit_segment`` says, drawn towards the parent where
-        there is one, the parent's where there is no fit.
+        there is one, the parent's where a fit of its own found a ridge, or there is nobody.
     """
     fitted: list[Row] = []
     rows: list[Row] = []
@@ -97,8 +126,7 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
     for level in range(depth + 1):
         here = {name: segment for name, segment in tree.items() if segment.level == level}
         below = patterns.where(F.col("level") == level)
-        above = (_parents(rows), plan.choice(rows))
-        fitted += _fit_level(plan, below, here, above, (drawn_to, priors))
+        fitted += _fit_level(plan, below, here, Above.of(plan, rows), (drawn_to, priors))
         rows = take_parents(fitted)
     return rows
 
@@ -116,42 +144,31 @@ def side_by_side(patterns: DataFrame, groups: int) -> DataFrame:
     return patterns.repartition(max(2, min(groups, most)), "model", "segment")
 
 
-def _parents(rows: list[Row]) -> dict[Key, dict[str, float]]:
-    """Parameters by model and segment."""
-    return {
-        (row["model"], row["segment"]): in_order(row["model"], row["parameters"])
-        for row in rows
-        if row["parameters"] is not None
-    }
-
-
 def _fit_level(
     plan: FitPlan,
     patterns: DataFrame,
     segments: Mapping[str, Segment],
-    fitted_above: tuple[Parents, Mapping[str, str]],
+    above: Above,
     drawn: tuple[Mapping[str, str | None], dict[Key, Prior]],
 ) -> list[Row]:
     """The rows of one level.
 
-    ``fitted_above`` is the parameters and the choice of the levels above. ``drawn`` is who is drawn
-    to whom, and the priors of all levels so far, to which it adds.
+    ``drawn`` is who is drawn to whom, and the priors of all levels so far, to which it adds.
     """
-    parents, choice = fitted_above
     drawn_to, priors = drawn
     only = {name for name, segment in segments.items() if drawn_to[name] != segment.parent}
     groups = patterns.groupBy("model", "segment")
-    above = {name: str(segment.parent) for name, segment in segments.items()}
-    fit_one = fit_group(plan, above, parents, choice)
+    parents = {name: str(segment.parent) for name, segment in segments.items()}
+    fit_one = fit_group(plan, parents, above.parameters, above.choice)
     fitted = groups.applyInPandas(fit_one, _FITTED).collect()
     rows = _complete(plan, [row.asDict() for row in fitted], segments)
-    priors |= priors_of(rows, parents, only)
+    priors |= priors_of(rows, above.parameters, above.errors, only)
     pooled: dict[Key, Row] = {}
     if priors:
         pool = pool_group(plan, drawn_to, priors, pooled_keys(rows))
         again = groups.applyInPandas(pool, _POOLED).collect()
         pooled = {(row["model"], row["segment"]): row.asDict() for row in again}
-    return with_distances(with_pooled(rows, pooled), priors, parents, only)
+    return with_distances(with_pooled(rows, pooled), priors, above.parameters, only)
 
 
 def fit_group(

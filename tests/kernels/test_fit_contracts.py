@@ -90,7 +90,7 @@ def test_a_segment_is_drawn_to_its_parent_by_what_its_siblings_say(model: str) -
         seen[name] = patterns(0.8, 6.0 + number, size, seed=number + 9).assign(segment=name)
         row = fit_segment(seen[name], model=model, **LIMITS) | {"parent_segment": "global"}
         rows.append(summarise_segment(row, seen[name], unit_days=1, parent=parent))
-    (prior,) = priors_of(rows, {(model, "global"): parent}).values()
+    (prior,) = priors_of(rows, {(model, "global"): parent}, {}).values()
     found = [
         pool_segment(seen[name], model=model, unit_days=1, prior=prior) for name in sorted(seen)
     ]

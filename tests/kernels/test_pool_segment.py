@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from clv_spark.kernels import pool_segment as kernel
@@ -55,7 +56,7 @@ def rows(patterns):
 
 @pytest.fixture(scope="module")
 def prior(rows):
-    return priors_of(rows, {(MODEL, "global"): PARENT})[MODEL, "global"]
+    return priors_of(rows, {(MODEL, "global"): PARENT}, {})[MODEL, "global"]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_the_order_of_patterns_and_of_siblings_does_not_change_a_bit(patterns, r
     shuffled = patterns["small"].sample(frac=1, random_state=1)
     (small,) = (row for row in rows if row["segment"] == "small")
     assert first_look(shuffled) == small
-    assert priors_of(rows[::-1], {(MODEL, "global"): PARENT})[MODEL, "global"] == prior
+    assert priors_of(rows[::-1], {(MODEL, "global"): PARENT}, {})[MODEL, "global"] == prior
     again = pool_segment(shuffled, model=MODEL, unit_days=7, prior=prior)
     assert again == pooled[MODEL, "small"]
     assert tuple(again) == POOLED_COLUMNS
@@ -135,7 +136,7 @@ def test_the_order_of_patterns_and_of_siblings_does_not_change_a_bit(patterns, r
 def test_siblings_of_each_model_and_parent_have_their_own_prior(rows, prior):
     elsewhere = [row | {"parent_segment": "Asia"} for row in rows[:2]]
     parents = {(MODEL, "global"): PARENT, (MODEL, "Asia"): {**PARENT, "alpha": 6.0}}
-    priors = priors_of([*rows, *elsewhere], parents)
+    priors = priors_of([*rows, *elsewhere], parents, {})
     assert list(priors) == [(MODEL, "Asia"), (MODEL, "global")]
     assert priors[MODEL, "global"] == prior
     assert priors[MODEL, "Asia"] != prior
@@ -144,7 +145,7 @@ def test_siblings_of_each_model_and_parent_have_their_own_prior(rows, prior):
 def test_without_a_parent_there_is_nothing_to_be_drawn_to(patterns):
     row = first_look(patterns["small"], parent=None)
     assert [row[name] for name in SUMMARY_COLUMNS] == [None] * len(SUMMARY_COLUMNS)
-    assert priors_of([row], {}) == {}
+    assert priors_of([row], {}, {}) == {}
     (kept,) = take_parents(with_pooled([row], {}))
     assert (kept["parameters"], kept["own_weight"]) == (row["parameters"], 1.0)
 
@@ -159,7 +160,7 @@ def test_a_segment_too_small_for_a_fit_is_pooled_all_the_same(patterns, prior, p
     few = fit_segment(patterns["small"], model=MODEL, unit_days=7, **LIMITS | {"min_repeaters": 90})
     assert (few["status"], few["parameters"]) == ("too_small", None)
     row = summarise_segment(few, patterns["small"], unit_days=7, parent=PARENT)
-    assert priors_of([row | {"parent_segment": "global"}], {(MODEL, "global"): PARENT})
+    assert priors_of([row | {"parent_segment": "global"}], {(MODEL, "global"): PARENT}, {})
     assert pooled_keys([row]) == {(MODEL, "small")}
     (kept,) = take_parents(with_pooled([row], pooled))
     for name in ("parameters", "covariance", "sibling_loadings", "own_weight"):
@@ -173,14 +174,23 @@ def test_a_segment_too_small_for_a_fit_is_pooled_all_the_same(patterns, prior, p
     assert (left["status"], left["parameters"]) == ("too_small", None)
 
 
-def test_a_small_segment_to_which_nobody_came_back_has_a_say_but_takes_the_parents(patterns):
-    once = patterns["small"].query("frequency == 0")
-    row = first_look(once)
-    assert row["status"] == "too_small"
-    assert row["slope"][0] < 0, "fewer purchases than elsewhere"
-    assert pooled_keys([row]) == frozenset()
-    (kept,) = with_pooled([row], {(MODEL, "small"): {"parameters": PARENT}})
-    assert (kept["parameters"], kept["message"]) == (None, row["message"])
+def test_that_nobody_came_back_counts_for_little_where_they_are_few_and_for_much_where_many(prior):
+    """A prior makes of none a small rate: one who comes back more or less is no other world."""
+    paces = {}
+    for customers in (3, 3000):
+        for back in (0, 1):
+            days = {"frequency": [0, 1], "recency": [0, 100], "T": 364}
+            rows = pd.DataFrame({"segment": "small", **days, "customers": [customers - back, back]})
+            rows = rows[rows["customers"] > 0]
+            row = first_look(rows)
+            assert row["status"] == "too_small"
+            assert pooled_keys([row]) == {(MODEL, "small")}
+            found = pool_segment(rows, model=MODEL, unit_days=7, prior=prior)
+            paces[customers, back] = np.exp(pace(found["parameters"]))
+    usual = np.exp(pace(PARENT))
+    assert 0.5 * usual < paces[3, 0] < usual
+    assert 0 < paces[3000, 0] < 0.1 * usual
+    assert paces[3000, 0] < paces[3000, 1] < 1.5 * paces[3000, 0]
 
 
 def test_a_small_segment_goes_with_the_model_that_is_chosen_above(patterns):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clv_spark.models import MODELS, PURCHASE_MODELS, bg_nbd, fit, fitting, gamma_gamma, search
 from clv_spark.models.draws import parameter_draws
 from clv_spark.models.pooling import fit_pooled, posterior_summary
-from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
+from clv_spark.models.prior import Prior, estimate_spread, wide_prior
 from clv_spark.models.transform import coordinates_of
 from clv_spark.models.uncertainty import as_matrix, prediction_errors
 
@@ -310,65 +310,6 @@ def test_a_search_that_ends_early_is_failed_yet_finite(monkeypatch, cdnow):
     assert result.status == "failed"
     assert np.all(np.isfinite([*result.parameters.values()]))
     assert result.covariance == ()
-
-
-def exact_summary(values, error):
-    """A segment so large that its parabola says its coordinates outright."""
-    return SegmentFit(tuple(values), (0.0,) * 4, as_matrix(np.eye(4) / error**2), 0.0)
-
-
-def test_the_spread_of_normal_segments_is_their_standard_deviation():
-    random = np.random.default_rng(6)
-    spread = np.array([0.1, 0.3, 0.5, 1.0])
-    values = CENTRE + 0.2 + spread * random.standard_normal((400, 4))
-    prior = estimate_spread([exact_summary(row, 0.01) for row in values], PARENT)
-    assert np.array(prior.spread) == pytest.approx(spread, rel=0.12)
-    assert np.array(prior.centre) - CENTRE == pytest.approx([0.2] * 4, abs=0.15)
-
-
-def test_one_far_out_sibling_among_twenty_widens_the_prior_by_less_than_a_third():
-    random = np.random.default_rng(7)
-    values = CENTRE + 0.2 * random.standard_normal((20, 4))
-    summaries = [exact_summary(row, 0.02) for row in values]
-    before = estimate_spread(summaries, PARENT)
-    after = estimate_spread([*summaries, exact_summary(CENTRE + 6, 0.02)], PARENT)
-    assert np.all(np.array(after.spread) < 1.33 * np.array(before.spread))
-    assert np.abs(np.array(after.centre) - np.array(before.centre)) == pytest.approx(0, abs=0.05)
-
-
-def test_few_siblings_neither_close_nor_open_the_prior():
-    same = [exact_summary(CENTRE, 0.01)] * 3
-    apart = [exact_summary(CENTRE + shift, 0.01) for shift in (-4, 0, 4)]
-    assert min(estimate_spread(same, PARENT).spread) > 0.1
-    assert max(estimate_spread(apart, PARENT).spread) < 5
-
-
-def test_a_single_sibling_moves_the_centre_half_way_from_the_parent():
-    prior = estimate_spread([exact_summary(CENTRE + 0.4, 0.01)], PARENT)
-    assert np.array(prior.centre) - CENTRE == pytest.approx([0.2] * 4, abs=0.02)
-
-
-def test_the_middle_of_equal_siblings_is_as_unsure_as_a_mean_of_them_and_the_parent():
-    random = np.random.default_rng(9)
-    values = CENTRE + 0.3 * random.standard_normal((60, 4))
-    prior = estimate_spread([exact_summary(row, 0.01) for row in values], PARENT)
-    variance = np.diag(prior.centre_covariance)
-    assert variance == pytest.approx(np.array(prior.spread) ** 2 / 61, rel=0.2)
-
-
-def test_the_middle_is_as_far_from_the_true_one_as_its_covariance_says():
-    random = np.random.default_rng(10)
-    scores = []
-    for _ in range(200):
-        parent = COORDINATES.backward(CENTRE + 0.3 * random.standard_normal(4))
-        named = dict(zip(PARENT, np.exp(parent).tolist(), strict=True))
-        errors = random.choice([0.1, 0.3, 0.6], 8)
-        values = CENTRE + random.standard_normal((8, 4)) * np.hypot(0.3, errors)[:, np.newaxis]
-        rows = zip(values, errors, strict=True)
-        prior = estimate_spread([exact_summary(row, error) for row, error in rows], named)
-        wrong = np.array(prior.centre) - CENTRE
-        scores.append(wrong @ np.linalg.inv(prior.centre_covariance) @ wrong / 4)
-    assert 0.8 < np.mean(scores) < 1.3
 
 
 def test_an_unsure_middle_counts_as_much_as_a_segment_is_drawn_to_it(cdnow):

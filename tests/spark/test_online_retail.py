@@ -237,7 +237,7 @@ def test_a_large_country_has_its_own_fit_and_small_ones_are_drawn_to_the_global_
         own = model == "gamma_gamma" and row["n_customers"] >= 50
         assert own == (row["status"] in USABLE)
         assert own or row["status"] == "too_small"
-        if row["chosen"] and row["n_repeaters"] > 0:
+        if row["chosen"]:
             assert row["parameters_segment"] == segment
             assert 0 < row["own_weight"] < 0.6
             assert "Pooled with the parent: own weight" in row["message"]
@@ -245,11 +245,8 @@ def test_a_large_country_has_its_own_fit_and_small_ones_are_drawn_to_the_global_
         assert (row["parameters_segment"], row["own_weight"]) == ("global", 0)
         assert row["parameters"] == fits[model, "global"]["parameters"]
         assert "takes the parameters of 'global'" in row["message"]
-    once = {segment for (_, segment), row in fits.items() if row["n_repeaters"] == 0}
-    taken = scores["parameters_segment"] != scores["segment"]
-    assert set(scores.loc[taken, "segment"]) <= once
-    assert set(scores.loc[taken, "parameters_segment"]) == {"global"}
-    assert (taken == (scores["score_status"] == "parent_model")).all()
+    assert (scores["parameters_segment"] == scores["segment"]).all()
+    assert not (scores["score_status"] == "parent_model").any()
 
 
 def test_every_country_has_a_row_for_every_model(
