@@ -6,8 +6,10 @@ VENV="$ROOT/.venv"
 
 usage() {
     cat <<'USAGE'
-Usage: ./spark-submit.sh JOB --conf FILE --as-of DATE [--set a.b=value]... [--result-file FILE]
-                         [-- any spark-submit option]
+Usage: ./spark-submit.sh JOB --conf FILE [option of the job]... [-- any spark-submit option]
+
+Options of jobs: --as-of DATE, of run also --from DATE --to DATE; of maintain --dry-run;
+of all --result-file FILE, --verbose, and but for generate --set a.b=value.
 
 JOB is one of:
 USAGE
@@ -15,8 +17,8 @@ USAGE
     cat <<'USAGE'
 
 Examples:
-  ./spark-submit.sh run --conf conf/prod.yml --as-of 2011-12-09 -- --master spark://host:7077
-  ./spark-submit.sh run --conf conf/prod.yml --as-of 2011-12-09 -- --master yarn \
+  ./spark-submit.sh run --conf conf/mine.yml --as-of 2011-12-09 -- --master spark://host:7077
+  ./spark-submit.sh run --conf conf/mine.yml --as-of 2011-12-09 -- --master yarn \
       --deploy-mode cluster --archives env.tar.gz#env --conf spark.pyspark.python=./env/bin/python
 
 Environment:
@@ -25,7 +27,8 @@ Environment:
                     or Maven coordinates; by default those of the installed delta-spark
   PYSPARK_PYTHON    Python of driver and executors; by default the one in .venv (client mode)
 
-Exit code: the job's own (see the README) in client mode; 2 when the command line is wrong.
+Exit code: the job's own (see the README) in client mode, success or failure in cluster mode;
+2 when the command line is wrong.
 USAGE
 }
 

@@ -189,14 +189,15 @@ def _plans(lake: Lake, as_of: dt.date) -> str:
         row, total = last[fit["segment"]], totals[fit["segment"]]
         counts = (row["running_end"], row["lost_contracts"])
         values = (row["formula_clv_discounted"], row["model_clv"], total["clv_sum"])
-        found.append(
-            (fit["segment"], *counts, row["churn_rate"], fit["model"], fit["status"], *values)
-        )
-    names = ("segment", "running", "lost", "churn", "model", "status", "formula", "model's", "clv")
+        how = (fit["model"], fit["status"], _how_fitted(fit["own_weight"]))
+        found.append((fit["segment"], *counts, row["churn_rate"], *how, *values))
+    about = ("segment", "running", "lost", "churn")
+    names = (*about, "model", "status", "fit", "formula", "model's", "clv")
     note = (
         "formula and model's: value of a contract without horizon, discounted. The formula takes "
-        "one churn for all;\nthose who stay are ever more those who mean to stay. A segment whose "
-        "status is not ok has its parent's parameters."
+        "one churn for all;\nthose who stay are ever more those who mean to stay. fit: own; "
+        "pooled: drawn to the parent's\nparameters, with so much weight of its own; parent: the "
+        "parent's as they are."
     )
     return f"{table(names, found)}\n{note}"
 

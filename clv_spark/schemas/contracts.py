@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clv_spark.schemas.spec import ID, SEGMENT_KEYS, Column, TableSpec
+from clv_spark.config.contracts import CONTRACT_REASONS
+from clv_spark.schemas.spec import ID, SEGMENT_KEYS, Column, TableSpec, reason_column
 
 _SEGMENT_KEY = Column(
     SEGMENT_KEYS,
@@ -83,7 +84,7 @@ REJECTED_CONTRACTS = TableSpec(
     name="rejected_contracts",
     comment="One row per source row of contracts that was not used, with the reason.",
     columns=(
-        Column("reason", "STRING", "why the row is not used; text, one of the documented reasons"),
+        reason_column("row", CONTRACT_REASONS, "source.contracts.reject"),
         Column("start_date", "DATE", "first day of the row, NULL when unreadable; date", True),
         Column(
             "amount", "DECIMAL(18,2)", "periodic amount, NULL when unreadable; money as read", True

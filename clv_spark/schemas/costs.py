@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clv_spark.schemas.spec import ID, Column, TableSpec
+from clv_spark.config.costs import EVENT_REASONS
+from clv_spark.schemas.spec import ID, Column, TableSpec, reason_column
 
 CUSTOMER_COSTS = TableSpec(
     name="customer_costs",
@@ -60,7 +61,7 @@ REJECTED_COSTS = TableSpec(
     comment="One row per row of a source of costs that was not used, with the reason.",
     columns=(
         Column("source", "STRING", "section of the configuration; text"),
-        Column("reason", "STRING", "why the row is not used; text"),
+        reason_column("row", EVENT_REASONS, "reject of the section"),
         Column("amount", "DECIMAL(18,2)", "its amount, NULL when unreadable; money", True),
         Column("line", "STRING", "the row with all its columns; JSON text"),
     ),

@@ -63,15 +63,15 @@ JUDGED_COLUMNS = (
     Column(
         "previous_clv",
         "DOUBLE",
-        "clv in the newest slice of at least lifecycle.compare_days before, NULL without a row or "
-        "by another value_definition; money",
+        "clv in the newest slice of at least lifecycle.compare_days before, NULL without a row, or "
+        "where value_definition, horizon_days, annual_discount_rate or currency differ; money",
         nullable=True,
     ),
     Column(
         "previous_clv_tier",
         "STRING",
-        "clv_tier in that slice, '(unknown)' where it had no clv of this value_definition, NULL "
-        "without a row; text",
+        "clv_tier in that slice, '(unknown)' where it had no clv to compare, NULL without a row; "
+        "text",
         nullable=True,
     ),
     Column("clv_change", "DOUBLE", "clv less previous_clv, NULL without one of them; money", True),

@@ -23,7 +23,7 @@ TIER_MIGRATION = TableSpec(
             "from_tier",
             "STRING",
             "clv_tier on previous_date, '(none)' for customers who were not there, '(unknown)' for "
-            "those who had no clv; text",
+            "those who had no clv to compare; text",
         ),
         Column(
             "to_tier",

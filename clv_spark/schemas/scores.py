@@ -50,12 +50,13 @@ CLV_SCORES = TableSpec(
         Column(
             "score_status",
             "STRING",
-            "ok; one_purchase: no repeat yet, the spend rests on one purchase or, with "
-            "spend_basis repeat, on the segment's mean alone; new: younger than "
-            "value.new_customer_days; parent_model: the segment's own customers tell too "
-            "little, its parent's parameters are used; spend_undefined: no spend model, money "
-            "columns are NULL; insufficient_data: no model of purchases or of a contract, "
-            "predictions are NULL; lost: no contract runs any more, predictions are 0; text",
+            "the first of these that holds; lost: no contract runs any more, predictions are 0; "
+            "insufficient_data: no model of purchases or of a contract, predictions are NULL; "
+            "spend_undefined: no spend model, money columns are NULL; parent_model: the segment's "
+            "own customers tell too little, its parent's parameters are used; new: younger than "
+            "value.new_customer_days; one_purchase: no repeat yet, the spend rests on one purchase "
+            "or, with spend_basis repeat, on the segment's mean alone (frequency = 0 tells "
+            "all one-time buyers); ok: none of these; text",
         ),
         Column(
             "clv",
@@ -66,14 +67,14 @@ CLV_SCORES = TableSpec(
         Column(
             "clv_low",
             "DOUBLE",
-            "the value that clv expects will be lower with probability 0.1 at most; often 0, since "
-            "many customers will not buy again; money",
+            "the value will turn out below this with probability 0.1 at most; often 0, since many "
+            "customers will not buy again; money",
             nullable=True,
         ),
         Column(
             "clv_high",
             "DOUBLE",
-            "the value that clv expects will be higher with probability 0.1; money",
+            "the value will turn out above this with probability 0.1 at most; money",
             nullable=True,
         ),
         Column("total_clv", "DOUBLE", "historical_clv plus clv; money", True),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clv_spark.schemas.spec import ID, SEGMENT_KEYS, Column, TableSpec
+from clv_spark.config.transactions import BUILT_IN_REASONS
+from clv_spark.schemas.spec import ID, SEGMENT_KEYS, Column, TableSpec, reason_column
 
 _SEGMENT_KEY = Column(
     SEGMENT_KEYS,
@@ -59,7 +60,7 @@ REJECTED_TRANSACTIONS = TableSpec(
         "derives again."
     ),
     columns=(
-        Column("reason", "STRING", "why the line is not used; text, one of the documented reasons"),
+        reason_column("line", BUILT_IN_REASONS, "source.transactions.reject"),
         Column("event_date", "DATE", "local calendar day, NULL when unreadable; date", True),
         Column(
             "amount",

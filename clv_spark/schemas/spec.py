@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 ID = "<customer id>"
@@ -39,6 +39,19 @@ class Column:
     type: str
     comment: str
     nullable: bool = False
+
+
+def reason_column(row: str, built_in: Iterable[str], rules: str) -> Column:
+    """The column of a quarantine that says why a row is not used.
+
+    Args:
+        row: What a row of the source is.
+        built_in: The reasons that every configuration has.
+        rules: Where the configuration has more.
+    """
+    named = ", ".join(built_in)
+    said = f"why the {row} is not used: {named}, or a name under {rules}; text"
+    return Column("reason", "STRING", said)
 
 
 @dataclass(frozen=True)

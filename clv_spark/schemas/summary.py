@@ -11,7 +11,8 @@ def _money(name: str, meaning: str) -> Column:
 
 
 def _by_tier(name: str, kind: str, meaning: str) -> Column:
-    return Column(name, f"MAP<STRING, {kind}>", f"{meaning}, by clv_tier", True)
+    said = f"{meaning}, by clv_tier, '(none)' for those without clv"
+    return Column(name, f"MAP<STRING, {kind}>", said, True)
 
 
 _FORMULAS = tuple(
