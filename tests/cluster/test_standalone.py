@@ -23,13 +23,17 @@ SPARK_OPTIONS = (
 
 
 def submit(
-    cluster: Cluster, executor_python: ExecutorPython, folder: Path, *arguments: str | Path
+    cluster: Cluster,
+    executor_python: ExecutorPython,
+    folder: Path,
+    *arguments: str | Path,
+    timeout: float = 400,
 ) -> subprocess.CompletedProcess[str]:
     env = {**cluster_environment(), "PYSPARK_PYTHON": str(executor_python.program)}
     env["PYSPARK_DRIVER_PYTHON"] = str(ROOT / ".venv" / "bin" / "python")
     options = ("--", "--master", cluster.url, *SPARK_OPTIONS)
     command = [str(ROOT / "spark-submit.sh"), "run", *map(str, arguments), *options]
-    return to_the_end(command, timeout=400, cwd=folder, env=env)
+    return to_the_end(command, timeout=timeout, cwd=folder, env=env)
 
 
 # Two submissions, each with a driver and two executors beside the cluster's own three processes.
@@ -84,3 +88,24 @@ def test_a_run_on_a_cluster_equals_the_local_run(
     )
     assert missing.returncode == 11, missing.stderr
     assert json.loads(missing.stdout.splitlines()[-1])["exit_code"] == 11
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.faults
+@pytest.mark.long
+def test_the_template_for_clusters_runs_as_it_stands(
+    cluster: Cluster, executor_python: ExecutorPython, tmp_path: Path
+) -> None:
+    """In a folder with what the repository brings, as somebody types it who has just cloned it."""
+    for name in ("conf", "data"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    result = submit(
+        *(cluster, executor_python, tmp_path, "--conf", "conf/prod.yml", "--as-of", "2011-12-09"),
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["status"], last["rows"]) == ("done", 5853)
+    (days,) = (row for row in runs(tmp_path / "lake_prod") if row["stage"] == "customer_days")
+    # The lines and the money of the demo, see README.
+    assert (days["rows_used"], str(days["amount_used"])) == (794_242, "16358040.84")
