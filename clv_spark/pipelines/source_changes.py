@@ -211,8 +211,9 @@ def _changes_only(
     rows = [_row(read_id, path, now, survey) for path in sorted(survey)]
     rows += [_row(read_id, path, now, absent) for path in sorted(absent)]
     held_days = {path: len(days.dates) for path, days in survey.items() if again.meet(days)}
-    unchanged = known.holding(again).items()
-    held_days |= {path: n for path, n in unchanged if path not in changed and path not in gone}
+    holding = known.holding(again).items()
+    unchanged = {path: n for path, n in holding if path not in changed and path not in gone}
+    held_days |= {path: dates for path, (dates, _) in unchanged.items()}
     late = dates - again.dates
     _say(again, late)
     _say_wide(held_days)
@@ -224,7 +225,13 @@ def _changes_only(
         late,
         changed_by=None if again else last.figures["changed_by"],
         files=tuple(rows),
+        seen_undated=sum(undated for _, undated in unchanged.values())
+        + min(_undated(survey), _undated(held)),
     )
+
+
+def _undated(files: Mapping[str, FileDays]) -> int:
+    return sum(days.undated_line_count for days in files.values())
 
 
 def _survey(
