@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -182,13 +183,21 @@ def _changed_files(
         same = {path for path in now.keys() & known.keys() if now[path] == known[path]}
         return frozenset(paths - same)
     before = source.delta.version_in(last.source_version)
-    changed = None if before is None else source.delta.changed_files(before)
-    if changed is None:
+    named = None if before is None else source.delta.files_in_log(before)
+    other = now.keys() ^ known.keys()
+    # Where a table was put back from a backup and moved on, the log of then is gone: it names some
+    # of the files that are others now, but not all. Writers spell addresses in their own ways.
+    if named is None or not _decoded(other) <= _decoded(named):
         return None
+    changed = {path for path, is_change in named.items() if is_change}
     if changed <= paths:
         return frozenset(changed)
     # A file came and went in between: its rows may be in any of those put together since.
-    return frozenset((changed & paths) | (now.keys() ^ known.keys()))
+    return frozenset((changed & paths) | other)
+
+
+def _decoded(addresses: Iterable[str]) -> set[str]:
+    return set(map(unquote, addresses))
 
 
 def _changes_only(
