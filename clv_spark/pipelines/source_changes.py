@@ -85,17 +85,13 @@ def find_reading(
 def record_files(run: Run, reading: Reading, commit: Commit) -> None:
     """Write down what this reading saw; it counts once customer_days names it in a commit."""
     spark, lake = run.spark, run.lake
-    if reading.files:
-        names = [f"{c.name} {c.type}" for c in SOURCE_FILES.columns]
-        schema = ", ".join(names).replace("modification_time TIMESTAMP", "modification_us BIGINT")
-        rows = local_rows(spark, reading.files, schema)
-        rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
-        where = f"read_id = {reading.read_id}"
-        lake.replace(SOURCE_FILES, rows, commit, where=where)
-    elif reading.days:
-        # So that the next run knows, should this one be cut off.
-        lake.ensure(SOURCE_FILES)
-        lake.record(SOURCE_FILES, commit)
+    names = [f"{c.name} {c.type}" for c in SOURCE_FILES.columns]
+    schema = ", ".join(names).replace("modification_time TIMESTAMP", "modification_us BIGINT")
+    rows = local_rows(spark, reading.files, schema)
+    rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
+    # Also without a row: what a read that was cut off left must not count with the commit of this
+    # one, and the next run must know of this one, should it be cut off.
+    lake.replace(SOURCE_FILES, rows, commit, where=f"read_id >= {reading.read_id}")
     lake.ensure(LATE_CHANGES)
     before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
     late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
