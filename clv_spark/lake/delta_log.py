@@ -29,6 +29,7 @@ class DeltaSource:
         spark: the session.
         table_id: of the table; one that is dropped and made again has another.
         version: of the table.
+        committed: when that version was, in microseconds.
         location: its folder.
         address: the same as it stands in the addresses of its files.
         plain: its files hold what the table holds: no deletion vectors, no mapped columns, no
@@ -39,6 +40,7 @@ class DeltaSource:
     spark: SparkSession
     table_id: str
     version: int
+    committed: int
     location: str
     address: str
     plain: bool
@@ -47,7 +49,8 @@ class DeltaSource:
     @staticmethod
     def of(spark: SparkSession, table: DeltaTable) -> DeltaSource:
         """The newest version of a table."""
-        newest, detail = table.history(1).first(), table.detail().first()
+        log = table.history(1).select("version", F.unix_micros("timestamp").alias("committed"))
+        newest, detail = log.first(), table.detail().first()
         if newest is None or detail is None:
             raise ValueError("a Delta table without a commit")
         has = detail["properties"]
@@ -56,6 +59,7 @@ class DeltaSource:
             spark,
             detail["id"],
             int(newest["version"]),
+            int(newest["committed"]),
             detail["location"],
             str(jvm.org.apache.hadoop.fs.Path(detail["location"]).toUri().toString()),
             plain=has.get("delta.columnMapping.mode", "none") == "none"
@@ -65,8 +69,11 @@ class DeltaSource:
 
     @property
     def name(self) -> str:
-        """The version as text, fit to be compared."""
-        return f"delta:{self.table_id}:{self.version}"
+        """The version as text, fit to be compared.
+
+        Its time tells it from the version of that number before a table was put back from a backup.
+        """
+        return f"delta:{self.table_id}:{self.version}:{self.committed}"
 
     def files(self, rows: DataFrame) -> list[str]:
         """Addresses of the files behind some rows of the table."""
@@ -79,9 +86,8 @@ class DeltaSource:
 
     def version_in(self, name: str) -> int | None:
         """The version in the name of an earlier state of this table; None for another table's."""
-        kind, _, rest = name.partition(":")
-        table_id, _, version = rest.rpartition(":")
-        return int(version) if kind == "delta" and table_id == self.table_id else None
+        kind, table_id, version = (*name.split(":"), "", "")[:3]
+        return int(version) if (kind, table_id) == ("delta", self.table_id) else None
 
     def rows_of(self, rows: DataFrame, paths: list[str]) -> DataFrame:
         """The rows of some files; Delta finds them where a file does not hold what they are."""
@@ -95,26 +101,30 @@ class DeltaSource:
         # Spark puts the columns of partitions last.
         return found.select(*map(quoted, rows.columns))
 
-    def changed_files(self, after: int) -> set[str] | None:
-        """Addresses of files whose rows came, went or changed; None when the log does not tell.
+    def files_in_log(self, after: int) -> dict[str, bool] | None:
+        """Addresses of files that came or went since a version; None when the log does not tell.
 
-        Files that were only put together anew (OPTIMIZE) are no change.
+        Returns:
+            For each whether its rows came, went or changed; files that were only put together anew
+            (OPTIMIZE) are no change.
         """
         if after > self.version:
             # Put back from a backup.
             return None
         versions = range(after + 1, self.version + 1)
         if not versions:
-            return set()
+            return {}
         log = as_path(f"{self.address}/_delta_log")
         commits = [f"{log}/{version:020d}.json" for version in versions]
         try:
             actions = self.spark.read.schema(_ACTIONS).json(commits)
-            changes = actions.where("add.dataChange OR remove.dataChange")
-            paths = changes.select(F.coalesce("add.path", "remove.path")).distinct().collect()
+            files = actions.select(F.coalesce("add", "remove").alias("file")).where(
+                "file IS NOT NULL"
+            )
+            found = files.groupBy("file.path").agg(F.bool_or("file.dataChange")).collect()
         except SPARK_ERRORS:
             return None
-        return {self._address(row[0]) for row in paths}
+        return {self._address(path): bool(changed) for path, changed in found}
 
     def _address(self, path: str) -> str:
         return path if "://" in path or path.startswith("file:/") else f"{self.address}/{path}"

@@ -30,8 +30,7 @@ def read_source(
         ConfigError: an option of the reader would lose lines without a word or read another
             version, or instants are read in zones by country.
     """
-    where = config.table if config.format == "table" else config.path
-    try:
+    with opening(config):
         reader = reader_of(spark, config)
         if delta_version is not None:
             reader = reader.option("versionAsOf", delta_version)
@@ -40,18 +39,33 @@ def read_source(
         else:
             with _times_stay_local(spark):
                 source = reader.load(str(config.path))
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"{config.key}: {config.format} {where} cannot be read "
-            f"({condition(error)}). Check the path or name, the format and the access rights"
-        ) from error
     _require_local_times(config, source)
     if not source.columns:
         raise InputError(
-            f"{config.key}: {config.format} {where} holds no column; check the path, "
+            f"{config.key}: {config.format} {_place(config)} holds no column; check the path, "
             "and that a CSV has its header"
         )
     return source
+
+
+def _place(config: SourceSection) -> str | None:
+    return config.table if config.format == "table" else config.path
+
+
+@contextmanager
+def opening(config: SourceSection) -> Iterator[None]:
+    """Turn what Spark says of a source that it opens or lists into what to do.
+
+    Raises:
+        InputError: Spark failed.
+    """
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        raise InputError(
+            f"{config.key}: {config.format} {_place(config)} cannot be read "
+            f"({condition(error)}). Check the path or name, the format and the access rights"
+        ) from error
 
 
 def _zone(config: SourceSection) -> str | dict[str, str] | None:
@@ -77,7 +91,7 @@ def reader_of(spark: SparkSession, config: SourceSection) -> DataFrameReader:
     """
     if config.format == "table":
         return spark.read
-    reader = spark.read.format(config.format).options(**_options(config))
+    reader = spark.read.format(config.format).options(**options_of(config))
     return reader if config.schema_ is None else reader.schema(config.schema_)
 
 
@@ -92,7 +106,12 @@ def _times_stay_local(spark: SparkSession) -> Iterator[None]:
         spark.conf.set("spark.sql.timestampType", before)
 
 
-def _options(config: SourceSection) -> dict[str, str]:
+def options_of(config: SourceSection) -> dict[str, str]:
+    """The options of the configuration, and those that no source is read without.
+
+    Raises:
+        ConfigError: an option would lose lines without a word, or read another version.
+    """
     # A CSV whose lines do not fit must not lose them: unreadable values become NULL and are
     # refused with a reason by the quarantine.
     defaults: dict[str, str] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import SourceSection
 from clv_spark.lake.addresses import addresses, as_path
 from clv_spark.lake.delta_log import DeltaSource
-from clv_spark.lake.source import read_source
+from clv_spark.lake.source import opening, options_of, read_source
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 
 # A source whose next state can't be told from this one: it is never "already done".
@@ -22,6 +21,9 @@ UNVERSIONED = "unversioned"
 #: Length in bytes and time of the last change in microseconds; nothing for a file of a Delta
 #: table, which never changes under its name.
 Mark = tuple[int, int] | None
+# Of a file that is empty, so that it is not listed, or came after the marks were taken: once it is
+# listed its mark is another.
+_NO_MARK: Mark = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ def open_source(spark: SparkSession, config: SourceSection) -> Source:
         InputError: the path or table does not exist, or Spark can't read it.
         ConfigError: an option of the reader would lose lines without a word.
     """
+    if config.format not in ("delta", "table"):
+        # Before the rows: what changes after them has a mark that is older than what is read of it,
+        # so that the next run reads it again. To infer types may take long.
+        marks = _marks(spark, config, str(config.path))
+        rows = read_source(spark, config)
+        files = addresses(rows)
+        return _source_of_files(rows, {file: marks.get(file, _NO_MARK) for file in files})
     rows = read_source(spark, config)
     table = _delta_table(spark, config)
     if table is not None:
@@ -69,26 +78,40 @@ def open_source(spark: SparkSession, config: SourceSection) -> Source:
     if config.format == "table" and _is_view(spark, str(config.table)):
         # Its text and whatever it joins may change while its files stay the same.
         return Source(rows, UNVERSIONED, None)
-    files = _marks(spark, addresses(rows))
+    return _source_of_files(rows, _marks_of_table(spark, rows, config))
+
+
+def _source_of_files(rows: DataFrame, files: Mapping[str, Mark]) -> Source:
     if not files:
         return Source(rows, UNVERSIONED, None)
     digest = hashlib.sha256(repr(sorted(files.items())).encode())
     return Source(rows, f"files:{digest.hexdigest()[:16]}", files)
 
 
-def _marks(spark: SparkSession, files: list[str]) -> dict[str, Mark]:
+def _marks_of_table(spark: SparkSession, rows: DataFrame, config: SourceSection) -> dict[str, Mark]:
+    files = addresses(rows)
     if not files:
         return {}
-    by_path = {unquote(address): address for address in files}
-    # binaryFile lists size and time without opening the files.
-    listed = spark.read.format("binaryFile").load([as_path(address) for address in files])
-    found = listed.select("path", "length", F.unix_micros("modificationTime")).collect()
-    # An empty file is not listed; once it has content its mark is another.
-    empty: dict[str, Mark] = dict.fromkeys(files, (0, 0))
-    if not by_path.keys() >= {path for path, _, _ in found}:
+    marks = _marks(spark, config, [as_path(file) for file in files])
+    if not marks.keys() <= set(files):
         # Some tables of a catalog name their folder.
         return {}
-    return empty | {by_path[path]: (size, time) for path, size, time in found}
+    return {file: marks.get(file, _NO_MARK) for file in files}
+
+
+def _marks(spark: SparkSession, config: SourceSection, paths: str | list[str]) -> dict[str, Mark]:
+    """Mark of each file with content, by address.
+
+    Raises:
+        InputError: Spark can't list them.
+    """
+    # binaryFile lists size and time without opening the files.
+    reader = spark.read.format("binaryFile").options(**options_of(config))
+    mark = [f"_metadata.file_{what}" for what in ("path", "size", "modification_time")]
+    with opening(config):
+        path, size, time = map(F.col, mark)
+        rows = reader.load(paths).select(path, size, F.unix_micros(time)).collect()
+    return {path: (size, time) for path, size, time in rows}
 
 
 def _is_view(spark: SparkSession, name: str) -> bool:

@@ -98,7 +98,12 @@ class Lake:
         return table.where(F.col(spec.slice_column) == F.lit(slice_date))
 
     def read_version(self, spec: TableSpec, version: int) -> DataFrame:
-        """The table as it was; its files may be gone, which shows when they are read."""
+        """The table as it was; its files may be gone, which shows when they are read.
+
+        Raises:
+            PySparkException: the log no longer tells that version, or Delta refuses it because it
+                was superseded longer ago than ``retention.deleted_file_days``.
+        """
         return self.spark.sql(f"SELECT * FROM {self.identifier(spec)} VERSION AS OF {version}")
 
     def count(self, spec: TableSpec, slice_date: dt.date) -> int:

@@ -172,7 +172,9 @@ def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: To
             require_data(used["first_date"], used["last_date"], run.as_of)
             require_purchase(used["first_purchase_date"], run.as_of)
     run.input_accepted = True
-    gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config)
+    # One line without a date brings in those of all the past, beside the lines of few days.
+    seen = reading.seen_undated if reading.days is not None and reading.days.undated else 0
+    gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config, seen)
 
 
 @contextmanager

@@ -70,22 +70,27 @@ def _touched(
 
     A customer who was on a day before it was derived again may be gone from it.
     """
+    try:
+        ids = _ids_touched(run, days, newest)
+        # They are few, and so are the files that they come to.
+        touched = kept.enter_context(cached(ids.coalesce(_cores(run))))
+        number = touched.count()
+    except SPARK_ERRORS:
+        if not newest.changed:
+            raise
+        # That version is past what Delta lets one read, or its files have been removed since.
+        return None
+    return (touched, number) if number <= MOST_TOUCHED else None
+
+
+def _ids_touched(run: Run, days: DataFrame, newest: Snapshot) -> DataFrame:
+    """Ids of whoever has a day after the slice, or has or had one that was derived again since."""
     date = F.col("event_date")
     parts = [days.where((date > F.lit(newest.date)) & (date <= F.lit(run.date)))]
     if newest.changed:
         before = run.lake.read_version(CUSTOMER_DAYS, newest.version)
         parts += [rows.where(date.isin(*sorted(newest.changed))) for rows in (days, before)]
-    ids = reduce(DataFrame.union, [rows.select("customer_id") for rows in parts]).distinct()
-    # They are few, and so are the files that they come to.
-    touched = kept.enter_context(cached(ids.coalesce(_cores(run))))
-    try:
-        number = touched.count()
-    except SPARK_ERRORS:
-        if not newest.changed:
-            raise
-        # The files of that version have been removed since.
-        return None
-    return (touched, number) if number <= MOST_TOUCHED else None
+    return reduce(DataFrame.union, [rows.select("customer_id") for rows in parts]).distinct()
 
 
 def _pieces(run: Run, days: DataFrame, start: dt.date | None) -> DataFrame:

@@ -79,12 +79,13 @@ class KnownFiles:
         """What some of the files held."""
         return file_days(self._files.where(F.col("path").isin(list(paths)))) if paths else {}
 
-    def holding(self, days: Days) -> dict[str, int]:
-        """The files with lines of one of the days, each with the number of all its days."""
+    def holding(self, days: Days) -> dict[str, tuple[int, int]]:
+        """The files with lines of one of the days: number of all its days, lines without one."""
         dates = F.array(*(F.lit(day) for day in sorted(days.dates))).cast("array<date>")
         undated = F.lit(days.undated) & (F.col("undated_line_count") > 0)
         wanted = self._files.where(F.arrays_overlap("event_dates", dates) | undated)
-        return dict(wanted.select("path", F.size("event_dates")).collect())
+        found = wanted.select("path", F.size("event_dates"), "undated_line_count").collect()
+        return {path: (dates, undated) for path, dates, undated in found}
 
 
 def cut_off_read(lake: Lake, last: Commit) -> Mapping[str, Any] | None:

@@ -163,17 +163,26 @@ def reconcile(counted: Mapping[str, int], summed: Mapping[str, int], table: str)
             )
 
 
-def gate_rejected(figures: dict[str, Any], limit: float, source: SourceSection) -> None:
+def gate_rejected(
+    figures: dict[str, Any], limit: float, source: SourceSection, seen: int = 0
+) -> None:
     """Stop when too large a share of the rows is refused.
 
+    Args:
+        figures: what :func:`figures_of` says of the rows that were read.
+        limit: ``gates.max_rejected_share``.
+        source: named in errors.
+        seen: so many of the refused rows say nothing of this read, and count on neither side.
+
     Raises:
-        GateError: more than ``gates.max_rejected_share``.
+        GateError: more than the limit.
     """
-    share = figures["rows_rejected"] / max(1, figures["rows_read"])
+    share = (figures["rows_rejected"] - seen) / max(1, figures["rows_read"] - seen)
     if share > limit:
+        but = f", without {seen} that were there at the last read and have no date," if seen else ""
         raise GateError(
-            f"{source.key}: {share:.1%} of the lines are refused, gates.max_rejected_share allows "
-            f"{limit:.1%}: {figures['rejected_by_reason']}. Nothing was published; "
+            f"{source.key}: {share:.1%} of the lines{but} are refused, gates.max_rejected_share "
+            f"allows {limit:.1%}: {figures['rejected_by_reason']}. Nothing was published; "
             f"{_how_to_look(source)}"
         )
 

@@ -26,6 +26,7 @@ class Reading:
         late: changed dates that are too old to be derived again.
         changed_by: the last run that derived anything, None for this one.
         files: rows for ``source_files``; none for a source without files.
+        seen_undated: so many of the lines without a date were there at the last read.
     """
 
     rows: DataFrame
@@ -35,6 +36,7 @@ class Reading:
     late: frozenset[dt.date] = frozenset()
     changed_by: str | None = None
     files: tuple[tuple[Any, ...], ...] = ()
+    seen_undated: int = 0
 
     def of_its_days(self, lines: DataFrame) -> DataFrame:
         """Only the conformed lines that this reading is about."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -84,17 +85,13 @@ def find_reading(
 def record_files(run: Run, reading: Reading, commit: Commit) -> None:
     """Write down what this reading saw; it counts once customer_days names it in a commit."""
     spark, lake = run.spark, run.lake
-    if reading.files:
-        names = [f"{c.name} {c.type}" for c in SOURCE_FILES.columns]
-        schema = ", ".join(names).replace("modification_time TIMESTAMP", "modification_us BIGINT")
-        rows = local_rows(spark, reading.files, schema)
-        rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
-        where = f"read_id = {reading.read_id}"
-        lake.replace(SOURCE_FILES, rows, commit, where=where)
-    elif reading.days:
-        # So that the next run knows, should this one be cut off.
-        lake.ensure(SOURCE_FILES)
-        lake.record(SOURCE_FILES, commit)
+    names = [f"{c.name} {c.type}" for c in SOURCE_FILES.columns]
+    schema = ", ".join(names).replace("modification_time TIMESTAMP", "modification_us BIGINT")
+    rows = local_rows(spark, reading.files, schema)
+    rows = rows.withColumn("modification_time", F.timestamp_micros("modification_us"))
+    # Also without a row: what a read that was cut off left must not count with the commit of this
+    # one, and the next run must know of this one, should it be cut off.
+    lake.replace(SOURCE_FILES, rows, commit, where=f"read_id >= {reading.read_id}")
     lake.ensure(LATE_CHANGES)
     before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
     late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
@@ -182,13 +179,21 @@ def _changed_files(
         same = {path for path in now.keys() & known.keys() if now[path] == known[path]}
         return frozenset(paths - same)
     before = source.delta.version_in(last.source_version)
-    changed = None if before is None else source.delta.changed_files(before)
-    if changed is None:
+    named = None if before is None else source.delta.files_in_log(before)
+    other = now.keys() ^ known.keys()
+    # Where a table was put back from a backup and moved on, the log of then is gone: it names some
+    # of the files that are others now, but not all. Writers spell addresses in their own ways.
+    if named is None or not _decoded(other) <= _decoded(named):
         return None
+    changed = {path for path, is_change in named.items() if is_change}
     if changed <= paths:
         return frozenset(changed)
     # A file came and went in between: its rows may be in any of those put together since.
-    return frozenset((changed & paths) | (now.keys() ^ known.keys()))
+    return frozenset((changed & paths) | other)
+
+
+def _decoded(addresses: Iterable[str]) -> set[str]:
+    return set(map(unquote, addresses))
 
 
 def _changes_only(
@@ -211,8 +216,9 @@ def _changes_only(
     rows = [_row(read_id, path, now, survey) for path in sorted(survey)]
     rows += [_row(read_id, path, now, absent) for path in sorted(absent)]
     held_days = {path: len(days.dates) for path, days in survey.items() if again.meet(days)}
-    unchanged = known.holding(again).items()
-    held_days |= {path: n for path, n in unchanged if path not in changed and path not in gone}
+    holding = known.holding(again).items()
+    unchanged = {path: n for path, n in holding if path not in changed and path not in gone}
+    held_days |= {path: dates for path, (dates, _) in unchanged.items()}
     late = dates - again.dates
     _say(again, late)
     _say_wide(held_days)
@@ -224,7 +230,13 @@ def _changes_only(
         late,
         changed_by=None if again else last.figures["changed_by"],
         files=tuple(rows),
+        seen_undated=sum(undated for _, undated in unchanged.values())
+        + min(_undated(survey), _undated(held)),
     )
+
+
+def _undated(files: Mapping[str, FileDays]) -> int:
+    return sum(days.undated_line_count for days in files.values())
 
 
 def _survey(

@@ -106,5 +106,5 @@ def test_the_files_of_a_delta_table_have_its_columns_in_its_order(
     assert some.columns == lines.columns
     assert {row["a.b"] for row in some.collect()} == {"Peru"}
     # A table that was put back from a backup is older than what was read of it.
-    assert source.delta.changed_files(source.delta.version) == set()
-    assert source.delta.changed_files(source.delta.version + 1) is None
+    assert source.delta.files_in_log(source.delta.version) == {}
+    assert source.delta.files_in_log(source.delta.version + 1) is None

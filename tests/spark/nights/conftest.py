@@ -144,6 +144,17 @@ class Follower:
             table = table.filter([date == day for date in table["as_of_date"].to_pylist()])
         return rows_of(table)
 
+    def how(self, day: dt.date) -> str:
+        """What the features of a date are folded from now."""
+        said = self.message(self.build(self.config(), day)["run_id"])
+        return said.partition("left out; ")[2]
+
+    def message(self, run_id: str) -> str:
+        """What a run says of itself."""
+        rows = read_table(self.folder / "lake" / "pipeline_runs").to_pylist()
+        (message,) = [row["message"] for row in rows if row["run_id"] == run_id]
+        return str(message)
+
     def last_commit(self, table: str) -> dict[str, Any]:
         """What Delta's log says about the newest commit."""
         history = self.spark.sql(f"DESCRIBE HISTORY delta.`{self.folder / 'lake' / table}`")

@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from tests.nights import FIRST, Files
 from tests.operations import read_table
@@ -33,6 +35,45 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
     assert points[-1] == f"customer_days:{point}"
     files.remove("third")
     files.put("fourth", files.lines.of(day, 2))
+    shop.days()
+    shop.check_days()
+
+
+def test_cut_off_and_a_file_goes_and_comes_back(follow: Callable[..., Follower]) -> None:
+    """What the cut off run wrote of the file must not count with the commit of the next."""
+    shop = follow("parquet", seed=4)
+    files = shop.source
+    assert isinstance(files, Files)
+    files.put("first", files.lines.of(FIRST, 30))
+    files.put("second", files.lines.of(FIRST + dt.timedelta(days=1), 30))
+    shop.days()
+    files.put("third", files.lines.of(FIRST, 5))
+    with cut_off_at("customer_days:rejected_written"):
+        shop.days()
+    third = files.folder / "third.parquet"
+    away = third.rename(shop.folder / "third.parquet")
+    shop.days()
+    away.rename(third)
+    shop.days()
+    shop.check_days()
+
+
+@pytest.mark.long
+def test_cut_off_a_read_of_a_view_and_the_files_are_configured_again(
+    follow: Callable[..., Follower], spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = follow("parquet", seed=4)
+    files = shop.source
+    assert isinstance(files, Files)
+    files.put("first", files.lines.of(FIRST, 30))
+    shop.days()
+    lines = spark.read.parquet(str(files.folder)).withColumn(
+        "who", F.when(F.col("line") % 4 > 0, F.col("who"))
+    )
+    lines.createOrReplaceTempView("many_of_nobody")
+    with monkeypatch.context() as patch, cut_off_at("customer_days:rejected_written"):
+        patch.setattr(files, "source", lambda: {"format": "table", "table": "many_of_nobody"})
+        shop.days()
     shop.days()
     shop.check_days()
 

@@ -75,7 +75,7 @@ def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower])
     commit = shop.last_commit("customer_days")
     assert commit["numFiles"] != "0"
     assert (commit["numRemovedFiles"], commit["numCopiedRows"]) == ("0", "0")
-    assert f"days after {FIRST} folded" in _message(shop, features["run_id"])
+    assert f"days after {FIRST} folded" in shop.message(features["run_id"])
 
 
 @pytest.mark.long
@@ -98,7 +98,7 @@ def test_only_customers_with_changed_days_are_folded_again(
     files.put("late", [{**files.lines.of(day, 1)[0], "who": "late", "day": str(day)}])
     hit = len(there | {"late"})
     # The first slice has not seen that day.
-    assert _how(shop, day) == f"days after {day} folded, {hit} customers from {days[0]}"
+    assert shop.how(day) == f"days after {day} folded, {hit} customers from {days[0]}"
     shop.check(day)
 
 
@@ -116,21 +116,21 @@ def test_who_cannot_be_told_apart_is_folded_with_all(
 
     # Nobody's days: the slice is as it was.
     files.put("tomorrow", files.lines.of(day + dt.timedelta(days=1), 3))
-    assert _how(shop, day) == f"days after {day} folded"
+    assert shop.how(day) == f"days after {day} folded"
     shop.check(day)
 
     # Of the first day only all days tell; what it held before cannot be told once its files are
     # gone, and too many customers would not fit into memory.
     files.put("later", files.lines.of(FIRST, 1))
-    assert _how(shop, day).endswith("customers from all their days")
+    assert shop.how(day).endswith("customers from all their days")
     shop.check(day)
     files.put("latest", files.lines.of(FIRST, 1))
     shop.days()
     shop.remove_old_files("customer_days")
-    assert _how(shop, day) == "all days folded"
+    assert shop.how(day) == "all days folded"
     monkeypatch.setattr(fold_customers, "MOST_TOUCHED", 0)
     files.put("the end", files.lines.of(FIRST, 1))
-    assert _how(shop, day) == "all days folded"
+    assert shop.how(day) == "all days folded"
     shop.check(day)
 
 
@@ -326,15 +326,3 @@ def _append(spark: SparkSession, source: Delta, day: dt.date) -> None:
     table = pa.Table.from_pylist(_lines_of(source, *[day] * 9), SCHEMA)
     rows = spark.createDataFrame(table).coalesce(1)
     rows.write.format("delta").mode("append").save(str(source.folder))
-
-
-def _how(shop: Follower, day: dt.date) -> str:
-    """What the features of a date are folded from now."""
-    said = _message(shop, shop.build(shop.config(), day)["run_id"])
-    return said.partition("left out; ")[2]
-
-
-def _message(shop: Follower, run_id: str) -> str:
-    rows = read_table(shop.folder / "lake" / "pipeline_runs").to_pylist()
-    (message,) = [row["message"] for row in rows if row["run_id"] == run_id]
-    return str(message)
