@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from urllib.parse import unquote
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.lake.addresses import addresses, as_path
+from clv_spark.lake.addresses import addresses, as_address, as_path, one_slash
 from clv_spark.lake.place import quoted
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 
@@ -32,6 +32,7 @@ class DeltaSource:
         committed: when that version was, in microseconds.
         location: its folder.
         address: the same as it stands in the addresses of its files.
+        partitions: its columns that no file holds.
         plain: its files hold what the table holds: no deletion vectors, no mapped columns, no
             widened types.
         feed: it keeps change data.
@@ -43,6 +44,7 @@ class DeltaSource:
     committed: int
     location: str
     address: str
+    partitions: tuple[str, ...]
     plain: bool
     feed: bool
 
@@ -54,14 +56,14 @@ class DeltaSource:
         if newest is None or detail is None:
             raise ValueError("a Delta table without a commit")
         has = detail["properties"]
-        jvm: Any = spark.sparkContext._jvm
         return DeltaSource(
             spark,
             detail["id"],
             int(newest["version"]),
             int(newest["committed"]),
             detail["location"],
-            str(jvm.org.apache.hadoop.fs.Path(detail["location"]).toUri().toString()),
+            as_address(detail["location"]),
+            partitions=tuple(detail["partitionColumns"]),
             plain=has.get("delta.columnMapping.mode", "none") == "none"
             and _NOT_PLAIN.isdisjoint(detail["tableFeatures"]),
             feed=has.get("delta.enableChangeDataFeed", "false") == "true",
@@ -77,12 +79,8 @@ class DeltaSource:
 
     def files(self, rows: DataFrame) -> list[str]:
         """Addresses of the files behind some rows of the table."""
-        # Delta lists the folder as it is called, and only the rest as in an address.
-        folder = f"{self.location}/"
-        return [
-            f"{self.address}/{file.removeprefix(folder)}" if file.startswith(folder) else file
-            for file in addresses(rows)
-        ]
+        # Delta lists them as they are called.
+        return [as_address(file) for file in addresses(rows)]
 
     def version_in(self, name: str) -> int | None:
         """The version in the name of an earlier state of this table; None for another table's."""
@@ -94,12 +92,23 @@ class DeltaSource:
         if not paths:
             return rows.limit(0)
         # Delta itself can't be asked for files, and opens all.
-        if not self.plain:
+        if not self.plain or not all(map(self._is_at_its_partition, paths)):
             return rows.where(F.col("_metadata.file_path").isin(paths))
         reader = self.spark.read.schema(rows.schema).option("basePath", self.location)
         found = reader.parquet(*(as_path(path) for path in paths))
         # Spark puts the columns of partitions last.
         return found.select(*map(quoted, rows.columns))
+
+    def _is_at_its_partition(self, path: str) -> bool:
+        """Whether the folders of a file name its partition, so that a reader finds it there.
+
+        With random prefixes (``delta.randomizeFilePrefixes``) they do not, and the files of a
+        shallow clone are in the folder of another table.
+        """
+        folder = f"{self.address}/"
+        parts = unquote(path.removeprefix(folder)).split("/")[:-1]
+        named = tuple(part.partition("=")[0] for part in parts if "=" in part)
+        return path.startswith(folder) and named == self.partitions
 
     def files_in_log(self, after: int) -> dict[str, bool] | None:
         """Addresses of files that came or went since a version; None when the log does not tell.
@@ -127,7 +136,9 @@ class DeltaSource:
         return {self._address(path): bool(changed) for path, changed in found}
 
     def _address(self, path: str) -> str:
-        return path if "://" in path or path.startswith("file:/") else f"{self.address}/{path}"
+        if "://" in path or path.startswith("file:/"):
+            return one_slash(path)
+        return f"{self.address}/{path}"
 
     def changed_rows(self, after: int) -> DataFrame | None:
         """Rows that came or went, before and after a change; None without change data."""

@@ -1,0 +1,64 @@
+"""A Delta source with partitions, whose files are in their folders, or in others."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.nights import FIRST, SCHEMA, Delta
+from tests.spark.nights.conftest import Follower
+
+
+def _append(spark: SparkSession, source: Delta, day: dt.date) -> None:
+    """Lines of a day, by Spark, in partitions by place."""
+    lines = [{**line, "day": str(day)} for line in source.lines.of(day, 9)]
+    rows = spark.createDataFrame(pa.Table.from_pylist(lines, SCHEMA)).coalesce(1)
+    rows.write.format("delta").partitionBy("place").mode("append").save(str(source.folder))
+
+
+def _at_random_prefixes(folder: Path) -> None:
+    """The files are where other writers than this Delta put them, which has the columns in them."""
+    for commit in (folder / "_delta_log").glob("*.json"):
+        commit.write_text(re.sub(r'"place=[^/"]*/', '"Ab/', commit.read_text()))
+        (folder / "_delta_log" / f".{commit.name}.crc").unlink(missing_ok=True)
+    (folder / "Ab").mkdir()
+    for file in folder.glob("place=*/*.parquet"):
+        file.rename(folder / "Ab" / file.name)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("escaped names", marks=pytest.mark.long),
+        "random prefixes",
+        pytest.param("clone", marks=pytest.mark.long),
+    ],
+)
+def test_partitions_are_known_wherever_their_files_are(
+    follow: Callable[..., Follower], spark: SparkSession, kind: str
+) -> None:
+    shop = follow("delta", seed=3, deduplicate="none")
+    source = shop.source
+    assert isinstance(source, Delta)
+    source.folder = shop.folder / "its lines"
+    for number in range(2):
+        day = FIRST + dt.timedelta(days=number)
+        _append(spark, source, day)
+    if kind == "clone":
+        folder, source.folder = source.folder, shop.folder / "cloned lines"
+        spark.sql(f"CREATE TABLE delta.`{source.folder}` SHALLOW CLONE delta.`{folder}`")
+    elif kind == "random prefixes":
+        _at_random_prefixes(source.folder)
+    jvm: Any = spark.sparkContext._jvm
+    jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    shop.days()
+    _append(spark, source, day)
+    shop.days()
+    shop.check_days()
