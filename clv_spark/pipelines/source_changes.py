@@ -133,9 +133,13 @@ def _changes_since(
         return "settings or margins are others than at the last read"
     if "base" not in last.figures or not run.lake.exists(SOURCE_FILES):
         return "the files of the last read are not on record"
-    retyped = _retyped(last.figures.get("types", {}), source.rows)
+    types = last.figures.get("types", {})
+    retyped = _retyped(types, source.rows)
     if retyped:
         return f"the columns {retyped} have other types than at the last read"
+    named = _named_otherwise(types, source.rows, config)
+    if named:
+        return f"the columns {named} came or went since the last read"
     cut_off = cut_off_read(run.lake, last)
     if cut_off is not None and cut_off["dates"] is None:
         return "a read of everything was cut off"
@@ -160,6 +164,18 @@ def _changes_since(
 def _retyped(before: Mapping[str, str], rows: DataFrame) -> list[str]:
     """Columns whose inferred type is no longer what it was: their values read otherwise."""
     return sorted(name for name, kind in rows.dtypes if before.get(name, kind) != kind)
+
+
+def _named_otherwise(
+    before: Mapping[str, str], rows: DataFrame, config: TransactionsSource
+) -> list[str]:
+    """Columns without which lines of before are others, and with which they may be.
+
+    Lines that were told apart by a column that is gone are duplicates now. A new column matters
+    where lines are compared by all of them; it may have values in old files, too.
+    """
+    gone, new = before.keys() - set(rows.columns), set(rows.columns) - before.keys()
+    return sorted(gone | new if config.deduplicate == "all_columns" else gone)
 
 
 def _days_of_read(figures: Mapping[str, Any] | None) -> Days:
