@@ -7,8 +7,11 @@ from urllib.parse import quote, unquote
 
 from pyspark.sql import DataFrame
 
-# What Java's URI escapes in a path.
-_NOT_IN_ADDRESSES = re.compile(r"[\x00-\x20\x7f\"#%<>?\[\\\]^`{|}]")
+# What Java's URI escapes in a path, spaces of all scripts among it.
+_NOT_IN_ADDRESSES = re.compile(
+    r"[\x00-\x20\x7f-\xa0\"#%<>?\[\\\]^`{|}"
+    r"\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+)
 
 
 def addresses(rows: DataFrame) -> list[str]:
