@@ -60,8 +60,7 @@ def cut_off_at(point: str) -> Iterator[list[str]]:
 
 def old_and_new(shop: Follower) -> tuple[Files, dt.date, dt.date]:
     """The lake follows a source of two days, one of them too old to be changed."""
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     old, new = FIRST, FIRST + dt.timedelta(days=500)
     files.put("old", files.lines.of(old, 20))
     files.put("new", files.lines.of(new, 20))
@@ -79,6 +78,18 @@ class Follower:
     deduplicate: str
     products: bool = False
     months: bool = False
+
+    @property
+    def files(self) -> Files:
+        """The source, which is one of files."""
+        assert isinstance(self.source, Files)
+        return self.source
+
+    @property
+    def table(self) -> Delta:
+        """The source, which is a Delta table."""
+        assert isinstance(self.source, Delta)
+        return self.source
 
     def config(self, lake: str = "lake", **gates: Any) -> Config:
         transactions = {

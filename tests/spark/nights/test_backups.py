@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.nights import FIRST, Delta
+from tests.nights import FIRST
 from tests.spark.nights.conftest import Follower
 
 
@@ -23,8 +23,7 @@ def test_a_delta_source_is_put_back_and_moves_on(
 ) -> None:
     """To as many versions as were read, or more: the log since then names the last files only."""
     shop = follow("delta", seed=12, deduplicate="none")
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     day, backup = FIRST + dt.timedelta(days=1), shop.folder / "backup"
     source.append(source.lines.of(FIRST, 10))
     source.append(source.lines.of(FIRST, 10))

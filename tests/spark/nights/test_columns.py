@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.nights import FIRST, Delta
+from tests.nights import FIRST
 from tests.spark.nights.conftest import Follower
 
 MAPPED = "'delta.columnMapping.mode' = 'name'"
@@ -18,8 +18,7 @@ def test_lines_that_a_dropped_column_told_apart(
     follow: Callable[..., Follower], spark: SparkSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = follow("delta", seed=5)
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     table = f"delta.`{source.folder}`"
     line, *others = source.lines.of(FIRST, 9)
     bought = {**line, "who": "c1", "day": str(FIRST), "amount": 5.0}

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from tests.nights import FIRST, Files
+from tests.nights import FIRST
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower, cut_off_at, old_and_new
 
@@ -22,8 +22,7 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
 ) -> None:
     """What the cut off run had replaced already must not stay when its file is gone."""
     shop = follow("parquet", seed=4)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     day = FIRST + dt.timedelta(days=1)
     files.put("first", files.lines.of(FIRST, 30))
     files.put("second", files.lines.of(day, 30))
@@ -42,8 +41,7 @@ def test_cut_off_between_two_tables_and_the_source_moves_on(
 def test_cut_off_and_a_file_goes_and_comes_back(follow: Callable[..., Follower]) -> None:
     """What the cut off run wrote of the file must not count with the commit of the next."""
     shop = follow("parquet", seed=4)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     files.put("first", files.lines.of(FIRST, 30))
     files.put("second", files.lines.of(FIRST + dt.timedelta(days=1), 30))
     shop.days()
@@ -63,8 +61,7 @@ def test_cut_off_a_read_of_a_view_and_the_files_are_configured_again(
     follow: Callable[..., Follower], spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = follow("parquet", seed=4)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     files.put("first", files.lines.of(FIRST, 30))
     shop.days()
     lines = spark.read.parquet(str(files.folder)).withColumn(
@@ -84,8 +81,7 @@ def test_cut_off_and_the_source_is_again_as_it_was(
     follow: Callable[..., Follower], what: str
 ) -> None:
     shop = follow("parquet", seed=4)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     lines = files.lines.of(FIRST, 30)
     files.put("first", lines + [dict(line) for line in lines[:5]])
     shop.days()

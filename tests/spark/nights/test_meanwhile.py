@@ -17,8 +17,7 @@ read_source = source_state.read_source
 
 
 def _two_days(shop: Follower) -> tuple[Files, dt.date]:
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     day = FIRST + dt.timedelta(days=1)
     for at in (FIRST, day):
         files.put(f"day {at}", files.lines.of(at, 20))

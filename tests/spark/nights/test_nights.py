@@ -66,8 +66,7 @@ def test_two_hundred_nights_with_faults_end_as_a_rebuild(
 
 def test_a_new_day_adds_files_and_rewrites_none(follow: Callable[..., Follower]) -> None:
     shop = follow("parquet", seed=1)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     for number in range(2):
         day = FIRST + dt.timedelta(days=number)
         files.put(f"day {day}", files.lines.of(day, 20))
@@ -83,8 +82,7 @@ def test_only_customers_with_changed_days_are_folded_again(
     follow: Callable[..., Follower],
 ) -> None:
     shop = follow("parquet", seed=2)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     days = [FIRST + dt.timedelta(days=number) for number in range(2)]
     for day in days:
         files.put(f"day {day}", files.lines.of(day, 20))
@@ -107,8 +105,7 @@ def test_who_cannot_be_told_apart_is_folded_with_all(
     follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = follow("parquet", seed=2)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     for number in range(2):
         day = FIRST + dt.timedelta(days=number)
         files.put(f"day {day}", files.lines.of(day, 20))
@@ -137,8 +134,7 @@ def test_who_cannot_be_told_apart_is_folded_with_all(
 @pytest.mark.long
 def test_a_compacted_delta_source_is_no_change(follow: Callable[..., Follower]) -> None:
     shop = follow("delta", seed=5)
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     for number in range(2):
         source.append(source.lines.of(FIRST + dt.timedelta(days=number), 10))
     shop.days()
@@ -165,8 +161,7 @@ def test_a_delta_source_whose_files_do_not_hold_what_it_holds(
     feature: str,
 ) -> None:
     shop = follow("delta", seed=7)
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     table = f"delta.`{source.folder}`"
     for number in range(2):
         source.append(_lines_of(source, *[FIRST + dt.timedelta(days=number)] * 9))
@@ -195,8 +190,7 @@ def test_change_data_tells_the_days_also_where_most_files_were_rewritten(
     follow: Callable[..., Follower],
 ) -> None:
     shop = follow("change data feed", seed=8)
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     old, new = FIRST, FIRST + dt.timedelta(days=500)
     for day in (old, new):
         source.append(_lines_of(source, day, day + dt.timedelta(days=1)))
@@ -240,8 +234,7 @@ def test_a_read_of_everything_says_why_and_names_files_that_are_not_split_by_dat
     follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = follow("csv", seed=9)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     wide = "1 files are read whole, though they hold more than 62 days each"
     # The first of them are too old to change.
     days = [FIRST + dt.timedelta(days=8 * number) for number in range(63)]
@@ -280,8 +273,7 @@ def test_an_empty_file_is_no_obstacle_and_is_read_once_it_has_lines(
     follow: Callable[..., Follower],
 ) -> None:
     shop = follow("csv", seed=6)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     for name in ("first", "second"):
         files.put(name, files.lines.of(FIRST, 10))
     (files.folder / "third.csv").touch()

@@ -45,8 +45,7 @@ def test_partitions_are_known_wherever_their_files_are(
     follow: Callable[..., Follower], spark: SparkSession, kind: str
 ) -> None:
     shop = follow("delta", seed=3, deduplicate="none")
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     source.folder = shop.folder / "its lines"
     for number in range(2):
         day = FIRST + dt.timedelta(days=number)

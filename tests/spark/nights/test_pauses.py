@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.nights import FIRST, Files
+from tests.nights import FIRST
 from tests.spark.nights.conftest import Follower
 
 
@@ -24,8 +24,7 @@ def test_a_late_line_after_a_pause_beyond_the_deleted_files(
 ) -> None:
     """Delta lets nobody read a version that was superseded so long ago, files or no files."""
     shop = follow("parquet", seed=2)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     for number in range(3):
         day = FIRST + dt.timedelta(days=number)
         files.put(f"day {day}", files.lines.of(day, 20))

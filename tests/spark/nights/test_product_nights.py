@@ -11,7 +11,7 @@ import pytest
 from clv_spark.config import ProductsConfig
 from clv_spark.errors import InputError
 from clv_spark.pipelines import product_days
-from tests.nights import FIRST, Files
+from tests.nights import FIRST
 from tests.operations import read_table, versions
 from tests.spark.nights.conftest import Follower, cut_off_at
 
@@ -19,8 +19,7 @@ from tests.spark.nights.conftest import Follower, cut_off_at
 @pytest.mark.long
 def test_nights_and_a_kill_end_as_a_rebuild(follow: Callable[..., Follower]) -> None:
     shop = follow("parquet", seed=12, products=True)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     for number in range(2):
         day = FIRST + dt.timedelta(days=number)
         files.put(f"day {day}", files.lines.of(day, 60))
@@ -57,8 +56,7 @@ def _check_sums(shop: Follower) -> None:
 def test_without_products_nothing_changes(follow: Callable[..., Follower]) -> None:
     """A category that is mapped for something else makes no table and no pass over the lines."""
     shop = follow("parquet", seed=14, products=True)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     files.put("first", files.lines.of(FIRST, 30))
     mapped = shop.config().model_copy(update={"products": ProductsConfig(enabled=False)})
     with cut_off_at("never") as points:
@@ -73,8 +71,7 @@ def test_articles_are_no_categories(
     follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = follow("parquet", seed=15, products=True)
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     files.put("first", files.lines.of(FIRST, 30))
     monkeypatch.setattr(product_days, "MOST_CATEGORIES", 4)
     with pytest.raises(InputError, match=r"more than 4 distinct values; map it to something coars"):

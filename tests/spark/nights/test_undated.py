@@ -26,8 +26,7 @@ def test_the_gate_looks_at_the_lines_without_a_date_that_are_new(
 ) -> None:
     """A fifth is refused every night, and half of the lines may be."""
     shop = follow("parquet", seed=1, deduplicate="none")
-    files = shop.source
-    assert isinstance(files, Files)
+    files = shop.files
     for number in range(8):
         day = FIRST + dt.timedelta(days=number)
         files.put(f"day {day}", _of_day(files, day, undated=2, dated=8))
@@ -51,8 +50,7 @@ def test_the_gate_where_change_data_tells_of_files_that_were_written_anew(
     follow: Callable[..., Follower],
 ) -> None:
     shop = follow("change data feed", seed=1, deduplicate="none")
-    source = shop.source
-    assert isinstance(source, Delta)
+    source = shop.table
     for number in range(12):
         day = FIRST + dt.timedelta(days=number)
         source.append(_of_day(source, day, undated=2, dated=8))
