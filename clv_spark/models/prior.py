@@ -122,20 +122,21 @@ def estimate_spread(
     hessian = _bent(np.array([one.hessian for one in ordered]), slope)
     centre, variance = parent_point, np.full(parent_point.size, USUAL_SPREAD**2 * NORMAL_SCALE)
     trust = np.ones(point.shape)
-    told = _told(hessian, np.full(point.shape, USUAL_SPREAD**-2.0))
+    precision = np.full(point.shape, USUAL_SPREAD**-2.0)
+    told = _told(precision, _given(hessian, precision))
     usual = USUAL_WEIGHT / (1 + (np.sum(told, axis=0) / FEW) ** 2)
     for _ in range(ROUNDS):
         precision = trust / variance
         covariance = _given(hessian, precision)
         pull = slope - precision * (point - centre)
         mean = point + np.sum(covariance * pull[:, np.newaxis, :], axis=2)
-        own_variance = np.diagonal(covariance, axis1=1, axis2=2)
-        told = 1 - precision * own_variance
+        told = _told(precision, covariance)
         # From the centre before, on which the silent stand.
         square = (mean - centre) ** 2
         before, centre = (variance, centre), _moved(centre, trust, mean, told, parent_point)
         total = np.sum(trust * square, axis=0) + usual * USUAL_SPREAD**2 * NORMAL_SCALE
         variance = total / (np.sum(told, axis=0) + usual)
+        own_variance = np.diagonal(covariance, axis1=1, axis2=2)
         trust = (FREEDOM + 1) / (FREEDOM + (square + own_variance) / variance)
         if _is_still(before, (variance, centre)):
             break
@@ -163,10 +164,9 @@ def _given(hessian: Floats, precision: Floats) -> Floats:
     return np.linalg.inv(hessian + prior).astype(np.float64)
 
 
-def _told(hessian: Floats, precision: Floats) -> Floats:
+def _told(precision: Floats, covariance: Floats) -> Floats:
     """Which part of what is known of each coordinate comes from the segment's customers."""
-    own_variance = np.diagonal(_given(hessian, precision), axis1=1, axis2=2)
-    told: Floats = 1 - precision * own_variance
+    told: Floats = 1 - precision * np.diagonal(covariance, axis1=1, axis2=2)
     return told
 
 

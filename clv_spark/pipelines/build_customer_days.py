@@ -170,11 +170,11 @@ def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: To
         used = read[None]
         if run.as_of is not None:
             require_data(used["first_date"], used["last_date"], run.as_of)
-            require_purchase(used["first_purchase_date"], run.as_of)
+            first = used["first_purchase_date"]
+            require_purchase(first is not None and first <= run.as_of, run.as_of)
     run.input_accepted = True
-    # One line without a date brings in those of all the past, beside the lines of few days.
-    seen = reading.seen_undated if reading.days is not None and reading.days.undated else 0
-    gate_rejected(figures_of(read), run.config.gates.max_rejected_share, config, seen)
+    limit = run.config.gates.max_rejected_share
+    gate_rejected(figures_of(read), limit, config, reading.seen_undated)
 
 
 @contextmanager
@@ -210,17 +210,13 @@ def require_data(first: dt.date, last: dt.date, as_of: dt.date) -> None:
         )
 
 
-def require_purchase(first: dt.date | None, as_of: dt.date) -> None:
+def require_purchase(is_there: bool, as_of: dt.date) -> None:
     """Stop where nobody has bought up to the as-of date.
-
-    Args:
-        first: the day of the first purchase of all, None without one.
-        as_of: last day that counts.
 
     Raises:
         InputError: there is no purchase up to ``as_of``.
     """
-    if first is None or first > as_of:
+    if not is_there:
         raise InputError(
             f"no customer has a purchase up to {as_of}; only refunds were found. Check "
             "source.transactions.columns.is_refund and the sign of amount"

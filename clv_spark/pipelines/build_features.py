@@ -118,7 +118,7 @@ def _check_dates(run: Run) -> None:
 
 def _check_customers(run: Run, customers: int) -> None:
     # Days that were derived for another date can lack a purchase up to this one.
-    require_purchase(run.date if customers else None, run.date)
+    require_purchase(customers > 0, run.date)
     before = run.lake.newest_slice(CUSTOMER_FEATURES, run.date - dt.timedelta(days=1))
     previous = None
     if before is not None:

@@ -26,7 +26,7 @@ class Reading:
         late: changed dates that are too old to be derived again.
         changed_by: the last run that derived anything, None for this one.
         files: rows for ``source_files``; none for a source without files.
-        seen_undated: so many of the lines without a date were there at the last read.
+        seen_undated: so many of its lines without a date were there at the last read.
     """
 
     rows: DataFrame

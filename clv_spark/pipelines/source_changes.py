@@ -246,13 +246,23 @@ def _changes_only(
         late,
         changed_by=None if again else last.figures["changed_by"],
         files=tuple(rows),
-        seen_undated=sum(undated for _, undated in unchanged.values())
-        + min(_undated(survey), _undated(held)),
+        seen_undated=_seen_undated(unchanged, survey, held) if again.undated else 0,
     )
 
 
-def _undated(files: Mapping[str, FileDays]) -> int:
-    return sum(days.undated_line_count for days in files.values())
+def _seen_undated(
+    unchanged: Mapping[str, tuple[int, int]],
+    survey: Mapping[str, FileDays],
+    held: Mapping[str, FileDays],
+) -> int:
+    """How many lines without a date were there before: of unchanged files all, of changed some.
+
+    One such line that is new brings in those of all the past, beside the lines of few days.
+    """
+    now, before = (
+        sum(days.undated_line_count for days in files.values()) for files in (survey, held)
+    )
+    return sum(undated for _, undated in unchanged.values()) + min(now, before)
 
 
 def _survey(
