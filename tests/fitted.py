@@ -27,6 +27,8 @@ from tests.economics.conftest import World
 COLUMNS = {
     "bg_nbd": ["frequency", "recency", "T"],
     "gamma_gamma": ["frequency", "monetary_value", "mean_log"],
+    "sbg": ["entry_tenure", "tenure", "lost"],
+    "bdw": ["entry_tenure", "tenure", "lost"],
 }
 
 
@@ -78,10 +80,9 @@ def fitted_tree(
     priors: dict[Key, Prior] = {}
     drawn_to = middles(above)
     nobody = set(above) - {"global"}.union(*(level["segment"] for level in levels))
-    parents = {name: str(parent) for name, parent in above.items()}
     for level in [levels[0].assign(segment="global"), *levels]:
         known = Above.of(plan, rows)
-        found = _each(fit_group(plan, parents, known.parameters, known.choice), level)
+        found = _each(fit_group(plan, above, known.parameters, known.choice), level)
         if level is levels[-1]:
             nothing = dict.fromkeys(SUMMARY_COLUMNS)
             found += [

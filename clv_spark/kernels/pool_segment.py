@@ -10,7 +10,8 @@ import pandas as pd
 
 from clv_spark.kernels.choose import USABLE, Row
 from clv_spark.kernels.fit_segment import ESTIMATES, flat, in_words, letters
-from clv_spark.models import MODELS
+from clv_spark.models import CONTRACT_MODELS, MODELS
+from clv_spark.models.arrays import merge_equal_rows
 from clv_spark.models.pooling import fit_pooled, posterior_summary
 from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
 from clv_spark.models.uncertainty import Matrix, natural_loadings
@@ -97,6 +98,39 @@ def pool_segment(patterns: pd.DataFrame, *, model: str, unit_days: int, prior: P
     return row
 
 
+def hold_root(row: Row, patterns: pd.DataFrame, *, unit_days: int) -> Row:
+    """Gives the root of contracts parameters where its fit found a ridge, as nobody is above it.
+
+    Contracts that are all lost at one rate leave open how alike they are, not how many are lost: a
+    wide prior around the observed share of losses holds the fit. Of contracts without any loss
+    nothing is held: the ends of contracts may be missing in the source.
+
+    Args:
+        row: What ``fit_segment`` found.
+        patterns: As for ``fit_segment``.
+        unit_days: Days per time unit of the parameters.
+
+    Returns:
+        The row; with parameters and their errors where they could be held, its status as it was.
+    """
+    if row["status"] not in ("degenerate", "not_identified") or not row["n_repeaters"]:
+        return row
+    model = MODELS[row["model"]]
+    weights = patterns["customers"].to_numpy(np.float64)
+    data = letters(patterns, row["model"], unit_days)
+    start = model.starts(*merge_equal_rows(model.read(data), weights))[0]
+    around = dict(zip(model.parameters, start.tolist(), strict=True))
+    found = fit_pooled(model, data, weights, wide_prior(around))
+    if found.status != "ok":
+        return row
+    held: Row = {
+        "parameters": found.parameters,
+        "standard_errors": found.standard_errors,
+        "covariance": flat(found.covariance),
+    }
+    return row | held | {"message": _and(row, "Held by a wide prior around the observed losses")}
+
+
 def priors_of(
     rows: Sequence[Mapping[str, Any]],
     parents: Mapping[Key, Mapping[str, float]],
@@ -125,8 +159,9 @@ def priors_of(
 def pooled_keys(rows: Sequence[Mapping[str, Any]]) -> frozenset[Key]:
     """The models and segments that get pooled parameters, where there is a prior.
 
-    All with a fit of their own, and those too small for one. Where a fit found a ridge the parent's
-    parameters are safer.
+    All with a fit of their own, and those too small for one. Where a fit of purchases found a ridge
+    the parent's parameters are safer. A plan that nobody left yet, or whose contracts are all lost
+    at one rate, is a ridge, too, but its churn is well known: the parent's may be wrong by factors.
 
     Args:
         rows: Fitted rows with their ``SUMMARY_COLUMNS``.
@@ -181,7 +216,7 @@ def with_distances(
 
 
 def _is_pooled(row: Mapping[str, Any]) -> bool:
-    if row["status"] == "too_small":
+    if row["status"] == "too_small" or row["model"] in CONTRACT_MODELS:
         return row["point"] is not None
     return row["status"] in USABLE
 

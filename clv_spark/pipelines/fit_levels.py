@@ -16,6 +16,7 @@ from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.pool_segment import (
     SUMMARY_COLUMNS,
     Key,
+    hold_root,
     pool_segment,
     pooled_keys,
     priors_of,
@@ -26,6 +27,7 @@ from clv_spark.kernels.pool_segment import (
 from clv_spark.kernels.segment_tree import Segment, middles
 from clv_spark.kernels.segments import take_parents
 from clv_spark.kernels.shared_errors import log_errors
+from clv_spark.models import CONTRACT_MODELS
 from clv_spark.models.prior import Prior
 from clv_spark.models.uncertainty import Matrix
 
@@ -116,7 +118,7 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
 
     Returns:
         One row per model and segment: what ``fit_segment`` says, drawn towards the parent where
-        there is one, the parent's where a fit of its own found a ridge, or there is nobody.
+        there is one, the parent's where a fit of purchases found a ridge, or there is nobody.
     """
     fitted: list[Row] = []
     rows: list[Row] = []
@@ -158,7 +160,7 @@ def _fit_level(
     drawn_to, priors = drawn
     only = {name for name, segment in segments.items() if drawn_to[name] != segment.parent}
     groups = patterns.groupBy("model", "segment")
-    parents = {name: str(segment.parent) for name, segment in segments.items()}
+    parents = {name: segment.parent for name, segment in segments.items()}
     fit_one = fit_group(plan, parents, above.parameters, above.choice)
     fitted = groups.applyInPandas(fit_one, _FITTED).collect()
     rows = _complete(plan, [row.asDict() for row in fitted], segments)
@@ -172,11 +174,11 @@ def _fit_level(
 
 
 def fit_group(
-    plan: FitPlan, above: Mapping[str, str], parents: Parents, choice: Mapping[str, str]
+    plan: FitPlan, above: Mapping[str, str | None], parents: Parents, choice: Mapping[str, str]
 ) -> FitGroup:
     """The function that Spark applies to the patterns of one model and segment: the first look.
 
-    ``choice`` is the model of each segment above.
+    ``above`` is the segment above each, ``choice`` its model.
     """
     limits: dict[str, Any] = {
         "min_customers": plan.min_customers,
@@ -189,8 +191,10 @@ def fit_group(
         row = fit_segment(
             patterns, model=model, unit_days=unit_days, min_repeaters=repeaters, **limits
         )
-        parent = parents.get((model, above[segment]))
-        follows = model not in plan.candidates or model == choice.get(above[segment])
+        if above[segment] is None and model in CONTRACT_MODELS:
+            row = hold_root(row, patterns, unit_days=unit_days)
+        parent = parents.get((model, str(above[segment])))
+        follows = model not in plan.candidates or model == choice.get(str(above[segment]))
         if row["status"] == "too_small" and not follows:
             # Its scores use the model of the segment above: the others would only cost time.
             parent = None
@@ -238,9 +242,9 @@ def _complete(plan: FitPlan, fitted: list[Row], segments: Mapping[str, Segment])
 def origins(rows: list[Row]) -> str:
     """How many fits are own, drawn to the parent without one, or taken, for messages."""
     own = sum(row["status"] in USABLE for row in rows)
-    small = sum(row["parameters_segment"] == row["segment"] for row in rows) - own
-    drawn = f"{small} too small for that are drawn to the parent's, " if small else ""
-    return f"{own} of {len(rows)} fits are own, {drawn}the others take the parent's"
+    drawn = sum(row["parameters_segment"] == row["segment"] for row in rows) - own
+    others = f"{drawn} without one are drawn to the parent's, " if drawn else ""
+    return f"{own} of {len(rows)} fits are own, {others}the others take the parent's"
 
 
 def empty_row(model: str, segment: str, status: str, message: str) -> Row:
