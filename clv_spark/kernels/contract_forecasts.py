@@ -203,14 +203,13 @@ def renewals_within(days: float | Floats, period: str, phase: Floats) -> Integer
     return count
 
 
-def survival_draws(parameters: ContractParameters, count: int, n: int) -> Floats:
+def survival_draws(parameters: ContractParameters, count: int, n: int, draws: int) -> Floats:
     """S(n + k) / S(n) for k = 0 ... count under the fitted parameters, then under draws of them.
 
     Returns:
-        One row per set of parameters: 1 + ``DRAWS``, or the first alone where nothing is uncertain.
+        One row per set of parameters: 1 + ``draws``.
     """
     model, k = CONTRACT_MODELS[parameters.model], np.arange(count + 1)
-    draws = DRAWS if is_uncertain(parameters.covariance) else 0
     columns = {name: drawn[:, np.newaxis] for name, drawn in parameters.draws(draws).items()}
     return probability_running(model.log_survival, columns, k, n)
 
@@ -256,7 +255,9 @@ class _Life:
 @lru_cache(maxsize=20_000)
 def _life(parameters: ContractParameters, outlook: Outlook, n: int) -> _Life:
     v = outlook.weight(parameters.period)
-    sets = survival_draws(parameters, outlook.most_renewals(parameters.period), n)
+    # Of one contract a small error of the parameters does not show beside its own chance.
+    draws = DRAWS if is_uncertain(parameters.covariance) else 0
+    sets = survival_draws(parameters, outlook.most_renewals(parameters.period), n, draws)
     fitted = sets[0]
     # What is to be expected is the fit's; how sure it is, the average over plausible parameters.
     average = sets[1:].mean(axis=0) if len(sets) > 1 else fitted

@@ -36,7 +36,7 @@ def new_contract_curve(
         parameters: Of the segment and period, its values known.
         order_value: Mean price of a period; NaN where there is none.
         margin_rate: Margin per unit of price.
-        horizon_days: How far the value looks ahead; a renewal on its last day counts.
+        horizon_days: How far the value looks ahead; a payment due then is the next one's.
         annual_discount_rate: 0.10 for ten percent a year.
         early_days: Length of the early phase; 0 for none.
         draws: Draws of the parameters, even and at least 12, or none. They are those of

@@ -60,7 +60,9 @@ def new_value(curve: NewCustomerCurve, costs: ServiceRates, definition: str) -> 
             f"The curve has an early phase of {curve.early_days} days and the costs one of "
             f"{costs.early_days}; the same is expected."
         )
-    end = int(np.searchsorted(curve.days, curve.horizon_days, side="right")) - 1
+    # Before a payment on the horizon itself: one made today counts already, and a year holds twelve
+    # monthly ones, as for those who are customers.
+    end = int(np.searchsorted(curve.days, curve.horizon_days, side="left"))
     revenue, margin, cost, value = money_of_curve(curve, curve.discounted, costs, definition)
     earned = "margin" if definition == "revenue" else definition
     plain = money_of_curve(curve, curve.plain, costs, earned)[-1]
@@ -114,6 +116,26 @@ def mixed(parts: Sequence[tuple[float, NewValue]]) -> NewValue:
         revenue=float(mean([value.revenue for value in values])),
         margin=float(mean([value.margin for value in values])),
         service_cost=float(mean([value.service_cost for value in values])),
+    )
+
+
+def several(value: NewValue, count: float) -> NewValue:
+    """The same so many times: of a customer who begins with more than one contract.
+
+    Example:
+        >>> one = NewValue(np.array([0.0]), np.array([2.0]), np.array([2.0]), np.array([2.0]), 4.0,
+        ...     3.0, 1.0)
+        >>> several(one, 1.5).draws.tolist(), several(one, 1.5).revenue
+        ([3.0], 6.0)
+    """
+    return NewValue(
+        days=value.days,
+        plain=value.plain * count,
+        discounted=value.discounted * count,
+        draws=value.draws * count,
+        revenue=value.revenue * count,
+        margin=value.margin * count,
+        service_cost=value.service_cost * count,
     )
 
 

@@ -11,12 +11,13 @@ from pyspark.sql import DataFrame
 
 from clv_spark.config import Config
 from clv_spark.economics import ServiceRates
+from clv_spark.kernels.begun_contracts import contract_prices, contracts_of_a_customer
 from clv_spark.kernels.churn import Future, future_of_contracts, future_of_customers
 from clv_spark.kernels.contract_forecasts import Outlook
 from clv_spark.kernels.contract_parameters import ContractKey, ContractParameters
 from clv_spark.kernels.new_contracts import new_contract_curve
 from clv_spark.kernels.new_customers import NewCustomerCurve, new_customer_curve
-from clv_spark.kernels.new_value import NewValue, mixed
+from clv_spark.kernels.new_value import NewValue, mixed, several
 from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.kernels.segment_value import LeafOutlook
 from clv_spark.kernels.sum_contracts import sum_contracts
@@ -117,41 +118,51 @@ def _new_contracts(
     parameters: Mapping[ContractKey, ContractParameters],
     rates: Rates,
 ) -> dict[str, dict[str, NewValue]]:
-    """What a new contract brings by scenario, of several periods in the mix of the new ones.
+    """What a new customer's contracts bring, by the customer's segment and by scenario.
 
-    Where a segment has no new one they are like all that run. A free one brings nothing.
+    Of each segment and period as many as a new customer begins with; where a segment has no new
+    customer, as many as one has who has any. Of a kind without parameters all others stand for it.
     """
-    config = run.config
-    parts: dict[str, list[tuple[float, dict[str, NewValue]]]] = {}
-    rows = sorted(new_contract_sums(scored, recent_days(config)).collect())
-    with_new = {row["segment"] for row in rows if row["new"]}
-    for row in rows:
-        used = parameters.get((row["segment"], row["period"]))
-        weight = row["new"] if row["segment"] in with_new else row["running"]
-        if used is None or used.values is None or not weight:
-            continue
-        costs = rates(row["segment"])
-        curves = {
-            churn: new_contract_curve(
-                used,
-                order_value=row["amount"] / row["contracts"],
-                margin_rate=row["margin"] / row["amount"] if row["amount"] else 0.0,
-                **_horizon(config),
-                early_days=costs.early_days,
-                draws=DRAWS if churn == 1 else 0,
-                churn=churn,
-            )
-            for churn in (1.0, *churn_factors(config.what_if))
-        }
-        one = (float(weight), _new_values(config, curves, costs))
-        parts.setdefault(row["segment"], []).append(one)
-    return {
-        segment: {
-            name: mixed([(weight, values[name]) for weight, values in weighed])
-            for name in weighed[0][1]
-        }
-        for segment, weighed in parts.items()
+    begin = run.config.value.new_customer_days
+    summed = new_contract_sums(scored, recent_days(run.config), begin)
+    rows = [row.asDict() for row in sorted(summed.collect())]
+    values = {}
+    for key, price in contract_prices(rows).items():
+        used = parameters.get(key)
+        if used is not None and used.values is not None:
+            values[key] = _contract_values(run.config, used, price, rates(key[0]))
+    found = {}
+    for home, mix in contracts_of_a_customer(rows).items():
+        known = {key: weight for key, weight in mix.items() if key in values}
+        if known:
+            found[home] = {
+                name: several(
+                    mixed([(weight, values[key][name]) for key, weight in known.items()]),
+                    sum(mix.values()),
+                )
+                for name in values[next(iter(known))]
+            }
+    return found
+
+
+def _contract_values(
+    config: Config, used: ContractParameters, price: tuple[float, float], costs: ServiceRates
+) -> dict[str, NewValue]:
+    """What one new contract brings, by scenario."""
+    order_value, margin_rate = price
+    curves = {
+        churn: new_contract_curve(
+            used,
+            order_value=order_value,
+            margin_rate=margin_rate,
+            **_horizon(config),
+            early_days=costs.early_days,
+            draws=DRAWS if churn == 1 else 0,
+            churn=churn,
+        )
+        for churn in (1.0, *churn_factors(config.what_if))
     }
+    return _new_values(config, curves, costs)
 
 
 def recent_days(config: Config) -> int:

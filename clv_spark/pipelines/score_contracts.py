@@ -38,7 +38,7 @@ from clv_spark.transforms.contract_scores import (
     customer_rows,
     customer_totals,
     lone_contracts,
-    with_count_of_lives,
+    with_customer,
 )
 from clv_spark.transforms.earlier import counted_by, with_earlier
 from clv_spark.transforms.segments import GLOBAL
@@ -61,7 +61,7 @@ def score_contracts(
     inputs = contract_score_input(features, keys, run.date)
     known = [row.asDict() for row in fitted]
     parameters = contract_parameters(known, new_contract_segments(run, fit_date, inputs, known))
-    inputs = with_count_of_lives(inputs)
+    inputs = with_customer(inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
     used = list(parameters.values())
     # Kept as the kernel gives them: texts that numbers stand for would double the disk.

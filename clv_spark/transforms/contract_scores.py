@@ -97,10 +97,26 @@ def contract_score_input(features: DataFrame, keys: tuple[str, ...], as_of: dt.d
     )
 
 
-def with_count_of_lives(inputs: DataFrame) -> DataFrame:
-    """Adds how many lives of contracts a customer has, and brings those of one together."""
+def with_customer(inputs: DataFrame) -> DataFrame:
+    """Adds what is known of the customer, and brings those of one customer together.
+
+    Returns:
+        Added: lives (how many), customer_days (since the first began), home (the customer's
+        segment) and stands (whether this life is the one that stands for the customer).
+    """
     beside = Window.partitionBy("customer_id")
-    return inputs.withColumn("lives", F.count(F.lit(1)).over(beside).cast("int"))
+    newest = F.max(F.struct(*_NEWEST, "segment")).over(beside)
+    added = inputs.withColumns(
+        {
+            "lives": F.count(F.lit(1)).over(beside).cast("int"),
+            "customer_days": F.max("age_days").over(beside),
+            "newest": newest,
+        }
+    )
+    is_newest = (F.col("newest.contract_id") == F.col("contract_id")) & (
+        F.col("newest.life") == F.col("life")
+    )
+    return added.withColumns({"home": F.col("newest.segment"), "stands": is_newest}).drop("newest")
 
 
 def contract_score_columns(

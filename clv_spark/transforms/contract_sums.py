@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.transforms.money import exact_sum, summand
@@ -40,45 +40,49 @@ def contract_value_sums(scored: DataFrame) -> DataFrame:
     )
 
 
-def new_contract_sums(scored: DataFrame, recent_days: int) -> DataFrame:
-    """How many contracts of each segment and period began lately, and what some pay together.
+def new_contract_sums(scored: DataFrame, recent_days: int, begin_days: int) -> DataFrame:
+    """What contracts the customers of each segment began with who came lately, and what these pay.
 
-    Of a segment and period without a new one all that run tell what is paid.
+    Those that were lost since count like all others, and so do all contracts of a customer that
+    began with the first. A change of period, a pause and what a customer of long adds begin a
+    contract, but bring no customer.
 
     Args:
         scored: Contracts as the kernel gives them back.
-        recent_days: Younger contracts are new ones.
+        recent_days: Younger customers are new ones.
+        begin_days: Contracts that follow the first within fewer days belong to the beginning.
 
     Returns:
-        segment, period, new (how many began lately), running (how many run), and of those that
-        tell: contracts, and the sums of amount and margin, in money.
+        home (the customer's segment), segment and period (of the contracts), new and running (how
+        many began so, how many run), new_customers and customers (who came lately, who have one
+        that runs; each counted once, in one row of the home), and the sums of amount and margin of
+        both, in money: new_amount, new_margin, amount, margin.
     """
-    is_new = F.col("age_days") < recent_days
-    margin = F.col("margin_rate") * F.col("amount")
-    parts = {"contracts": F.lit(1), "amount": F.col("amount"), "margin": margin}
-    running = scored.where("is_active").select(
+    came_lately = F.col("customer_days") < recent_days
+    with_the_first = F.col("age_days") > F.col("customer_days") - F.lit(begin_days)
+    told = scored.select(
+        "home",
         "segment",
         "period",
-        is_new.alias("is_new"),
-        *(summand(part).alias(name) for name, part in parts.items()),
+        (came_lately & with_the_first & (F.col("life") == 1)).alias("is_new"),
+        F.col("is_active").alias("runs"),
+        (F.col("stands") & came_lately).alias("new_customer"),
+        (F.col("stands") & F.col("is_active")).alias("customer"),
+        summand(F.col("amount")).alias("amount"),
+        summand(F.col("margin_rate") * F.col("amount")).alias("margin"),
     )
-    counted = running.groupBy("segment", "period").agg(
-        F.coalesce(F.max("is_new"), F.lit(False)).alias("any_new"),
-        *(F.sum(name).alias(name) for name in parts),
-        *(F.sum(F.when(F.col("is_new"), F.col(name))).alias(f"new_{name}") for name in parts),
-        F.count(F.when(F.col("is_new"), 1)).alias("new"),
-        F.count(F.lit(1)).alias("running"),
-    )
-    return counted.select(
-        "segment",
-        "period",
-        "new",
-        "running",
-        *(
-            F.when(F.col("any_new"), F.col(f"new_{name}"))
-            .otherwise(F.col(name))
-            .cast("double")
-            .alias(name)
-            for name in parts
-        ),
+
+    def total(of: str, name: str) -> Column:
+        paid = F.sum(F.when(F.col(of), F.col(name)))
+        return F.coalesce(paid.cast("double"), F.lit(0.0))
+
+    return told.groupBy("home", "segment", "period").agg(
+        F.count_if("is_new").alias("new"),
+        F.count_if("runs").alias("running"),
+        F.count_if("new_customer").alias("new_customers"),
+        F.count_if("customer").alias("customers"),
+        total("is_new", "amount").alias("new_amount"),
+        total("is_new", "margin").alias("new_margin"),
+        total("runs", "amount").alias("amount"),
+        total("runs", "margin").alias("margin"),
     )

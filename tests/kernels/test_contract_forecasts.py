@@ -19,6 +19,7 @@ from clv_spark.kernels.contract_forecasts import (
     renewals_within,
 )
 from clv_spark.kernels.contract_parameters import ContractParameters
+from clv_spark.kernels.forecast_subscriptions import MONTHS, forecast_subscriptions
 from clv_spark.kernels.score_contracts import (
     CONTRACT_OUTPUT,
     CONTRACT_STATUSES,
@@ -206,6 +207,38 @@ def test_uncertain_parameters_make_a_sum_less_sure() -> None:
     assert widths[UNCERTAIN] > 2 * widths[SBG]
     shuffled = sum_contracts(rows.iloc[[2, 0, 1]], UNCERTAIN, YEAR)
     assert shuffled == found[UNCERTAIN]
+
+
+@pytest.mark.parametrize("many", ["contracts", "months"])
+def test_of_many_contracts_a_small_error_of_the_parameters_counts(many: str) -> None:
+    """Half the error of the parameters is half that of a sum, however small it is."""
+    spreads = []
+    for variance in (1e-4, 4e-4):  # One contract's interval would not show the first.
+        sure = replace(SBG, covariance=((variance, 0.0), (0.0, variance)))
+        rows = pd.DataFrame(
+            {
+                "segment": "uk",
+                "period": "month",
+                "tenure": [3],
+                "days_to_renewal": [10],
+                "period_days": [30],
+                "contracts": [2_000_000],
+                "active": [1e6],
+                "clv": [1e7],
+                "margin": [1e7],
+                "margin_2": [1e7],
+                "mrr": [1e7],
+                "mrr_2": [1e7],
+            }
+        )
+        if many == "contracts":
+            drawn = np.array(sum_contracts(rows, sure, YEAR).mean)
+        else:
+            running = np.array(forecast_subscriptions(rows, sure).running)
+            drawn = running.reshape(MONTHS, DRAWS + 1)[-1, 1:]
+        spreads.append(drawn.std())
+    assert spreads[0] > 0
+    assert spreads[1] == pytest.approx(2 * spreads[0], rel=0.02)
 
 
 def batch(rows: int = 60) -> pa.RecordBatch:

@@ -81,12 +81,25 @@ def test_renewals_are_those_of_a_contract_that_began_today(model, period, horizo
 def test_draws_are_those_of_running_contracts():
     entry = contracts(covariance=covariance(2, 0.02))
     curve = curve_of(entry, draws=64)
-    running = survival_draws(entry, 12, 0)
+    running = survival_draws(entry, 12, 0, 64)
     found = curve.plain.purchases[:, np.searchsorted(curve.days, 365, side="right") - 1]
     np.testing.assert_allclose(found, running.sum(axis=1), rtol=1e-9)
     row = new_customer_value(curve, ServiceRates(), "margin", 50.0, target_ratio=3.0)
     low, high = row["new_customer_value_low"], row["new_customer_value_high"]
     assert low < row["new_customer_value"] < high
+
+
+@pytest.mark.parametrize(("period", "price"), [("month", 10.0), ("quarter", 30.0), ("year", 120.0)])
+@pytest.mark.parametrize("horizon", [364, 365])
+def test_a_year_of_payments_is_a_year_whatever_the_period(period, price, horizon):
+    """Nobody is lost: 120 a year is 120, also where a year ends on the day of a payment."""
+    loyal = contracts(period=period, values=(1e-6, 1e3))
+    curve = curve_of(
+        loyal, order_value=price, margin_rate=1.0, annual_discount_rate=0.0, horizon_days=horizon
+    )
+    row = new_customer_value(curve, ServiceRates(), "margin", 40.0, target_ratio=3.0)
+    assert row["new_customer_value"] == pytest.approx(120, rel=1e-4)
+    assert row["clv_to_cac"] == pytest.approx(3, rel=1e-4)
 
 
 def test_a_contract_pays_back_on_the_day_of_a_payment():

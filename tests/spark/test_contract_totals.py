@@ -9,13 +9,16 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from clv_spark.kernels.begun_contracts import contract_prices, contracts_of_a_customer
 from clv_spark.kernels.several_contracts import BEHIND_VALUE
 from clv_spark.transforms.contract_scores import (
     _ITEM,
     _OF_NEWEST,
     customer_totals,
     lone_contracts,
+    with_customer,
 )
+from clv_spark.transforms.contract_sums import new_contract_sums
 
 LIVES = (
     "customer_id INT, contract_id STRING, life INT, age_days INT, days_since_end INT, "
@@ -74,3 +77,67 @@ def test_days_under_contract_count_once_and_every_payment(
     }
     assert found == expected
     assert {ran for *_, ran in expected.values()} == {True, False}
+
+
+def test_what_new_customers_begin_with(spark: SparkSession) -> None:
+    """Who came lately, with all they began with, lost since or not; not what others begin now."""
+    plans = {
+        "m": ("mobile", "month", 20.0),
+        "y": ("mobile", "year", 200.0),
+        "f": ("fixed", "month", 30.0),
+    }
+    lives = [
+        # customer, contract, life, age_days, start_days, is_active, plan
+        *((n, f"{n}", 1, 100 + n, 900 - n, n % 2 == 0, "m") for n in range(10)),  # half are lost
+        *((n, f"{n}", 1, 50, 950, True, "y") for n in range(10, 14)),
+        (10, "10 b", 1, 40, 960, True, "m"),  # ten days after the first
+        (11, "11 b", 1, 9, 991, True, "m"),  # more than thirty after it
+        (12, "12", 2, 20, 980, True, "m"),  # the yearly one goes on by the month
+        (14, "14", 1, 2000, -1000, True, "y"),  # of long, adds one
+        (14, "14 b", 1, 10, 990, True, "m"),
+        (15, "15", 1, 900, 100, True, "f"),  # nobody is new there
+        (15, "15 b", 1, 800, 200, True, "f"),
+        (16, "16", 1, 900, 100, False, "f"),
+    ]
+    rows = [(*life[:-1], *plans[life[-1]]) for life in lives]
+    names = (
+        "customer_id INT, contract_id STRING, life INT, age_days INT, start_days INT, "
+        "is_active BOOLEAN, segment STRING, period STRING, amount DOUBLE"
+    )
+    random.Random(2).shuffle(rows)
+    given = spark.createDataFrame(rows, names).withColumn("margin_rate", F.lit(0.5))
+    summed = [
+        row.asDict()
+        for row in new_contract_sums(with_customer(given), recent_days=365, begin_days=30).collect()
+    ]
+    begun = contracts_of_a_customer(summed)
+    assert begun["mobile"] == {
+        ("mobile", "month"): pytest.approx(11 / 14),
+        ("mobile", "year"): pytest.approx(4 / 14),
+    }
+    assert begun["fixed"] == {("fixed", "month"): 2.0}
+    prices = contract_prices(summed)
+    assert prices == {
+        ("mobile", "month"): (20.0, 0.5),
+        ("mobile", "year"): (200.0, 0.5),
+        ("fixed", "month"): (30.0, 0.5),
+    }
+
+
+def test_a_customer_is_at_home_where_the_newest_contract_that_runs_is(spark: SparkSession) -> None:
+    lives = [
+        (1, "a", 1, 300, 700, True, "mobile", "month", 20.0),
+        (1, "b", 1, 295, 705, True, "fixed", "month", 30.0),
+        (1, "c", 1, 290, 710, False, "mobile", "year", 200.0),
+    ]
+    names = (
+        "customer_id INT, contract_id STRING, life INT, age_days INT, start_days INT, "
+        "is_active BOOLEAN, segment STRING, period STRING, amount DOUBLE"
+    )
+    given = spark.createDataFrame(lives, names).withColumn("margin_rate", F.lit(0.5))
+    summed = [
+        row.asDict()
+        for row in new_contract_sums(with_customer(given), recent_days=365, begin_days=30).collect()
+    ]
+    everything = {("mobile", "month"): 1.0, ("fixed", "month"): 1.0, ("mobile", "year"): 1.0}
+    assert contracts_of_a_customer(summed) == {"fixed": everything}
