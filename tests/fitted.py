@@ -92,8 +92,11 @@ def fitted_tree(
             ]
         found = [row | {"parent_segment": above[row["segment"]]} for row in found]
         priors |= priors_of(found, known.parameters, known.errors)
-        again = _each(pool_group(plan, drawn_to, priors, pooled_keys(found)), level)
-        pooled = with_pooled(found, {(row["model"], row["segment"]): row for row in again})
+        again = _each(
+            pool_group(plan, drawn_to, priors, pooled_keys(found, ridges=plan.pool_ridges)), level
+        )
+        by_key = {(row["model"], row["segment"]): row for row in again}
+        pooled = with_pooled(found, by_key, ridges=plan.pool_ridges)
         done += with_distances(pooled, priors, known.parameters)
         rows = take_parents(done)
     return rows

@@ -114,6 +114,7 @@ class FitConfig(Section):
     min_customers: int = Field(default=200, ge=1)
     min_repeaters: int = Field(default=50, ge=1)
     min_losses: int = Field(default=20, ge=1)
+    not_identified: Literal["parent", "pooled"] = "parent"
     max_failed_share: Share = 0.05
     cohort_start: dt.date | None = None
     refit_every: int = Field(default=1, ge=1)

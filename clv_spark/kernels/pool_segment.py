@@ -10,7 +10,7 @@ import pandas as pd
 
 from clv_spark.kernels.choose import USABLE, Row
 from clv_spark.kernels.fit_segment import ESTIMATES, flat, in_words, letters
-from clv_spark.models import CONTRACT_MODELS, MODELS
+from clv_spark.models import MODELS
 from clv_spark.models.arrays import merge_equal_rows
 from clv_spark.models.pooling import fit_pooled, posterior_summary
 from clv_spark.models.prior import Prior, SegmentFit, estimate_spread, wide_prior
@@ -156,26 +156,34 @@ def priors_of(
     }
 
 
-def pooled_keys(rows: Sequence[Mapping[str, Any]]) -> frozenset[Key]:
+def pooled_keys(rows: Sequence[Mapping[str, Any]], *, ridges: bool = False) -> frozenset[Key]:
     """The models and segments that get pooled parameters, where there is a prior.
 
-    All with a fit of their own, and those too small for one. Where a fit of purchases found a ridge
-    the parent's parameters are safer. A plan that nobody left yet, or whose contracts are all lost
-    at one rate, is a ridge, too, but its churn is well known: the parent's may be wrong by factors.
+    All with a fit of their own, and those too small for one.
 
     Args:
         rows: Fitted rows with their ``SUMMARY_COLUMNS``.
+        ridges: Those whose fit found a ridge, too: they may know much, as a plan does that few
+            leave, or that all leave at one rate.
     """
-    return frozenset((row["model"], row["segment"]) for row in rows if _is_pooled(row))
+    return frozenset((row["model"], row["segment"]) for row in rows if _is_pooled(row, ridges))
 
 
-def with_pooled(rows: Sequence[Row], pooled: Mapping[Key, Mapping[str, Any]]) -> list[Row]:
-    """The fitted rows, with the pooled parameters in place of the segment's own."""
+def with_pooled(
+    rows: Sequence[Row], pooled: Mapping[Key, Mapping[str, Any]], *, ridges: bool = False
+) -> list[Row]:
+    """The fitted rows, with the pooled parameters in place of the segment's own.
+
+    Args:
+        rows: Fitted rows with their ``SUMMARY_COLUMNS``.
+        pooled: What ``pool_segment`` found, by model and segment.
+        ridges: As for :func:`pooled_keys`.
+    """
     out = []
     for row in rows:
         found = pooled.get((row["model"], row["segment"]))
         merged = {name: value for name, value in row.items() if name not in SUMMARY_COLUMNS}
-        if found is not None and _is_pooled(row):
+        if found is not None and _is_pooled(row, ridges):
             merged |= {name: found[name] for name in _REPLACED}
             merged["message"] = _and(row, found["message"])
             if found["parameters"] is None and row["status"] in USABLE:
@@ -215,8 +223,8 @@ def with_distances(
     return out
 
 
-def _is_pooled(row: Mapping[str, Any]) -> bool:
-    if row["status"] == "too_small" or row["model"] in CONTRACT_MODELS:
+def _is_pooled(row: Mapping[str, Any], ridges: bool) -> bool:
+    if row["status"] == "too_small" or ridges:
         return row["point"] is not None
     return row["status"] in USABLE
 

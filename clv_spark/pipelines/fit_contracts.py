@@ -73,6 +73,7 @@ def _plan(config: Config, last: Mapping[str, str]) -> FitPlan:
         candidates=models,
         last=last,
         switch_margin=config.models.switch_margin,
+        pool_ridges=fit.not_identified == "pooled",
     )
 
 

@@ -65,6 +65,8 @@ class FitPlan:
         candidates: The models of which each segment uses one.
         last: The choice of the fit before, by segment.
         switch_margin: As for ``choose_models``.
+        pool_ridges: Whether segments whose fit found a ridge are drawn to their parents instead of
+            taking the parents' parameters.
     """
 
     unit_days: Mapping[str, int]
@@ -75,6 +77,7 @@ class FitPlan:
     candidates: tuple[str, ...] = ()
     last: Mapping[str, str] = field(default_factory=dict)
     switch_margin: float = 0.0
+    pool_ridges: bool = False
 
     def choice(self, rows: list[Row]) -> dict[str, str]:
         """The candidate that each segment uses, parents before children."""
@@ -118,7 +121,7 @@ def fit_levels(plan: FitPlan, patterns: DataFrame, tree: Mapping[str, Segment]) 
 
     Returns:
         One row per model and segment: what ``fit_segment`` says, drawn towards the parent where
-        there is one, the parent's where a fit of purchases found a ridge, or there is nobody.
+        there is one, the parent's where a fit of its own found a ridge, or there is nobody.
     """
     fitted: list[Row] = []
     rows: list[Row] = []
@@ -167,10 +170,11 @@ def _fit_level(
     priors |= priors_of(rows, above.parameters, above.errors, only)
     pooled: dict[Key, Row] = {}
     if priors:
-        pool = pool_group(plan, drawn_to, priors, pooled_keys(rows))
+        pool = pool_group(plan, drawn_to, priors, pooled_keys(rows, ridges=plan.pool_ridges))
         again = groups.applyInPandas(pool, _POOLED).collect()
         pooled = {(row["model"], row["segment"]): row.asDict() for row in again}
-    return with_distances(with_pooled(rows, pooled), priors, above.parameters, only)
+    done = with_pooled(rows, pooled, ridges=plan.pool_ridges)
+    return with_distances(done, priors, above.parameters, only)
 
 
 def fit_group(

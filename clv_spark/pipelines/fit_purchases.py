@@ -81,6 +81,7 @@ def _plan(config: Config, last: Mapping[str, str]) -> FitPlan:
         candidates=models.purchases,
         last=last,
         switch_margin=models.switch_margin,
+        pool_ridges=fit.not_identified == "pooled",
     )
 
 

@@ -1,4 +1,4 @@
-"""Plans that nobody left yet, or that all leave at one rate: named, and drawn to the parent."""
+"""Plans that nobody left yet, or that all leave at one rate: how they are named and answered."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from tests.fitted import fitted_tree
 EACH = pytest.mark.parametrize("model", sorted(CONTRACT_MODELS))
 
 
-def plan_of(model: str) -> FitPlan:
-    return FitPlan({model: 1}, {model: 2}, 200, 0.3, ("plan",), candidates=(model,))
+def plan_of(model: str, pool_ridges: bool = True) -> FitPlan:
+    return FitPlan(
+        {model: 1}, {model: 2}, 200, 0.3, ("plan",), candidates=(model,), pool_ridges=pool_ridges
+    )
 
 
 def patterns(model: str, name: str, tenure: np.ndarray, lost: np.ndarray) -> pd.DataFrame:
@@ -84,6 +86,19 @@ def test_a_plan_with_one_churn_for_all_keeps_it(model: str) -> None:
     (row,) = (row for row in rows if row["segment"] == "constant")
     assert row["status"] == "degenerate"
     assert first_loss(model, row) == pytest.approx(0.01, rel=0.15)
+
+
+@EACH
+def test_unless_told_so_a_ridge_takes_the_parents_parameters(model: str) -> None:
+    below = pd.concat([*siblings(model), alike(model, "constant")], ignore_index=True)
+    rows = fitted_tree(
+        plan_of(model, pool_ridges=False),
+        [below],
+        {"global": None, **dict.fromkeys(below["segment"], "global")},
+    )
+    (row,) = (row for row in rows if row["segment"] == "constant")
+    assert (row["status"], row["parameters_segment"]) == ("degenerate", "global")
+    assert row["own_weight"] == 0
 
 
 @EACH
