@@ -115,7 +115,8 @@ SEGMENT_SUMMARY = TableSpec(
         _money(
             "new_customer_value",
             f"discounted {DEFINED} of a new customer, the first purchase included, before "
-            "acquisition; of several leaf segments in the mix of the new customers",
+            "acquisition; of several leaf segments in the mix of the new customers; with contracts "
+            "of all that a customer begins with",
         ),
         _money("new_customer_value_low", "a tenth of the draws of the parameters fall short of it"),
         _money("new_customer_value_high", "a tenth of the draws exceed it"),
