@@ -23,6 +23,16 @@ def use_chosen_java(environment_folder: Path = Path(sys.prefix)) -> None:
             os.environ["JAVA_HOME"] = value
 
 
+def process_options() -> str:
+    """Options for Java to start other programs quickly; none where there is no such way.
+
+    For every local file, and its checksum, Hadoop starts chmod several times: a table of thousands
+    of folders has it start ten thousand processes. Java's usual way goes by a program of its own.
+    """
+    linux = sys.platform == "linux"
+    return "-Djdk.lang.Process.launchMechanism=VFORK" if linux else ""
+
+
 def class_archive_options(environment_folder: Path = Path(sys.prefix)) -> str:
     """Options for Java to take its classes from the archive that set-up made; none without one.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clv_spark.java_home import class_archive_options, use_chosen_java
+from clv_spark.java_home import class_archive_options, process_options, use_chosen_java
 
 
 def test_the_java_of_set_up_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +40,12 @@ def test_the_classes_of_set_up_are_used_where_there_are_any(tmp_path: Path) -> N
     spaced.mkdir()
     (spaced / "clv_classes.jsa").touch()
     assert class_archive_options(spaced) == ""
+
+
+@pytest.mark.parametrize(("platform", "mechanism"), [("linux", "VFORK"), ("darwin", "")])
+def test_programs_are_started_quickly_where_java_can(
+    platform: str, mechanism: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anywhere else Java would refuse the option, and start nothing at all."""
+    monkeypatch.setattr("sys.platform", platform)
+    assert process_options().rpartition("=")[2] == mechanism
