@@ -222,7 +222,7 @@ def test_bounds_are_those_of_the_draws_alone():
     """Ten draws worth 1 to 10 orders of 100; the fit says nothing of how sure it is."""
     orders = np.concatenate([[50.0], np.arange(1.0, 11.0)])[:, np.newaxis]
     flat = Course(orders, orders, 0 * orders, 0 * orders)
-    curve = by_hand(days=np.array([0.0]), plain=flat, discounted=flat)
+    curve = by_hand(days=np.array([0.0]), horizon_days=0, plain=flat, discounted=flat)
     curve = dataclasses.replace(curve, order_value=np.full(11, 100.0), kept=1.0, margin_rate=1.0)
     row = new_customer_value(curve, ServiceRates(early_days=5), "margin", None, target_ratio=3.0)
     assert row["new_customer_value"] == 5000
