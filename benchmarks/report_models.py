@@ -36,11 +36,11 @@ which every worker does once; the second time it knows them.
 
 PARTS = """Task seconds (on two cores) and processor seconds of the JVM, without those of Python, by
 part of the scoring stage; `clv_scores` is scoring itself with the write of the table, in the night
-also the join with the slice before. The sum under draws of the parameters is part of
-`segment_summary`; `revenue_history` is a stage of its own, for the forecast; `cohort_summary` is
-for the first date and ends of months. The parts beside `clv_scores` together take {first} of its
-task seconds in the first run and {night} in the night after.
+also the join with the slice before. {draws}; `revenue_history` is a stage of its own, for the
+forecast; `cohort_summary` is for the first date and ends of months. {others} take {first} of that
+in task seconds in the first run and {night} in the night after.
 """
+DRAWS = "sums_under_draws"
 
 ONE_SCORING = """### {customers} customers of {segments} segments, {model}, on {cores} cores
 """
@@ -143,16 +143,23 @@ def scoring_section(entry: dict[str, Any]) -> str:
 def parts_section(entry: dict[str, Any]) -> str:
     """Return what the page says of the parts of scoring in one run of ``stages.py``."""
     parts = entry["parts"]
+    scoring = [name for name in parts if name in ("clv_scores", f"clv_scores.{DRAWS}")]
     whole, rest = (
         {
-            when: sum(found.get(when, {}).get("task s", 0.0) for found in chosen)
+            when: sum(parts[name].get(when, {}).get("task s", 0.0) for name in chosen)
             for when in ("first", "night")
         }
-        for chosen in (
-            [parts["clv_scores"]],
-            [found for name, found in parts.items() if name != "clv_scores"],
-        )
+        for chosen in (scoring, [name for name in parts if name not in scoring])
     )
+    told = {
+        "draws": "The sum under draws of the parameters is part of `segment_summary`",
+        "others": "The parts beside `clv_scores` together",
+    }
+    if len(scoring) > 1:
+        told = {
+            "draws": f"`{DRAWS}`, which gives sums of scores their intervals, is scoring, too",
+            "others": "All others together",
+        }
     shares = [f"{100 * rest[when] / whole[when]:.0f}%" for when in ("first", "night")]
     rows = []
     for name, found in parts.items():
@@ -166,7 +173,7 @@ def parts_section(entry: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"### What actions, summary and forecast cost: {lines}\n",
-            PARTS.format(first=shares[0], night=shares[1]),
+            PARTS.format(first=shares[0], night=shares[1], **told),
             "| part | first run: task s | cpu s | night after: task s | cpu s |",
             "|---|--:|--:|--:|--:|",
             *rows,

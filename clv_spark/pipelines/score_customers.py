@@ -143,10 +143,11 @@ def _write(
         rows = judge_customers(run, ranked, offered)
         # Before a table is replaced: Spark forgets what it keeps of one that changes, and to the
         # scores belongs what the slice before says.
-        with run.part(SEGMENT_SUMMARY.name):
+        with run.part("sums_under_draws"):
             outlooks = {
                 name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
             }
+        with run.part(SEGMENT_SUMMARY.name):
             told = summarise_segments(run, ranked, outlooks, report)
         made = Made(
             scores=rows,
