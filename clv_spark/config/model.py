@@ -311,18 +311,25 @@ class Config(Section):
         scenarios = self.what_if.values()
         return self.costs.service.counts_time or any(s.service_cost_per_year for s in scenarios)
 
-    def strays(self, segments: Collection[str]) -> list[str]:
-        """Segments that a rate is given for, but that are none of these."""
-        service = self.costs.service
+    def strays(self, segments: Collection[str], groups: Collection[str] = ()) -> list[str]:
+        """Names that a rate is given for, but that nothing looks up.
+
+        Args:
+            segments: Names of segments with customers, of every level.
+            groups: Values of keys under ``report_by``, which acquisition cost alone may differ by.
+        """
+        service, won = self.costs.service, self.costs.acquisition.per_customer
         rates = (
             self.value.margin_rate,
             service.per_purchase,
             service.per_year,
             *service.early.values(),
-            self.costs.acquisition.per_customer,
         )
         named = {name for rate in rates if isinstance(rate, dict) for name in rate}
-        return sorted(named - {"default", *segments})
+        strange = named - {*segments}
+        if isinstance(won, dict):
+            strange |= {*won} - {*segments, *groups}
+        return sorted(strange - {"default"})
 
     @property
     def segment_depth(self) -> int:

@@ -51,6 +51,9 @@ def with_acquisition_cost(
 ) -> DataFrame:
     """Adds acquisition_cost: the customer's own, the segment's, or the spend per new customer.
 
+    One that is given by name is looked for by the names of the segment, then by the values of the
+    further keys in their order.
+
     Args:
         run: The run.
         scored: Scored customers; with their own acquisition_cost where it is read, with ``HOLDS``
@@ -67,7 +70,8 @@ def with_acquisition_cost(
     # Of who buys and holds a contract the contract alone bears the cost.
     bears = F.col(HOLDS).isNull() if shared_acquisition(run.config) else F.lit(True)
     if costs.per_customer is not None:
-        rate = of_segment_column(costs.per_customer, run.config.segment_depth)
+        groups = [decoded("report_code", values) for values in report.values()]
+        rate = of_segment_column(costs.per_customer, run.config.segment_depth, groups)
         return scored.withColumn("acquisition_cost", F.when(bears, rate)).drop(HOLDS)
     if costs.spend is None or spend is None:
         return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))

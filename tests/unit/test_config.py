@@ -382,4 +382,6 @@ def test_a_rate_for_a_segment_that_nobody_is_in_is_found() -> None:
         }
     )
     assert config.strays({"global", "Europe", "Europe/France"}) == ["Frnace", "O'Brien", "Peru"]
+    # A channel that customers are reported by has a cost of winning them, and no other rate.
+    assert config.strays({"Frnace", "O'Brien"}, {"Peru", "Europe"}) == ["Europe"]
     assert Config().strays(set()) == []
