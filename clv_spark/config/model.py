@@ -274,8 +274,7 @@ class Config(Section):
                 f"under ranks.tiers: {tiers}"
             )
         spend = self.costs.acquisition.spend
-        ours = (set(self.customer_keys), set(self.contract_segments))
-        if spend is not None and not any(set(spend.keys) <= keys for keys in ours):
+        if spend is not None and not self.spend_counts_for:
             raise ValueError(
                 f"{spend.key}.columns maps {list(spend.keys)}; beside month and amount only keys "
                 "under segments and report_by, or only those under contract_segments, have a "
@@ -304,6 +303,14 @@ class Config(Section):
         """Keys that customers who buy have a value of: segment keys, and those to report by."""
         report = (key for key in self.report_by if key != ACQUISITION_MONTH)
         return tuple(dict.fromkeys((*self.segments, *report)))
+
+    @property
+    def spend_counts_for(self) -> tuple[str, ...]:
+        """The relationships that acquisition spend counts for: those that have all of its keys."""
+        spend = self.costs.acquisition.spend
+        keys = set() if spend is None else set(spend.keys)
+        known = {"purchases": self.customer_keys, "contract": self.contract_segments}
+        return tuple(name for name, ours in known.items() if keys <= set(ours))
 
     @property
     def counts_time(self) -> bool:

@@ -34,10 +34,14 @@ _BEARS = "bears_acquisition"
 
 
 def shared_acquisition(config: Config) -> bool:
-    """Whether a cost is given for every customer, of whom some may both buy and hold a contract."""
+    """Whether a cost is given for both relationships; some customers may both buy and hold one."""
     costs = config.costs.acquisition
-    for_all = costs.per_customer is not None or (costs.spend is not None and not costs.spend.keys)
-    return for_all and config.has_purchases and config.has_contracts
+    by_spend = costs.spend is not None and len(config.spend_counts_for) > 1
+    return (
+        (costs.per_customer is not None or by_spend)
+        and config.has_purchases
+        and config.has_contracts
+    )
 
 
 def open_spend(run: Run) -> Source | None:
@@ -92,10 +96,8 @@ def _with_spend(
     names = {name: f"{OURS}{name}" for name in ("month", *keys)}
     values = {"month": acquisition_month(), **keys}
     placed = scored.withColumns({names[name]: value for name, value in values.items()})
-    ours = placed.where(_BEARS)
-    if keys:
-        of_purchases = set(keys) <= set(run.config.customer_keys)
-        ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
+    counts = F.col("relationship").isin(*run.config.spend_counts_for)
+    ours = placed.where(F.col(_BEARS) & counts)
     # A handful of rows, so that the customers are counted once and not for each use.
     grouped = ours.select(*(F.col(names[name]).alias(name) for name in names))
     counted = spend_and_customers(rows, grouped, tuple(keys)).collect()
@@ -116,13 +118,16 @@ def _with_spend(
 
 
 def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:
-    """The value of a key, of customers who have one."""
-    if key in report:
-        return decoded("report_code", report[key])
-    relationship, names = "contract", config.contract_segments
-    if key in config.segments:
-        relationship, names = "purchases", config.segments
-    return F.when(F.col("relationship") == relationship, key_of_segment(names, key))
+    """The value of a key, by relationship, where spend counts for it."""
+    value = F.lit(None).cast("string")
+    ours = {"purchases": config.segments, "contract": config.contract_segments}
+    for relationship in config.spend_counts_for:
+        names, is_one = ours[relationship], F.col("relationship") == relationship
+        if key in names:
+            value = F.when(is_one, key_of_segment(names, key)).otherwise(value)
+        elif key in report:
+            value = F.when(is_one, decoded("report_code", report[key])).otherwise(value)
+    return value
 
 
 def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:

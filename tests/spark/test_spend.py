@@ -1,0 +1,127 @@
+"""Spend on acquisition: whom it counts for, and when."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from clv_spark.config import Config
+from clv_spark.pipelines.acquisition import (
+    HOLDS,
+    open_spend,
+    shared_acquisition,
+    with_acquisition_cost,
+)
+from clv_spark.pipelines.run_context import Run
+
+AS_OF = dt.date(2024, 6, 30)
+# relationship, segment, first day, whether the buyer holds a contract besides.
+Customer = tuple[str, str, dt.date, bool]
+JUNE = dt.date(2024, 6, 3)
+LINES = {"customer_id": "c", "event_time": "t", "amount": "a"}
+CONTRACTS = {
+    "customer_id": "c",
+    "contract_id": "k",
+    "start_date": "s",
+    "end_date": "e",
+    "period": "p",
+    "periodic_amount": "a",
+}
+
+
+def configured(path: Path, spend: str, keys: tuple[str, ...] = (), **more: Any) -> Config:
+    """A shop beside contracts with a table of spend; ``more`` names the segment keys."""
+    path.write_text(spend, encoding="utf-8")
+    segments, plans = more.get("segments", []), more.get("contract_segments", [])
+    lines = {**LINES, **{key: key for key in segments}}
+    held = {**CONTRACTS, **{key: key for key in plans}}
+    columns = {"month": "month", "amount": "amount", **{key: key for key in keys}}
+    source = {"format": "csv", "path": str(path), "columns": columns}
+    values = {
+        "source": {
+            "transactions": {"path": "x", "columns": lines},
+            "contracts": {"path": "y", "columns": held},
+        },
+        "costs": {"acquisition": {"spend": source}},
+        **more,
+    }
+    return Config.model_validate(values)
+
+
+@pytest.fixture
+def costs(spark: SparkSession, tmp_path: Path) -> Callable[..., Counter[tuple[Any, ...]]]:
+    """How often customers of a relationship and segment have which cost."""
+
+    def find(
+        config: Config, customers: list[Customer], as_of: dt.date = AS_OF
+    ) -> Counter[tuple[Any, ...]]:
+        rows = [
+            (number, kind, segment, as_of, (as_of - first).days, True if holds else None)
+            for number, (kind, segment, first, holds) in enumerate(customers)
+        ]
+        names = "customer_id INT, relationship STRING, segment STRING, as_of_date DATE, T INT"
+        scored = spark.createDataFrame(rows, f"{names}, {HOLDS} BOOLEAN")
+        if not shared_acquisition(config):
+            scored = scored.drop(HOLDS)
+        run = Run(spark, config, "run", as_of)
+        found = with_acquisition_cost(run, scored, open_spend(run), {}).collect()
+        return Counter((r["relationship"], r["segment"], r["acquisition_cost"]) for r in found)
+
+    return find
+
+
+CHANNELS = "month,amount,channel\n2024-06-01,1000,web\n2024-06-01,90,shop\n"
+
+
+def test_spend_by_a_key_of_both_counts_for_the_new_ones_of_both(
+    costs: Callable[..., Counter[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    keys = {"segments": ["channel"], "contract_segments": ["plan", "channel"]}
+    config = configured(tmp_path / "spend.csv", CHANNELS, ("channel",), **keys)
+    buyers: list[Customer] = [("purchases", "web", JUNE, False)] * 10
+    holders: list[Customer] = [("contract", "flat/web", JUNE, False)] * 40
+    # Won once, for the contract.
+    both: list[Customer] = [("purchases", "web", JUNE, True)] * 5
+    found = costs(config, [*buyers, *holders, *both, ("contract", "flat/shop", JUNE, False)])
+    assert found == {
+        ("purchases", "web", 20.0): 10,
+        ("contract", "flat/web", 20.0): 40,
+        ("purchases", "web", None): 5,
+        ("contract", "flat/shop", 90.0): 1,
+    }
+
+
+def test_spend_by_a_key_of_one_counts_for_its_customers_alone(
+    costs: Callable[..., Counter[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    keys = {"segments": ["channel"], "contract_segments": ["plan"]}
+    config = configured(tmp_path / "spend.csv", CHANNELS, ("channel",), **keys)
+    assert not shared_acquisition(config)
+    found = costs(
+        config,
+        [
+            *([("purchases", "web", JUNE, False)] * 9),
+            # The contract has no channel, so nothing else bears what winning this one cost.
+            ("purchases", "web", JUNE, True),
+            ("contract", "web", JUNE, False),
+        ],
+    )
+    assert found == {("purchases", "web", 100.0): 10, ("contract", "web", None): 1}
+
+
+def test_contracts_alone_are_placed_by_their_key_also_where_report_by_has_it(
+    costs: Callable[..., Counter[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    config = configured(
+        tmp_path / "spend.csv", CHANNELS, ("channel",), contract_segments=["channel"]
+    )
+    values = config.model_dump(by_alias=True, exclude_unset=True)
+    del values["source"]["transactions"]
+    config = Config.model_validate({**values, "report_by": ["channel"]})
+    assert costs(config, [("contract", "web", JUNE, False)]) == {("contract", "web", 1000.0): 1}
