@@ -25,7 +25,7 @@ from clv_spark.transforms.conform_costs import conform_acquisition, conform_even
 from clv_spark.transforms.customer_costs import customer_costs, customer_starts
 
 AS_OF = dt.date(2024, 6, 30)
-KINDS = {"call": {"unit_cost": 1.005, "grows_with": "time"}, "O'Brien's van": {}}
+KINDS = {"call": {"unit_cost": 1.01, "grows_with": "time"}, "O'Brien's van": {}}
 EVENTS: list[tuple[Any, ...]] = [
     # id, day, kind, amount, and the reason or the cents
     ("a", "2024-01-02", "call", None, 101),
