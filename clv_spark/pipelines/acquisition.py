@@ -17,9 +17,11 @@ from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.acquisition import (
     acquisition_month,
     conform_spend,
+    is_dated,
     key_of_segment,
     spend_and_customers,
     spend_per_customer,
+    spend_until,
     unusable_spend,
 )
 from clv_spark.transforms.mapping import OURS, quoted
@@ -91,7 +93,8 @@ def _with_spend(
     source: Source,
 ) -> DataFrame:
     rows = conform_spend(source.rows, config)
-    _require_usable(rows, config)
+    dated = _require_usable(rows, config)
+    rows = spend_until(rows, run.date, dated=dated)
     # Names of our own: a key may be called like a column of the scores.
     names = {name: f"{OURS}{name}" for name in ("month", *keys)}
     values = {"month": acquisition_month(), **keys}
@@ -130,16 +133,22 @@ def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:
     return value
 
 
-def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:
+def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> bool:
     """A handful of rows, kept by hand: one that can't be used stops the job.
+
+    Returns:
+        Whether they tell days and not only months.
 
     Raises:
         InputError: there is none, one lacks its month or has no amount of at least 0.
     """
     with reading(config, "rows"):
-        (found,) = rows.agg(F.count(F.lit(1)), F.count(F.when(unusable_spend(), 1))).collect()
+        (found,) = rows.agg(
+            F.count(F.lit(1)), F.count(F.when(unusable_spend(), 1)), is_dated(config.keys)
+        ).collect()
     if not found[0] or found[1]:
         raise InputError(
             f"{config.key}: {found[1]} of {found[0]} rows have no month or no amount of at least "
             "0; each needs both. Nothing was published"
         )
+    return bool(found[2])

@@ -133,7 +133,7 @@ def test_spend_has_a_month_and_keys_of_any_name(spark: SparkSession) -> None:
     config = AcquisitionSpend.model_validate({"path": "x", "columns": columns})
     rows = [("2024-02-29", "1.5", " O'Brien "), ("1968-05-06", "2", None), ("soon", "x", "y")]
     found = conform_spend(frame(spark, rows, "m a c"), config).collect()
-    assert [tuple(row) for row in found] == [
+    assert [tuple(row)[:3] for row in found] == [
         (dt.date(2024, 2, 1), "O'Brien", 150),
         (dt.date(1968, 5, 1), "(unknown)", 200),
         (None, "y", None),

@@ -125,3 +125,44 @@ def test_contracts_alone_are_placed_by_their_key_also_where_report_by_has_it(
     del values["source"]["transactions"]
     config = Config.model_validate({**values, "report_by": ["channel"]})
     assert costs(config, [("contract", "web", JUNE, False)]) == {("contract", "web", 1000.0): 1}
+
+
+def test_of_a_month_that_is_not_over_the_days_so_far_count(
+    costs: Callable[..., Counter[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    by_month = "month,amount\n2024-05-31,310\n2024-06-30,300\n2024-07-31,9999\n"
+    config = configured(tmp_path / "spend.csv", by_month)
+    may = dt.date(2024, 5, 20)
+    customers: list[Customer] = [("purchases", "global", may, False)]
+    for came in range(1, 31):
+        customers.append(("purchases", "global", dt.date(2024, 6, came), False))
+        if came in (1, 2, 15, 30):
+            # One a day, at 300 in 30 days: 10 each on whichever day one looks.
+            found = costs(config, customers, dt.date(2024, 6, came))
+            assert found == {
+                ("purchases", "global", 310.0): 1,
+                ("purchases", "global", 10.0): came,
+            }
+
+
+def test_spend_by_day_counts_up_to_the_day(
+    costs: Callable[..., Counter[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    days = [dt.date(2024, 5, 1) + dt.timedelta(days=n) for n in range(61)]
+    by_day = "".join(f"{day},7\n" for day in days)
+    config = configured(tmp_path / "spend.csv", f"month,amount\n{by_day}")
+    came = [dt.date(2024, 5, 20), *(dt.date(2024, 6, n) for n in range(1, 11))]
+    customers: list[Customer] = [("purchases", "global", day, False) for day in came]
+    found = costs(config, customers, dt.date(2024, 6, 10))
+    assert found == {("purchases", "global", 217.0): 1, ("purchases", "global", 7.0): 10}
+
+
+def test_a_correction_on_another_day_makes_no_table_of_days(
+    costs: Callable[..., Counter[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    rows = "2024-03-01,50\n2024-03-20,4\n2024-04-01,50\n2024-05-01,50\n2024-06-01,60\n"
+    config = configured(tmp_path / "spend.csv", f"month,amount\n{rows}")
+    customers: list[Customer] = [("purchases", "global", dt.date(2024, 6, 2), False)]
+    customers.append(("purchases", "global", dt.date(2024, 3, 2), False))
+    found = costs(config, customers, dt.date(2024, 6, 15))
+    assert found == {("purchases", "global", 54.0): 1, ("purchases", "global", 130.0): 1}
