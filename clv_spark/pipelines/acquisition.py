@@ -19,6 +19,7 @@ from clv_spark.transforms.acquisition import (
     conform_spend,
     is_dated,
     key_of_segment,
+    since_first_customer,
     spend_and_customers,
     spend_per_customer,
     spend_until,
@@ -104,6 +105,14 @@ def _with_spend(
     # A handful of rows, so that the customers are counted once and not for each use.
     grouped = ours.select(*(F.col(names[name]).alias(name) for name in names))
     counted = spend_and_customers(rows, grouped, tuple(keys)).collect()
+    counted, early = since_first_customer(counted)
+    if early:
+        log.warning(
+            "%d months and segments of %s come before the month of the first customer; their spend "
+            "counts for nobody",
+            early,
+            config.key,
+        )
     found, ahead = spend_per_customer(counted, tuple(keys))
     if ahead:
         log.warning(

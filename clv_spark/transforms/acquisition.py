@@ -96,6 +96,32 @@ def spend_and_customers(spend: DataFrame, scored: DataFrame, keys: tuple[str, ..
     return spent.join(new, names, "full").select(*names, "cents", "customers")
 
 
+def since_first_customer(rows: Iterable[Row]) -> tuple[list[Row], int]:
+    """Leaves out what was spent before anybody is known to have come.
+
+    Data begin on some day, and who was won before is not in them; charged with a past of spend,
+    the first who are would cost many times what they did.
+
+    Args:
+        rows: what :func:`spend_and_customers` gives.
+
+    Returns:
+        The other rows, and how many months of spend, those of each value of the keys counted
+        apart, were left out.
+
+    Example:
+        >>> months = [("2023-12", 100, None), ("2024-01", 100, 2), ("2024-02", 150, None)]
+        >>> kept, early = since_first_customer(
+        ...     [Row(month=m, cents=c, customers=n) for m, c, n in months])
+        >>> [row.month for row in kept], early
+        (['2024-01', '2024-02'], 1)
+    """
+    given = list(rows)
+    first = min((row["month"] for row in given if row["customers"]), default=None)
+    kept = [row for row in given if first is None or row["month"] >= first]
+    return kept, len(given) - len(kept)
+
+
 def spend_per_customer(
     rows: Iterable[Row], keys: tuple[str, ...]
 ) -> tuple[list[tuple[Any, ...]], int]:

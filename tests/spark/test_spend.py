@@ -166,3 +166,23 @@ def test_a_correction_on_another_day_makes_no_table_of_days(
     customers.append(("purchases", "global", dt.date(2024, 3, 2), False))
     found = costs(config, customers, dt.date(2024, 6, 15))
     assert found == {("purchases", "global", 54.0): 1, ("purchases", "global", 130.0): 1}
+
+
+def test_spend_from_before_the_first_customer_counts_for_nobody(
+    costs: Callable[..., Counter[tuple[Any, ...]]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # A thousand a month, and data that begin in June: ten new customers in each month since.
+    months = [dt.date(2023 + n // 12, n % 12 + 1, 1) for n in range(6, 20)]
+    rows = "".join(f"{month},1000,{channel}\n" for month in months for channel in ("web", "shop"))
+    keys = {"segments": ["channel"], "contract_segments": ["plan"]}
+    spend = f"month,amount,channel\n{rows}"
+    config = configured(tmp_path / "spend.csv", spend, ("channel",), **keys)
+    customers: list[Customer] = [("purchases", "web", JUNE, False)] * 10
+    customers += [("purchases", "web", dt.date(2024, 7, 3), False)] * 10
+    # What was spent on the shop while others came waits for who comes there first.
+    customers.append(("purchases", "shop", dt.date(2024, 8, 3), False))
+    found = costs(config, customers, dt.date(2024, 8, 31))
+    assert found == {("purchases", "web", 100.0): 20, ("purchases", "shop", 3000.0): 1}
+    assert "22 months and segments of costs.acquisition.spend come before the month" in caplog.text
