@@ -97,16 +97,19 @@ def summarise_segments(
     kinds = _kinds(run, valued, keys, report)
     usual = SummarySettings(
         config.value.definition,
-        costs.recent_months,
+        recent,
         costs.target_clv_to_cac,
         costs.target_payback_days,
     )
     places = _by_place(by_tier)
     _warn_of_strays(config, places, keys, report)
+    oldest = _oldest(by_tier)
     rows, scenarios = [], []
     for place, parts in places.items():
         leaves, known = _by_leaf(parts), outlooks.get(place[0], {})
-        settings = replace(usual, cohort=place[1] == ACQUISITION_MONTH)
+        # Without so much history new customers came in all there is, as in the forecast.
+        days = min(recent, 1 + oldest[place[0]])
+        settings = replace(usual, recent_days=days, cohort=place[1] == ACQUISITION_MONTH)
         found = {
             **summary_values(leaves, known, settings),
             **_of_tiers(parts),
@@ -146,6 +149,15 @@ def _warn_of_strays(
             "knows the values",
             strays,
         )
+
+
+def _oldest(rows: Iterable[SparkRow]) -> dict[str, int]:
+    """Days since the first customer of each relationship came."""
+    found: dict[str, int] = {}
+    for row in rows:
+        kind = row["relationship"]
+        found[kind] = max(row["oldest"], found.get(kind, 0))
+    return found
 
 
 def _row(run: Run, place: Place, found: Mapping[str, Any]) -> dict[str, Any]:
