@@ -23,7 +23,7 @@ KINDS = {
     "delivery": {"grows_with": "purchases"},
 }
 COLUMNS = {"customer_id": "who", "event_date": "day", "kind": "kind", "amount": "cost"}
-# Money by month; nobody was new in the first, which counts for the first who were.
+# Money by month; the first comes long before anybody was a customer, and counts for nobody.
 SPEND = {"1999-01": 7.0, **{f"{2022 + n // 12}-{n % 12 + 1:02}": 500.0 + 10 * n for n in range(21)}}
 SCENARIOS = {
     "two points of margin": {"margin_rate": 0.02},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from clv_spark.config.section import BySegment, Section, SourceSection
 
@@ -54,6 +54,18 @@ class ServiceKind(Section):
 
     unit_cost: Money | None = None
     grows_with: Literal["purchases", "time"] = "time"
+
+    @field_validator("unit_cost")
+    @classmethod
+    def _in_whole_cents(cls, cost: float | None) -> float | None:
+        # Every event is held in cents, so that rows and money reconcile: 0.004 would be nothing.
+        if cost is not None and round(cost, 2) != cost:
+            raise ValueError(
+                f"a unit_cost of {cost} is not in whole cents, and each event is counted in those. "
+                "Put many such events of a customer into one row and map its amount, such as "
+                f"{cost} * emails"
+            )
+        return cost
 
 
 def _or(

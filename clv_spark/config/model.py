@@ -275,8 +275,7 @@ class Config(Section):
                 f"under ranks.tiers: {tiers}"
             )
         spend = self.costs.acquisition.spend
-        ours = (set(self.customer_keys), set(self.contract_segments))
-        if spend is not None and not any(set(spend.keys) <= keys for keys in ours):
+        if spend is not None and not self.spend_counts_for:
             raise ValueError(
                 f"{spend.key}.columns maps {list(spend.keys)}; beside month and amount only keys "
                 "under segments and report_by, or only those under contract_segments, have a "
@@ -307,23 +306,38 @@ class Config(Section):
         return tuple(dict.fromkeys((*self.segments, *report)))
 
     @property
+    def spend_counts_for(self) -> tuple[str, ...]:
+        """The relationships that acquisition spend counts for: those that have all of its keys."""
+        spend = self.costs.acquisition.spend
+        keys = set() if spend is None else set(spend.keys)
+        known = {"purchases": self.customer_keys, "contract": self.contract_segments}
+        return tuple(name for name, ours in known.items() if keys <= set(ours))
+
+    @property
     def counts_time(self) -> bool:
         """Whether any cost grows with the time as a customer, now or in a scenario."""
         scenarios = self.what_if.values()
         return self.costs.service.counts_time or any(s.service_cost_per_year for s in scenarios)
 
-    def strays(self, segments: Collection[str]) -> list[str]:
-        """Segments that a rate is given for, but that are none of these."""
-        service = self.costs.service
+    def strays(self, segments: Collection[str], groups: Collection[str] = ()) -> list[str]:
+        """Names that a rate is given for, but that nothing looks up.
+
+        Args:
+            segments: Names of segments with customers, of every level.
+            groups: Values of keys under ``report_by``, which acquisition cost alone may differ by.
+        """
+        service, won = self.costs.service, self.costs.acquisition.per_customer
         rates = (
             self.value.margin_rate,
             service.per_purchase,
             service.per_year,
             *service.early.values(),
-            self.costs.acquisition.per_customer,
         )
         named = {name for rate in rates if isinstance(rate, dict) for name in rate}
-        return sorted(named - {"default", *segments})
+        strange = named - {*segments}
+        if isinstance(won, dict):
+            strange |= {*won} - {*segments, *groups}
+        return sorted(strange - {"default"})
 
     @property
     def segment_depth(self) -> int:

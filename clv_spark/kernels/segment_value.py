@@ -52,7 +52,7 @@ class SummarySettings:
 
     Attributes:
         definition: What counts as value: revenue, margin or net.
-        recent_months: Months whose new customers make the CAC.
+        recent_days: Days whose new customers make the CAC, no more than there are customers of.
         target_clv_to_cac: What CLV : CAC should reach.
         target_payback_days: Within how many days a new customer should pay back.
         cohort: Whether the customers are those won in one month, however long ago: all of them
@@ -60,7 +60,7 @@ class SummarySettings:
     """
 
     definition: str
-    recent_months: int
+    recent_days: int
     target_clv_to_cac: float
     target_payback_days: int
     cohort: bool = False
@@ -204,7 +204,7 @@ def _acquisition(
     row = new_customer_row(values[BASE], cac, settings.target_clv_to_cac)
     ratio, payback = row["clv_to_cac"], row["payback_days"]
     # A cohort is as large as it is, and what it may have cost is no budget of a year.
-    wanted = new if settings.cohort else new * MONTHS_PER_YEAR / settings.recent_months
+    wanted = new if settings.cohort else new * _DAYS_PER_YEAR / settings.recent_days
     return {
         **found,
         **row,

@@ -17,9 +17,12 @@ from clv_spark.pipelines.run_context import Run
 from clv_spark.transforms.acquisition import (
     acquisition_month,
     conform_spend,
+    is_dated,
     key_of_segment,
+    since_first_customer,
     spend_and_customers,
     spend_per_customer,
+    spend_until,
     unusable_spend,
 )
 from clv_spark.transforms.mapping import OURS, quoted
@@ -34,10 +37,14 @@ _BEARS = "bears_acquisition"
 
 
 def shared_acquisition(config: Config) -> bool:
-    """Whether a cost is given for every customer, of whom some may both buy and hold a contract."""
+    """Whether a cost is given for both relationships; some customers may both buy and hold one."""
     costs = config.costs.acquisition
-    for_all = costs.per_customer is not None or (costs.spend is not None and not costs.spend.keys)
-    return for_all and config.has_purchases and config.has_contracts
+    by_spend = costs.spend is not None and len(config.spend_counts_for) > 1
+    return (
+        (costs.per_customer is not None or by_spend)
+        and config.has_purchases
+        and config.has_contracts
+    )
 
 
 def open_spend(run: Run) -> Source | None:
@@ -50,6 +57,9 @@ def with_acquisition_cost(
     run: Run, scored: DataFrame, spend: Source | None, report: Mapping[str, list[str]]
 ) -> DataFrame:
     """Adds acquisition_cost: the customer's own, the segment's, or the spend per new customer.
+
+    One that is given by name is looked for by the names of the segment, then by the values of the
+    further keys in their order.
 
     Args:
         run: The run.
@@ -67,7 +77,8 @@ def with_acquisition_cost(
     # Of who buys and holds a contract the contract alone bears the cost.
     bears = F.col(HOLDS).isNull() if shared_acquisition(run.config) else F.lit(True)
     if costs.per_customer is not None:
-        rate = of_segment_column(costs.per_customer, run.config.segment_depth)
+        groups = [decoded("report_code", values) for values in report.values()]
+        rate = of_segment_column(costs.per_customer, run.config.segment_depth, groups)
         return scored.withColumn("acquisition_cost", F.when(bears, rate)).drop(HOLDS)
     if costs.spend is None or spend is None:
         return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))
@@ -83,18 +94,25 @@ def _with_spend(
     source: Source,
 ) -> DataFrame:
     rows = conform_spend(source.rows, config)
-    _require_usable(rows, config)
+    dated = _require_usable(rows, config)
+    rows = spend_until(rows, run.date, dated=dated)
     # Names of our own: a key may be called like a column of the scores.
     names = {name: f"{OURS}{name}" for name in ("month", *keys)}
     values = {"month": acquisition_month(), **keys}
     placed = scored.withColumns({names[name]: value for name, value in values.items()})
-    ours = placed.where(_BEARS)
-    if keys:
-        of_purchases = set(keys) <= set(run.config.customer_keys)
-        ours = placed.where(F.col("relationship") == ("purchases" if of_purchases else "contract"))
+    counts = F.col("relationship").isin(*run.config.spend_counts_for)
+    ours = placed.where(F.col(_BEARS) & counts)
     # A handful of rows, so that the customers are counted once and not for each use.
     grouped = ours.select(*(F.col(names[name]).alias(name) for name in names))
     counted = spend_and_customers(rows, grouped, tuple(keys)).collect()
+    counted, early = since_first_customer(counted)
+    if early:
+        log.warning(
+            "%d months and segments of %s come before the month of the first customer; their spend "
+            "counts for nobody",
+            early,
+            config.key,
+        )
     found, ahead = spend_per_customer(counted, tuple(keys))
     if ahead:
         log.warning(
@@ -112,25 +130,34 @@ def _with_spend(
 
 
 def _key(config: Config, key: str, report: Mapping[str, list[str]]) -> Column:
-    """The value of a key, of customers who have one."""
-    if key in report:
-        return decoded("report_code", report[key])
-    relationship, names = "contract", config.contract_segments
-    if key in config.segments:
-        relationship, names = "purchases", config.segments
-    return F.when(F.col("relationship") == relationship, key_of_segment(names, key))
+    """The value of a key, by relationship, where spend counts for it."""
+    value = F.lit(None).cast("string")
+    ours = {"purchases": config.segments, "contract": config.contract_segments}
+    for relationship in config.spend_counts_for:
+        names, is_one = ours[relationship], F.col("relationship") == relationship
+        if key in names:
+            value = F.when(is_one, key_of_segment(names, key)).otherwise(value)
+        elif key in report:
+            value = F.when(is_one, decoded("report_code", report[key])).otherwise(value)
+    return value
 
 
-def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> None:
+def _require_usable(rows: DataFrame, config: AcquisitionSpend) -> bool:
     """A handful of rows, kept by hand: one that can't be used stops the job.
+
+    Returns:
+        Whether they tell days and not only months.
 
     Raises:
         InputError: there is none, one lacks its month or has no amount of at least 0.
     """
     with reading(config, "rows"):
-        (found,) = rows.agg(F.count(F.lit(1)), F.count(F.when(unusable_spend(), 1))).collect()
+        (found,) = rows.agg(
+            F.count(F.lit(1)), F.count(F.when(unusable_spend(), 1)), is_dated(config.keys)
+        ).collect()
     if not found[0] or found[1]:
         raise InputError(
             f"{config.key}: {found[1]} of {found[0]} rows have no month or no amount of at least "
             "0; each needs both. Nothing was published"
         )
+    return bool(found[2])

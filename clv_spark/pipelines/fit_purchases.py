@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import DAYS_PER_UNIT, Config
 from clv_spark.kernels.choose import Row
 from clv_spark.kernels.segment_parameters import MARGIN_RATE, RETURN_RATE
+from clv_spark.kernels.segment_rates import rate_rows
 from clv_spark.kernels.segment_tree import Segment, segment_tree
 from clv_spark.kernels.segments import take_parents
 from clv_spark.models import PURCHASE_MODELS
@@ -52,7 +53,8 @@ def fit_purchases(run: Run, last: Mapping[str, str]) -> tuple[list[Row], str]:
     with cached(fit_patterns(run.config, named, tree)) as patterns:
         rows = fit_levels(plan, patterns, tree)
     choice = plan.choice(rows)
-    rows += take_parents(_rate_rows(run, tree))
+    rates = rate_rows(tree, run.config.fit.min_customers)
+    rows += take_parents([_placed(run.config, tree, row) for row in rates])
     for row in rows:
         model = row["model"]
         row |= {
@@ -100,35 +102,10 @@ def fit_patterns(config: Config, named: DataFrame, tree: Mapping[str, Segment]) 
     return side_by_side(patterns, len(tree) * (len(models.purchases) + 1))
 
 
-def _rate_rows(run: Run, tree: Mapping[str, Segment]) -> list[Row]:
-    """Ratios of sums per segment: the return rate, and the margin rate where margin is known."""
-    rows = []
-    for segment in tree.values():
-        customers, gross, refund = (
-            segment.totals[name] or 0 for name in ("customers", "gross", "refund")
-        )
-        enough = customers >= run.config.fit.min_customers or segment.parent is None
-        status, message = ("ok", "ratio of sums") if enough else ("too_small", "too few customers")
-        parameters: dict[str, dict[str, float]] = {
-            RETURN_RATE: {
-                "rate": _share(refund, gross),
-                "prior_amount": max(gross, 0) / 100 / customers,
-            }
-        }
-        margin = segment.totals["margin"]
-        if margin is not None:
-            parameters[MARGIN_RATE] = {"rate": _share(margin, gross - refund)}
-        for model, values in parameters.items():
-            row = empty_row(model, segment.name, status, message) | place(
-                run.config.segments, segment
-            )
-            row["n_customers"] = row["n_patterns"] = customers
-            rows.append(row | {"parameters": values if enough else None})
-    return rows
-
-
-def _share(part: int, whole: int) -> float:
-    return min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
+def _placed(config: Config, tree: Mapping[str, Segment], rate: Row) -> Row:
+    segment = tree[rate["segment"]]
+    empty = empty_row(rate["model"], segment.name, rate["status"], rate["message"])
+    return {**empty, **place(config.segments, segment), **rate, "n_patterns": rate["n_customers"]}
 
 
 def _in_words(rows: list[Row], tree: Mapping[str, Segment]) -> str:

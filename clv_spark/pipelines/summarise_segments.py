@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
-from clv_spark.config import ACQUISITION_MONTH
+from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_value import (
     LeafOutlook,
@@ -36,6 +36,7 @@ from clv_spark.transforms.segment_sums import (
     tier_sums,
     with_levels,
 )
+from clv_spark.transforms.segments import GLOBAL
 
 log = logging.getLogger(__name__)
 
@@ -96,18 +97,19 @@ def summarise_segments(
     kinds = _kinds(run, valued, keys, report)
     usual = SummarySettings(
         config.value.definition,
-        costs.recent_months,
+        recent,
         costs.target_clv_to_cac,
         costs.target_payback_days,
     )
     places = _by_place(by_tier)
-    strays = config.strays({name for _, _, name in places})
-    if strays:
-        log.warning("value.margin_rate or costs give a rate for %s, which nobody is in", strays)
+    _warn_of_strays(config, places, keys, report)
+    oldest = _oldest(by_tier)
     rows, scenarios = [], []
     for place, parts in places.items():
         leaves, known = _by_leaf(parts), outlooks.get(place[0], {})
-        settings = replace(usual, cohort=place[1] == ACQUISITION_MONTH)
+        # Without so much history new customers came in all there is, as in the forecast.
+        days = min(recent, 1 + oldest[place[0]])
+        settings = replace(usual, recent_days=days, cohort=place[1] == ACQUISITION_MONTH)
         found = {
             **summary_values(leaves, known, settings),
             **_of_tiers(parts),
@@ -123,6 +125,39 @@ def summarise_segments(
         table_rows(run.spark, WHAT_IF, scenarios),
         local_rows(run.spark, moved, MOVED_TYPES),
     )
+
+
+def _warn_of_strays(
+    config: Config,
+    places: Iterable[Place],
+    keys: Mapping[str, tuple[str, ...]],
+    report: Collection[str],
+) -> None:
+    """Rates are looked up by name, so one whose name is misspelt would stand without effect."""
+    segments, groups = set(), set()
+    for relationship, level, name in places:
+        # Where there are segment keys nobody is looked up as global.
+        if level in (keys[relationship] or (GLOBAL,)):
+            segments.add(name)
+        elif level in report:
+            groups.add(name)
+    strays = config.strays(segments, groups)
+    if strays:
+        log.warning(
+            "value.margin_rate or costs give a rate for %s, which has no effect: no customer is in "
+            "a segment of that name; of keys under report_by only costs.acquisition.per_customer "
+            "knows the values",
+            strays,
+        )
+
+
+def _oldest(rows: Iterable[SparkRow]) -> dict[str, int]:
+    """Days since the first customer of each relationship came."""
+    found: dict[str, int] = {}
+    for row in rows:
+        kind = row["relationship"]
+        found[kind] = max(row["oldest"], found.get(kind, 0))
+    return found
 
 
 def _row(run: Run, place: Place, found: Mapping[str, Any]) -> dict[str, Any]:

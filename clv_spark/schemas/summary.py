@@ -146,8 +146,9 @@ SEGMENT_SUMMARY = TableSpec(
         _money("max_cac", "the most a new customer may cost for the target of clv_to_cac"),
         _money(
             "acquisition_budget",
-            "max_cac for as many new customers as lately came in a year, of an acquisition_month "
-            "for its own",
+            "max_cac for as many new customers as would come in a year at the pace of the last "
+            "costs.acquisition.recent_months, or since the first customer came where that is "
+            "less; of an acquisition_month for its own",
         ),
         Column(
             "observed_churn",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +13,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import AcquisitionSpend
 from clv_spark.transforms.conform_costs import day_of
 from clv_spark.transforms.mapping import (
+    OURS,
     cents_of,
     map_expressions,
     segment_value,
@@ -18,21 +21,28 @@ from clv_spark.transforms.mapping import (
 )
 from clv_spark.transforms.segments import GLOBAL
 
+# The day that a row of spend is dated by; a segment key may be called day.
+_DAY = f"{OURS}day"
+# From so many days in a month on, on average, a table is taken to hold spend by day.
+_DAYS_OF_A_MONTH = 2
+
 
 def conform_spend(source: DataFrame, config: AcquisitionSpend) -> DataFrame:
     """Money spent on winning customers, by month and segment key.
 
     Returns:
-        month (its first day), the keys, amount_cents; NULL where a row does not say.
+        month (its first day), the keys, amount_cents and the day; NULL where a row does not say.
 
     Raises:
         InputError: a mapped expression has a type that can't carry its meaning.
     """
     mapped = source.transform(widen_integers).transform(map_expressions, config, config.columns)
+    day = day_of(mapped, config, "month")
     return mapped.select(
-        F.trunc(day_of(mapped, config, "month"), "MM").alias("month"),
+        F.trunc(day, "MM").alias("month"),
         *(segment_value(key).alias(key) for key in config.keys),
         cents_of(mapped, config, "amount").alias("amount_cents"),
+        day.alias(_DAY),
     )
 
 
@@ -42,11 +52,37 @@ def unusable_spend() -> Column:
     return F.col("month").isNull() | cents.isNull() | (cents < 0)
 
 
+def is_dated(keys: tuple[str, ...]) -> Column:
+    """Whether rows of :func:`conform_spend` tell days and not only months; an aggregate."""
+    months, days = (F.countDistinct(name, *keys) for name in ("month", _DAY))
+    return days >= _DAYS_OF_A_MONTH * months
+
+
+def spend_until(spend: DataFrame, as_of: dt.date, *, dated: bool) -> DataFrame:
+    """What was spent up to a day.
+
+    Of a month that is not over only some of its customers have come: they would bear all of it,
+    and cost the more the earlier one looks.
+
+    Args:
+        spend: what :func:`conform_spend` gives.
+        as_of: the last day that counts.
+        dated: whether rows are of days. Else each is of a month, spent evenly over its days.
+    """
+    if dated:
+        return spend.where(F.col(_DAY) <= F.lit(as_of))
+    start = as_of.replace(day=1)
+    length = calendar.monthrange(as_of.year, as_of.month)[1]
+    part = F.round(F.col("amount_cents") * as_of.day / length).cast("bigint")
+    cents = F.when(F.col("month") == F.lit(start), part).otherwise(F.col("amount_cents"))
+    return spend.where(F.col("month") <= F.lit(start)).withColumn("amount_cents", cents)
+
+
 def spend_and_customers(spend: DataFrame, scored: DataFrame, keys: tuple[str, ...]) -> DataFrame:
     """What was spent in each month, and how many customers were new in it: a handful of rows.
 
     Args:
-        spend: what :func:`conform_spend` gives, every row usable.
+        spend: what :func:`spend_until` gives, every row usable.
         scored: scored customers, with the columns ``month`` and the keys.
         keys: the segment keys that the spend is split by.
 
@@ -58,6 +94,32 @@ def spend_and_customers(spend: DataFrame, scored: DataFrame, keys: tuple[str, ..
     spent = spend.groupBy(*names).agg(F.sum("amount_cents").alias("cents"))
     new = scored.groupBy(*names).agg(F.count(F.lit(1)).alias("customers"))
     return spent.join(new, names, "full").select(*names, "cents", "customers")
+
+
+def since_first_customer(rows: Iterable[Row]) -> tuple[list[Row], int]:
+    """Leaves out what was spent before anybody is known to have come.
+
+    Data begin on some day, and who was won before is not in them; charged with a past of spend,
+    the first who are would cost many times what they did.
+
+    Args:
+        rows: what :func:`spend_and_customers` gives.
+
+    Returns:
+        The other rows, and how many months of spend, those of each value of the keys counted
+        apart, were left out.
+
+    Example:
+        >>> months = [("2023-12", 100, None), ("2024-01", 100, 2), ("2024-02", 150, None)]
+        >>> kept, early = since_first_customer(
+        ...     [Row(month=m, cents=c, customers=n) for m, c, n in months])
+        >>> [row.month for row in kept], early
+        (['2024-01', '2024-02'], 1)
+    """
+    given = list(rows)
+    first = min((row["month"] for row in given if row["customers"]), default=None)
+    kept = [row for row in given if first is None or row["month"] >= first]
+    return kept, len(given) - len(kept)
 
 
 def spend_per_customer(

@@ -68,7 +68,7 @@ def leaf_sums(
 
     Returns:
         ``LEAF``, ``COUNTS`` as bigints, ``MONEY`` and clv_before (of the slice before, where the
-        customer was in it) as decimals.
+        customer was in it) as decimals, and oldest, the age of the first customer in days.
     """
     age = F.col("T")
     lost, retained = _within_a_year(ends_known=ends_known)
@@ -98,6 +98,7 @@ def leaf_sums(
     return placed.groupBy(*LEAF).agg(
         *(F.sum(name).alias(name) for name in COUNTS),
         *(exact_sum(F.col(name)).alias(name) for name in (*MONEY, "clv_before")),
+        F.max("age_days").alias("oldest"),
     )
 
 
@@ -191,7 +192,8 @@ def tier_sums(levels: DataFrame) -> DataFrame:
     """Sums of each segment by leaf segment and tier: as few rows as there are of these."""
     keys = ("relationship", "segment_level", "name", "segment", "clv_tier")
     # Still decimals: a sum over tiers must not depend on where they begin.
-    return levels.groupBy(*keys).agg(*(F.sum(name).alias(name) for name in (*COUNTS, *MONEY)))
+    sums = (F.sum(name).alias(name) for name in (*COUNTS, *MONEY))
+    return levels.groupBy(*keys).agg(*sums, F.max("oldest").alias("oldest"))
 
 
 def distributions(levels: DataFrame) -> DataFrame:

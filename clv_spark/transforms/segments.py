@@ -124,12 +124,15 @@ def _part_of_path(key: str) -> Column:
     return F.replace(value, F.lit("/"), F.lit("%2F"))
 
 
-def of_segment_column(value: float | Mapping[str, float], keys: int) -> Column:
+def of_segment_column(
+    value: float | Mapping[str, float], keys: int, groups: Iterable[Column] = ()
+) -> Column:
     """A configured number of the column ``segment``: of a path the nearest one above.
 
     Args:
-        value: One for all, or by segment with a default.
+        value: One for all, or by name with a default.
         keys: Number of segment keys.
+        groups: Other names that count where none of the segment's is given, the first that is.
     """
     if not isinstance(value, Mapping):
         return F.lit(float(value))
@@ -137,7 +140,8 @@ def of_segment_column(value: float | Mapping[str, float], keys: int) -> Column:
     names = [F.col("segment")]
     for _ in range(1, keys):
         names.append(F.regexp_replace(names[-1], "/[^/]*$", ""))
-    return F.coalesce(*(F.try_element_at(numbers, name) for name in names), numbers["default"])
+    given = (F.try_element_at(numbers, name) for name in (*names, *groups))
+    return F.coalesce(*given, numbers["default"])
 
 
 def level_columns(keys: tuple[str, ...]) -> list[str]:

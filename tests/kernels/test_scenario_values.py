@@ -24,7 +24,7 @@ SCENARIOS = {
     "win": Scenario(cac=0.5),
     "call": Scenario(service_cost_per_purchase=0.5),
 }
-SETTINGS = SummarySettings("net", 12, 3.0, 365)
+SETTINGS = SummarySettings("net", 365, 3.0, 365)
 FUTURE = future_of_customers(random_rows(), segment(), [0.8], **HOW)
 
 

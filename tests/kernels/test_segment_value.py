@@ -22,7 +22,7 @@ from clv_spark.kernels.sum_segment import SegmentSum
 from clv_spark.kernels.what_if import BASE
 
 SETTINGS = SummarySettings(
-    definition="net", recent_months=6, target_clv_to_cac=3.0, target_payback_days=100
+    definition="net", recent_days=73, target_clv_to_cac=3.0, target_payback_days=100
 )
 DAYS = np.array([0.0, 50.0, 365.0])
 
@@ -83,8 +83,8 @@ def test_the_numbers_of_a_segment_by_hand():
     assert row["clv_to_cac"] == pytest.approx(10.8)
     assert row["payback_days"] == 0.0
     assert row["max_cac"] == pytest.approx(36.0)
-    # Four in six months are eight a year.
-    assert row["acquisition_budget"] == pytest.approx(288.0)
+    # Four in 73 days are twenty a year.
+    assert row["acquisition_budget"] == pytest.approx(720.0)
     assert (row["clv_to_cac_reached"], row["payback_reached"]) == (True, True)
     assert row["observed_churn"] == 0.25
     # 50 an order, 4 orders in each of 10 years together: 4 a year. Of both formulas one lifetime.
@@ -105,7 +105,7 @@ def test_where_no_value_is_known_nobody_can_say_whether_it_pays_back():
 
 def test_bounds_are_those_of_the_margin_less_what_serving_costs():
     row = summary_values({"uk": sums()}, {"uk": outlook(300.0, 120.0)}, SETTINGS)
-    margin = SummarySettings("margin", 6, 3.0, 100)
+    margin = SummarySettings("margin", 73, 3.0, 100)
     plain = summary_values({"uk": sums()}, {"uk": outlook(300.0, 120.0)}, margin)
     for name in ("clv_sum_low", "clv_sum_high"):
         assert row[name] == pytest.approx(plain[name] * (1 - 60 / 300) - 30)

@@ -69,7 +69,7 @@ def summary_row(parts):
         money = {"p_active_365d": part.active, "clv": part.clv, "clv_margin": part.clv}
         leaves[number] = dict.fromkeys(sums(), 0) | known | money
         outlooks[number] = LeafOutlook([part], [], {})
-    return summary_values(leaves, outlooks, SummarySettings("margin", 12, 3.0, 365))
+    return summary_values(leaves, outlooks, SummarySettings("margin", 365, 3.0, 365))
 
 
 def width(*parts):

@@ -25,7 +25,7 @@ from clv_spark.transforms.conform_costs import conform_acquisition, conform_even
 from clv_spark.transforms.customer_costs import customer_costs, customer_starts
 
 AS_OF = dt.date(2024, 6, 30)
-KINDS = {"call": {"unit_cost": 1.005, "grows_with": "time"}, "O'Brien's van": {}}
+KINDS = {"call": {"unit_cost": 1.01, "grows_with": "time"}, "O'Brien's van": {}}
 EVENTS: list[tuple[Any, ...]] = [
     # id, day, kind, amount, and the reason or the cents
     ("a", "2024-01-02", "call", None, 101),
@@ -133,7 +133,7 @@ def test_spend_has_a_month_and_keys_of_any_name(spark: SparkSession) -> None:
     config = AcquisitionSpend.model_validate({"path": "x", "columns": columns})
     rows = [("2024-02-29", "1.5", " O'Brien "), ("1968-05-06", "2", None), ("soon", "x", "y")]
     found = conform_spend(frame(spark, rows, "m a c"), config).collect()
-    assert [tuple(row) for row in found] == [
+    assert [tuple(row)[:3] for row in found] == [
         (dt.date(2024, 2, 1), "O'Brien", 150),
         (dt.date(1968, 5, 1), "(unknown)", 200),
         (None, "y", None),

@@ -51,6 +51,7 @@ def test_groups_survive_as_numbers(spark: SparkSession) -> None:
         F.lit(0).cast("bigint").alias("step"),
         *(F.lit(1).cast("bigint").alias(name) for name in COUNTS),
         *(F.lit(1).cast("decimal(28,6)").alias(name) for name in MONEY),
+        F.lit(7).alias("oldest"),
     )
     segment_keys = {"purchases": ("region",), "contract": ()}
     found = Counter[Any]()

@@ -269,6 +269,10 @@ def with_source(**changes: Any) -> str:
             ["products.best_tiers is ['Gold', 'Best']", "Platinum"],
         ),
         ("products: {min_lift: 0.5}", ["products.min_lift"]),
+        (
+            "costs: {service: {kinds: {email: {unit_cost: 0.004}}}}",
+            ["costs.service.kinds.email.unit_cost", "0.004", "whole cents", "amount"],
+        ),
         ("export: {columns: [clv, clv]}", ["export.columns", "each column once"]),
         ("export: {order_by: [clv down]}", ["export.order_by", "clv desc"]),
         ("export: {format: xlsx}", ["export.format", "parquet"]),
@@ -382,4 +386,6 @@ def test_a_rate_for_a_segment_that_nobody_is_in_is_found() -> None:
         }
     )
     assert config.strays({"global", "Europe", "Europe/France"}) == ["Frnace", "O'Brien", "Peru"]
+    # A channel that customers are reported by has a cost of winning them, and no other rate.
+    assert config.strays({"Frnace", "O'Brien"}, {"Peru", "Europe"}) == ["Europe"]
     assert Config().strays(set()) == []

@@ -48,3 +48,22 @@ def test_a_query_of_the_readme_finds_its_columns(
     tables: duckdb.DuckDBPyConnection, query: str
 ) -> None:
     assert tables.execute(query).fetchall() == []
+
+
+def test_the_query_of_losses_finds_those_with_much_revenue(
+    tables: duckdb.DuckDBPyConnection,
+) -> None:
+    (query,) = (text for text in queries() if "WHERE loss_making" in text)
+    with tables.cursor() as connection:
+        connection.execute("BEGIN")
+        for number in range(20):
+            # Every second is served at a loss, also of those with the most revenue.
+            revenue, loss = 1000.0 - 10 * number, number % 2 == 0
+            connection.execute(
+                "INSERT INTO clv_scores_latest (customer_id, relationship, clv_revenue, "
+                "clv_margin, clv_service_cost, loss_making) VALUES (?, 'purchases', ?, ?, ?, ?)",
+                [number, revenue, 0.3 * revenue, (0.4 if loss else 0.2) * revenue, loss],
+            )
+        found = connection.execute(query).fetchall()
+        connection.execute("ROLLBACK")
+    assert [row[0] for row in found] == [0, 2]

@@ -163,7 +163,7 @@ def test_what_winning_cost_is_the_spend_of_the_month_per_new_customer(
             new[month_of(row)].append(row)
     assert twice > 100
     assert min(SPEND) < min(new)
-    spent = {**SPEND, min(new): SPEND.get(min(new), 0.0) + SPEND[min(SPEND)]}
+    spent = {month: money for month, money in SPEND.items() if month >= min(new)}
     for month, rows in new.items():
         for row in rows:
             if month in spent:

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.errors import InputError
-from tests.operations import Finished, read_table, sections
+from tests.operations import AS_OF, Finished, read_table, sections
 
 RATES = {"P0002": "0.125", "P0003": "0", " P0004 ": "0.5"}
 USUAL = Decimal("0.3")
@@ -102,3 +102,23 @@ def test_a_rate_that_can_not_be_used_stops_the_job(
     with pytest.raises(InputError, match=r"value\.margins: of 4 rows"):
         pipelines.build_customer_days(spark, configured(written(tmp_path, RATES, bad)))
     assert not (tmp_path / "lake" / "customer_days").exists()
+
+
+def test_a_country_below_min_customers_keeps_the_margin_it_is_known_to_have(
+    spark: SparkSession, finished: Finished, tmp_path: Path
+) -> None:
+    values = sections(finished.source, fit={"min_customers": 1400})
+    margin = "amount * IF(country = 'Germany', 0.4, 0.1)"
+    values["source"]["transactions"]["columns"]["margin"] = margin
+    config = Config.model_validate(values | {"lake": {"path": str(tmp_path / "lake")}})
+    pipelines.build_customer_days(spark, config)
+    pipelines.build_features(spark, config, AS_OF)
+    pipelines.fit_models(spark, config, AS_OF)
+    rows = read_table(tmp_path / "lake" / "model_parameters").to_pylist()
+    found = {row["segment"]: row for row in rows if row["model"] == "margin_rate"}
+    rates = {name: dict(row["parameters"])["rate"] for name, row in found.items()}
+    assert 0.1 < rates["global"] < 0.4
+    assert rates["Germany"] == pytest.approx(0.4, abs=0.002)
+    assert rates["Country O'Brien"] == pytest.approx(0.1, abs=0.002)
+    assert found["Germany"]["status"] == "too_small"
+    assert found["Germany"]["parameters_segment"] == "Germany"
