@@ -169,16 +169,18 @@ def _formulas(total: Sums) -> dict[str, float | None]:
     monthly = None if churn is None else monthly_churn(churn)
     # One lifetime for both formulas: of what leaves in a year, some leave early in it.
     stays = None if monthly is None else lifetime(monthly)
+    # Contracts that ended on the day they began have paid nothing: of these nothing follows.
+    paid = purchases > 0
     orders = order_formula_clv(
-        revenue / purchases,
+        revenue / purchases if paid else 0.0,
         purchases / years if years > 0 else 0.0,
-        None if stays is None else stays / MONTHS_PER_YEAR,
+        stays / MONTHS_PER_YEAR if paid and stays is not None else None,
         margin_rate=margin_rate,
-        cost_per_order=cost / purchases,
+        cost_per_order=cost / purchases if paid else 0.0,
     )
     months = years * MONTHS_PER_YEAR
     by_churn = churn_formula_clv(
-        arpu(revenue, months),
+        arpu(revenue, months) if paid else None,
         monthly,
         margin_rate=margin_rate,
         cost_per_month=cost / months if months > 0 else 0.0,

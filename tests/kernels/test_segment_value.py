@@ -164,6 +164,17 @@ def test_without_a_model_only_the_past_is_known():
     assert row["historical_clv_sum"] == 400.0
 
 
+def test_of_contracts_that_never_paid_no_formula_says_anything():
+    """They ended on the day they began; a year ago others of the plan ran."""
+    nothing = ("purchases", "historical_revenue", "historical_margin", "historical_service_cost")
+    for age in (0, 3650):
+        one = sums(age_days=age, historical_clv=0.0, **dict.fromkeys(nothing, 0))
+        row = summary_values({"trial": one}, {"trial": outlook(300.0, 120.0)}, SETTINGS)
+        formulas = [value for name, value in row.items() if name.startswith("formula_")]
+        assert formulas == [None] * 6
+        assert (row["observed_churn"], row["customers"], row["cac"]) == (0.25, 10, 10.0)
+
+
 def test_scenarios_of_a_group():
     known = {"uk": outlook(300.0, 120.0, scenario_top=150.0)}
     scenarios = {"other": Scenario(margin_rate=0.02, cac=2.0)}
