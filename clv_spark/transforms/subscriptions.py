@@ -6,7 +6,6 @@ whole cents, so that sums and differences of months and segments agree to the ce
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
@@ -25,8 +24,9 @@ from clv_spark.transforms.segments import (
 )
 
 # "left" counts those of the lost who ran when the month began, "window" the months in which
-# contracts of a snapshot may have been lost.
-_COUNTS = ("new", "reactivated", "lost", "left", "window")
+# contracts of a snapshot may have been lost; "ran" and "gone" those who ran a month before the
+# as-of date, and of these who have ended since.
+_COUNTS = ("new", "reactivated", "lost", "left", "window", "ran", "gone")
 _CENTS = ("new_cents", "reactivated_cents", "expansion", "contraction", "churned", "margin")
 EVENTS = (*_COUNTS, *_CENTS)
 
@@ -75,17 +75,21 @@ def subscription_events(
         # Whole contracts move between segments, so that no segment sees half of one.
         *(F.last(key).over(whole).alias(key) for key in keys),
     )
-    return _by_month(with_segments(priced, keys), level_columns(keys))
+    return _by_month(with_segments(priced, keys), level_columns(keys), as_of)
 
 
-def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
+def _by_month(priced: DataFrame, levels: Sequence[str], as_of: dt.date) -> DataFrame:
     begins, mrr = F.col("begins"), F.col("mrr")
+    month_ago = F.add_months(F.lit(as_of), -1)
+    had_begun = begins.isin("new", "reactivated") & (F.col("start_date") <= month_ago)
+    had_ended = F.col("end_date") <= month_ago
     goes_on = begins.isin("continued", "changed")
     rise = F.when(goes_on, mrr - F.col("earlier")).otherwise(0)
     came = {
         "new": (begins == "new").cast("bigint"),
         "reactivated": (begins == "reactivated").cast("bigint"),
         "window": F.when(begins == "new", F.col("window")).otherwise(0),
+        "ran": had_begun.cast("bigint"),
         "new_cents": F.when(begins == "new", mrr).otherwise(0),
         "reactivated_cents": F.when(begins == "reactivated", mrr).otherwise(0),
         "expansion": F.greatest(rise, F.lit(0)),
@@ -98,6 +102,8 @@ def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
     went = {
         "lost": F.lit(1).cast("bigint"),
         "left": ran_before.cast("bigint"),
+        "ran": -had_ended.cast("bigint"),
+        "gone": ((F.col("run_start") <= month_ago) & ~had_ended).cast("bigint"),
         "churned": mrr,
         "margin": -F.col("margin"),
     }
@@ -164,16 +170,22 @@ def subscription_metrics(
             "mrr": F.sum(change).over(so_far),
             "mrr_change": change,
             "mean_window": F.sum("window").over(so_far) / F.sum("new").over(so_far),
+            "ran_so_far": F.sum("ran").over(so_far),
+            "gone_so_far": F.sum("gone").over(so_far),
             "margin": F.sum("margin").over(so_far),
         }
     )
     start = F.col("running_end") - F.col("new") - F.col("reactivated") + F.col("lost")
-    # Of a month that is not over, or of a snapshot's window, what a whole month makes of it.
-    days = calendar_days(as_of) if not last_month_only else None
     share = F.when(start > 0, F.col("left") / start)
-    exponent = 1 / F.col("mean_window") if days is None else F.lit(days)
-    whole = F.when(F.col("month") == F.lit(last), 1 - F.pow(1 - share, exponent))
-    churn = F.coalesce(whole, share)
+    in_last = share
+    if last_month_only:
+        # All of a snapshot's window; a month has a part of it.
+        in_last = 1 - F.pow(1 - share, 1 / F.col("mean_window"))
+    elif (as_of + dt.timedelta(days=1)).day != 1:
+        # Renewals fall on some days of a month more than on others, so that its first days alone
+        # say little of the whole: the month up to the date does.
+        in_last = F.when(F.col("ran_so_far") > 0, F.col("gone_so_far") / F.col("ran_so_far"))
+    churn = F.when(F.col("month") == F.lit(last), in_last).otherwise(share)
     arpu = F.when(F.col("running_end") > 0, F.col("mrr") / 100 / F.col("running_end"))
     rate = F.when(F.col("mrr") > 0, F.col("margin") / F.col("mrr"))
     within = F.least(F.greatest(rate, F.lit(0.0)), F.lit(1.0))
@@ -206,16 +218,6 @@ def subscription_metrics(
         F.when(churn > 0, arpu * margin / churn).alias("formula_clv"),
         F.when(churn + monthly > 0, discounted).alias("formula_clv_discounted"),
     )
-
-
-def calendar_days(as_of: dt.date) -> float:
-    """Days of the month of a date, for each of them that is over by then.
-
-    Example:
-        >>> calendar_days(dt.date(2024, 2, 29)), calendar_days(dt.date(2024, 6, 3))
-        (1.0, 10.0)
-    """
-    return calendar.monthrange(as_of.year, as_of.month)[1] / as_of.day
 
 
 def running_patterns(inputs: DataFrame) -> DataFrame:
