@@ -53,7 +53,11 @@ SUBSCRIPTION_METRICS = TableSpec(
             True,
         ),
         Column("retention_rate", "DOUBLE", "1 - churn_rate; 0 to 1", True),
-        Column("margin_rate", "DOUBLE", "margin per unit of MRR; 0 to 1"),
+        Column(
+            "margin_rate",
+            "DOUBLE",
+            "margin per unit of MRR, above leaf segments in their mix; 0 to 1",
+        ),
         Column(
             "formula_clv",
             "DOUBLE",

@@ -124,17 +124,18 @@ def _part_of_path(key: str) -> Column:
     return F.replace(value, F.lit("/"), F.lit("%2F"))
 
 
-def of_segment_column(value: float | Mapping[str, float], keys: int) -> Column:
-    """A configured number of the column ``segment``: of a path the nearest one above.
+def of_segment_column(value: float | Mapping[str, float], keys: int, of: str = "segment") -> Column:
+    """A configured number of the segment in a column: of a path the nearest one above.
 
     Args:
         value: One for all, or by segment with a default.
         keys: Number of segment keys.
+        of: The column.
     """
     if not isinstance(value, Mapping):
         return F.lit(float(value))
     numbers = F.from_json(F.lit(json.dumps(value)), "map<string,double>")
-    names = [F.col("segment")]
+    names = [F.col(of)]
     for _ in range(1, keys):
         names.append(F.regexp_replace(names[-1], "/[^/]*$", ""))
     return F.coalesce(*(F.try_element_at(numbers, name) for name in names), numbers["default"])

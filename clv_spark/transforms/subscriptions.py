@@ -15,7 +15,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.transforms.conform_contracts import CONTRACT
 from clv_spark.transforms.contract_features import dated_rows, months
-from clv_spark.transforms.money import cents, money
+from clv_spark.transforms.money import cents, money, summand
 from clv_spark.transforms.segments import (
     level_columns,
     of_segment_column,
@@ -40,7 +40,12 @@ def mrr_cents(amount: Column) -> Column:
 
 
 def subscription_events(
-    rows: DataFrame, keys: tuple[str, ...], as_of: dt.date, *, snapshot_window: int | None
+    rows: DataFrame,
+    keys: tuple[str, ...],
+    as_of: dt.date,
+    *,
+    snapshot_window: int | None,
+    margin_rate: float | Mapping[str, float],
 ) -> DataFrame:
     """Contracts and cents that came and went by month, in every segment of every level.
 
@@ -50,10 +55,11 @@ def subscription_events(
         as_of: last day that counts.
         snapshot_window: periods within which lost contracts of a snapshot were lost; None for rows
             with dates.
+        margin_rate: margin per unit of MRR where the source has no margin, or by segment.
 
     Returns:
         segment, level, month and the sums ``EVENTS``; margin is that of what came less of what
-        went, NULL without a margin.
+        went.
     """
     dated = rows if snapshot_window is None else dated_rows(rows, as_of)
     begun = dated.where(F.col("start_date") <= F.lit(as_of))
@@ -75,7 +81,22 @@ def subscription_events(
         # Whole contracts move between segments, so that no segment sees half of one.
         *(F.last(key).over(whole).alias(key) for key in keys),
     )
-    return _by_month(with_segments(priced, keys), level_columns(keys), as_of)
+    levels = level_columns(keys)
+    leaf = _by_month(with_segments(priced, keys), levels, as_of)
+    # By the rate of the leaf segment, so that those above it have the mix of theirs.
+    usual = of_segment_column(margin_rate, len(keys), of=levels[-1]) * mrr_change()
+    margin = summand(F.coalesce(F.col("margin").cast("double"), usual))
+    return (
+        on_every_level(leaf.withColumn("margin", margin), levels)
+        .groupBy("segment", "level", "month")
+        .agg(*(F.sum(name).alias(name) for name in EVENTS))
+    )
+
+
+def mrr_change() -> Column:
+    """Cents of MRR that a month ends with more than it began with."""
+    came = F.col("new_cents") + F.col("reactivated_cents") + F.col("expansion")
+    return came - F.col("contraction") - F.col("churned")
 
 
 def _by_month(priced: DataFrame, levels: Sequence[str], as_of: dt.date) -> DataFrame:
@@ -111,12 +132,7 @@ def _by_month(priced: DataFrame, levels: Sequence[str], as_of: dt.date) -> DataF
     # Of both at once: to read, shuffle and sort the contracts for each would cost as much again.
     events = F.when(F.col("end_date").isNotNull(), F.array(*both)).otherwise(F.array(both[0]))
     listed = priced.select(*levels, F.explode(events).alias("event")).select(*levels, "event.*")
-    leaf = listed.groupBy(*levels, "month").agg(*(F.sum(name).alias(name) for name in EVENTS))
-    return (
-        on_every_level(leaf, levels)
-        .groupBy("segment", "level", "month")
-        .agg(*(F.sum(name).alias(name) for name in EVENTS))
-    )
+    return listed.groupBy(*levels, "month").agg(*(F.sum(name).alias(name) for name in EVENTS))
 
 
 def _event(day: str, parts: Mapping[str, Column]) -> Column:
@@ -141,7 +157,7 @@ def subscription_metrics(
         events: what :func:`subscription_events` gives.
         levels: names of the levels, 'global' first.
         as_of: last day that counts.
-        margin_rate: margin per unit of MRR where the source has no margin, or by segment.
+        margin_rate: margin per unit of MRR where there is none, or by segment.
         annual_discount_rate: for the discounted formula.
         last_month_only: leave earlier months out, for a snapshot: all it has lost in its window is
             in the last.
@@ -157,22 +173,15 @@ def subscription_metrics(
     )
     so_far = Window.partitionBy("segment").orderBy("month")
     running = F.sum(F.col("new") + F.col("reactivated") - F.col("lost")).over(so_far)
-    change = (
-        F.col("new_cents")
-        + F.col("reactivated_cents")
-        + F.col("expansion")
-        - F.col("contraction")
-        - F.col("churned")
-    )
     totals = filled.withColumns(
         {
             "running_end": running,
-            "mrr": F.sum(change).over(so_far),
-            "mrr_change": change,
+            "mrr": F.sum(mrr_change()).over(so_far),
+            "mrr_change": mrr_change(),
             "mean_window": F.sum("window").over(so_far) / F.sum("new").over(so_far),
             "ran_so_far": F.sum("ran").over(so_far),
             "gone_so_far": F.sum("gone").over(so_far),
-            "margin": F.sum("margin").over(so_far),
+            "margin": F.sum("margin").over(so_far).cast("double"),
         }
     )
     start = F.col("running_end") - F.col("new") - F.col("reactivated") + F.col("lost")

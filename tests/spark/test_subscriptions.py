@@ -46,14 +46,17 @@ def metrics(values: Values) -> dict[tuple[str, int], Any]:
 
 
 def by_month(
-    lines: DataFrame, window: int | None, as_of: dt.date = AS_OF
+    lines: DataFrame,
+    window: int | None,
+    as_of: dt.date = AS_OF,
+    rate: float | dict[str, float] = 0.3,
 ) -> dict[tuple[str, int], Any]:
-    events = subscription_events(lines, ("plan",), as_of, snapshot_window=window)
+    events = subscription_events(lines, ("plan",), as_of, snapshot_window=window, margin_rate=rate)
     found = subscription_metrics(
         events,
         ("global", "plan"),
         as_of,
-        margin_rate=0.3,
+        margin_rate=rate,
         annual_discount_rate=0.1,
         last_month_only=window is not None,
     )
@@ -173,6 +176,28 @@ def test_rates_and_the_formula(metrics: dict[tuple[str, int], Any]) -> None:
     # Nobody was lost: the formula has no answer.
     assert metrics["global", 5]["formula_clv"] is None
     assert metrics["global", 1]["churn_rate"] is None
+
+
+def test_the_margin_of_all_is_the_mix_of_the_segments(values: Values) -> None:
+    rows: dict[str, tuple[str | None, ...]] = {
+        "h1": ("c", "leaves", "2024-01-01", "2024-03-10", "month", "10", "gold"),
+        "h2": ("c", "raised", "2024-01-01", "2024-03-01", "month", "10", "gold"),
+        "h3": ("c", "raised", "2024-03-01", None, "month", "30", "gold"),
+        "i": ("c", "other", "2024-04-01", None, "year", "120", "basic"),
+        "f": ("c", "free", "2024-04-01", None, "month", "0", "free"),
+    }
+    lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
+    rates = {"default": 0.2, "gold": 0.6, "free": 0.9}
+    found = by_month(lines, None, rate=rates)
+    # All are gold: 15 a month at .6, one of two is lost. Then 30 at .6 and 10 at .2.
+    for month, margin in ((1, 0.6), (2, 0.6), (3, 0.6), (4, 0.5), (5, 0.5)):
+        assert found["global", month]["margin_rate"] == pytest.approx(margin, abs=1e-9), month
+    assert found["global", 3]["formula_clv"] == pytest.approx(30 * 0.6 / 0.5)
+    for segment, margin in (("gold", 0.6), ("basic", 0.2), ("free", 0.9)):
+        assert found[segment, 5]["margin_rate"] == pytest.approx(margin, abs=1e-9), segment
+    # What the source says of the margin wins.
+    held = lines.withColumn("periodic_margin", (F.col("periodic_amount") / 4).cast("decimal(18,2)"))
+    assert by_month(held, None, rate=rates)["global", 5]["margin_rate"] == pytest.approx(0.25)
 
 
 def test_a_contract_counts_in_the_segment_of_its_newest_row(
