@@ -195,8 +195,9 @@ def _forecasts(
 ) -> dict[str, Floats]:
     found = {name: np.where(active, np.nan, 0.0) for name in _FORECASTS}
     tenure = _doubles(batch, "tenure")
+    days = _doubles(batch, "days_to_renewal")
     with np.errstate(invalid="ignore"):
-        phase = _doubles(batch, "days_to_renewal") / _doubles(batch, "period_days")
+        phase = days / _doubles(batch, "period_days")
     for place in np.unique(places[active]):
         entry = entries[place] if place >= 0 else None
         if entry is None or entry.values is None:
@@ -204,10 +205,10 @@ def _forecasts(
         rows = np.flatnonzero(active & (places == place))
         n = tenure[rows].astype(np.int64)
         left = np.clip(phase[rows], 0.0, 1.0)
-        result = forecast_contracts(entry, outlook, n, left)
+        result = forecast_contracts(entry, outlook, n, left, days[rows])
         found["p_active_365d"][rows] = result.running
-        for days, values in zip(PERIODS, result.expected, strict=True):
-            found[f"expected_renewals_{days}d"][rows] = values
+        for until, values in zip(PERIODS, result.expected, strict=True):
+            found[f"expected_renewals_{until}d"][rows] = values
         for name in ("discounted", "low", "high", "residual", "living_days"):
             found[name][rows] = getattr(result, name)
     return found

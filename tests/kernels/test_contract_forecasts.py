@@ -181,6 +181,35 @@ def test_a_year_of_monthly_and_of_yearly_renewals_is_one_year() -> None:
     assert np.isnan(monthly.residual[0])
 
 
+@pytest.mark.parametrize(
+    ("period", "days", "length", "expected"),
+    [
+        # Billed on the 1st: on 1 February 2024 the next renewals are 29, 60 and 90 days away.
+        ("month", 29, 29, (1, 3, 12)),
+        # On 1 March 31, 61 and 92 days, on 2 March a day less.
+        ("month", 31, 31, (0, 2, 12)),
+        ("month", 30, 31, (1, 2, 12)),
+        # From January to April, and from July to October.
+        ("quarter", 90, 90, (0, 1, 4)),
+        ("quarter", 92, 92, (0, 0, 4)),
+        ("year", 366, 366, (0, 0, 1)),
+        ("year", 30, 366, (1, 1, 1)),
+    ],
+)
+def test_renewals_of_the_next_weeks_are_counted_by_the_true_days(
+    period: str, days: int, length: int, expected: tuple[int, ...]
+) -> None:
+    """Nobody is lost, so that the number of renewals is the calendar's."""
+    loyal = replace(SBG, period=period, values=(1e-9, 1e9))
+    given = batch(1).to_pylist()[0]
+    given |= {"segment": "uk", "period": period, "is_active": True, "tenure": 5}
+    given |= {"days_to_renewal": days, "period_days": length}
+    one = pa.RecordBatch.from_pylist([given], schema=batch(1).schema)
+    (found,) = score_contracts(one, SETTINGS, {("uk", period): loyal}).to_pylist()
+    renewals = [found[f"expected_renewals_{until}d"] for until in (30, 90, 365)]
+    assert renewals == pytest.approx(expected)
+
+
 def test_uncertain_parameters_make_a_sum_less_sure() -> None:
     rows = pd.DataFrame(
         {
