@@ -124,21 +124,33 @@ def forecast_contracts(
         low=ahead * geometric[low],
         high=ahead * geometric[high],
         residual=ahead * _residual(parameters, v)[n][place],
-        living_days=_living_days(rows, place, outlook, period, phase, horizon),
+        living_days=living_days(parameters, outlook, tenure, phase),
     )
 
 
-def _living_days(
-    rows: Sequence[_Life],
-    place: Integers,
+def living_days(
+    parameters: ContractParameters,
     outlook: Outlook,
-    period: str,
+    tenure: Integers,
     phase: Floats,
-    renewals: Integers,
+    days: Floats | None = None,
 ) -> Floats:
-    """What is left of the period that runs, whole periods, and the part of the last one."""
+    """Expected discounted days on which each contract runs, within so many from now.
+
+    Args:
+        parameters: Of the segment and period; its values are known.
+        outlook: Horizon and discount rate.
+        tenure: Whole periods survived so far.
+        phase: Share of the current period that is left, above 0 and up to 1.
+        days: From now, at most the horizon; by default the horizon.
+    """
+    until = np.full(phase.size, float(outlook.horizon_days)) if days is None else days
+    n, place = np.unique(np.minimum(tenure, LONGEST), return_inverse=True)
+    rows, period = [_life(parameters, outlook, int(one)) for one in n], parameters.period
+    renewals = renewals_within(until, period, phase)
+    # What is left of the period that runs, whole periods, and the part of the last one.
     length, rate = PERIOD_DAYS[period], rate_per_unit(outlook.annual_discount_rate, 1)
-    end = float(discounted_time(np.array(float(outlook.horizon_days)), rate))
+    end = discounted_time(until, rate)
     first = discounted_time(phase * length, rate)
     periods = np.array([row.discounted for row in rows])[place, np.maximum(renewals - 1, 0)]
     whole = periods * outlook.weight(period) ** phase * discounted_time(np.array(length), rate)

@@ -38,7 +38,7 @@ from clv_spark.transforms.contract_scores import (
     customer_rows,
     customer_totals,
     lone_contracts,
-    with_count_of_lives,
+    with_other_lives,
 )
 from clv_spark.transforms.earlier import counted_by, with_earlier
 from clv_spark.transforms.segments import GLOBAL
@@ -61,7 +61,7 @@ def score_contracts(
     inputs = contract_score_input(features, keys, run.date)
     known = [row.asDict() for row in fitted]
     parameters = contract_parameters(known, new_contract_segments(run, fit_date, inputs, known))
-    inputs = with_count_of_lives(inputs)
+    inputs = with_other_lives(inputs)
     scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
     used = list(parameters.values())
     # Kept as the kernel gives them: texts that numbers stand for would double the disk.
@@ -83,10 +83,11 @@ def score_contracts(
 def _customers(config: Config, rows: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
     """Rows of clv_scores; the interval of several contracts is that of their sum."""
     outlook, totals = _outlook(config), customer_totals(rows)
+    early_days = config.costs.service.early_days
 
     def add_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield add_up_contracts(batch, outlook, used)
+            yield add_up_contracts(batch, outlook, used, early_days)
 
     summed = totals.mapInArrow(add_all, totals.drop("items").schema)
     return customer_rows(lone_contracts(rows).unionByName(summed))
@@ -115,6 +116,7 @@ def score_batches(
         outlook=_outlook(config),
         margin_rate=config.value.margin_rate,
         new_customer_days=config.value.new_customer_days,
+        early_days=config.costs.service.early_days,
         value=config.value.counted,
     )
 

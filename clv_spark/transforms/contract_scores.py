@@ -97,10 +97,18 @@ def contract_score_input(features: DataFrame, keys: tuple[str, ...], as_of: dt.d
     )
 
 
-def with_count_of_lives(inputs: DataFrame) -> DataFrame:
-    """Adds how many lives of contracts a customer has, and brings those of one together."""
+def with_other_lives(inputs: DataFrame) -> DataFrame:
+    """Adds how many lives of contracts a customer has, and the age of the first.
+
+    That brings those of one customer together.
+    """
     beside = Window.partitionBy("customer_id")
-    return inputs.withColumn("lives", F.count(F.lit(1)).over(beside).cast("int"))
+    return inputs.withColumns(
+        {
+            "lives": F.count(F.lit(1)).over(beside).cast("int"),
+            "customer_age": F.max("age_days").over(beside),
+        }
+    )
 
 
 def contract_score_columns(
@@ -159,6 +167,7 @@ def customer_totals(scored: DataFrame) -> DataFrame:
             F.bool_or(_ran_a_year_ago()).alias("ran_a_year_ago"),
             # Of several that run, how long any of them does is worked out beside their bounds.
             F.max("days_ahead").alias("days_ahead"),
+            F.max("early_days_ahead").alias("early_days_ahead"),
             F.sum("renewals").cast("int").alias("frequency"),
             F.sum("periods_paid").cast("int").alias("periods_paid"),
             running.cast("int").alias("running"),
@@ -189,6 +198,7 @@ def lone_contracts(scored: DataFrame) -> DataFrame:
         (F.col("age_days") - F.col("days_since_end")).alias("served_days"),
         _ran_a_year_ago().alias("ran_a_year_ago"),
         "days_ahead",
+        "early_days_ahead",
         F.col("renewals").alias("frequency"),
         "periods_paid",
         F.col("is_active").cast("int").alias("running"),

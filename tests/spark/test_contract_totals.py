@@ -21,7 +21,7 @@ LIVES = (
     "customer_id INT, contract_id STRING, life INT, age_days INT, days_since_end INT, "
     "is_active BOOLEAN, renewals INT, periods_paid INT, lives INT"
 )
-NUMBERS = ("start_days", "days_since_renewal", "paid_amount")
+NUMBERS = ("start_days", "days_since_renewal", "paid_amount", "early_days_ahead")
 
 
 def scored(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
