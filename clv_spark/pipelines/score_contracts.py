@@ -90,7 +90,8 @@ def _customers(config: Config, rows: DataFrame, used: Sequence[ContractParameter
             yield add_up_contracts(batch, outlook, used, early_days)
 
     summed = totals.mapInArrow(add_all, totals.drop("items").schema)
-    return customer_rows(lone_contracts(rows).unionByName(summed))
+    every = lone_contracts(rows).unionByName(summed)
+    return customer_rows(every, config.value.new_customer_days)
 
 
 def _require_fit_for(run: Run, fitted: list[Row]) -> None:

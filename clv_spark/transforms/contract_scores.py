@@ -209,9 +209,16 @@ def lone_contracts(scored: DataFrame) -> DataFrame:
     )
 
 
-def customer_rows(totals: DataFrame) -> DataFrame:
-    """Totals of customers as rows of ``clv_scores``; the customer is active while a contract is."""
+def customer_rows(totals: DataFrame, new_customer_days: int) -> DataFrame:
+    """Totals of customers as rows of ``clv_scores``; the customer is active while a contract is.
+
+    Args:
+        totals: What :func:`lone_contracts` and :func:`customer_totals` give.
+        new_customer_days: Younger customers are new ones.
+    """
     runs, known = F.col("running") > 0, F.col("unknown") == 0
+    # A new contract may be that of an old customer.
+    only_contract_is_new = (F.col("score_status") == "new") & (F.col("T") >= new_customer_days)
     expected = F.col("expected_renewals_365d")
     per_renewal = F.when(expected > 0, F.col("expected_revenue_365d") / expected)
     return totals.withColumns(
@@ -219,6 +226,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             "relationship": F.lit("contract"),
             "score_status": F.when(~runs, "lost")
             .when(~known, "insufficient_data")
+            .when(only_contract_is_new, "ok")
             .otherwise(F.col("score_status")),
             "p_alive": runs.cast("double"),
             "p_active_365d": 1 - F.col("all_end"),
