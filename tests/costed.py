@@ -34,6 +34,16 @@ SCENARIOS = {
     "cheaper to win": {"cac": 0.8},
     "nothing": {},
 }
+# Signed and called off on one day, alone in a plan: it never paid, and has no value to come.
+CALLED_OFF: dict[str, Any] = {
+    "customer": 10**8,
+    "contract": "called off",
+    "begin": dt.date(2023, 3, 14),
+    "finish": dt.date(2023, 3, 14),
+    "unit": "month",
+    "price": 10.0,
+    "plan": "trial",
+}
 # Rows that can't be used, and one of somebody who is no customer.
 USELESS, STRANGER = 5, 10**9
 
@@ -107,7 +117,8 @@ def costed_once(spark: SparkSession, factory: pytest.TempPathFactory) -> Finishe
         pq.write_table(pa.Table.from_pylist(rows), folder / "events.parquet")
         spent = "".join(f"{month}-15,{money}\n" for month, money in SPEND.items())
         (folder / "spend.csv").write_text(f"month,money\n{spent}")
-        write_contracts(contracts(900, as_of=AS_OF), folder / "contracts")
+        held = [*contracts(900, as_of=AS_OF), CALLED_OFF]
+        write_contracts(held, folder / "contracts")
         pipelines.run(spark, costed_config(finished, found), AS_OF)
         _costed.append(found)
     return _costed[0]

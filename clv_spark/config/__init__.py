@@ -26,7 +26,7 @@ from clv_spark.config.model import (
 )
 from clv_spark.config.products import ProductsConfig
 from clv_spark.config.reports import ReportsConfig
-from clv_spark.config.section import SourceSection, of_segment
+from clv_spark.config.section import LocalSource, SourceSection, of_segment
 from clv_spark.config.transactions import TransactionsSource
 from clv_spark.config.what_if import Scenario
 
@@ -46,6 +46,7 @@ __all__ = [
     "GatesConfig",
     "LakeConfig",
     "LifecycleConfig",
+    "LocalSource",
     "Margins",
     "ModelsConfig",
     "ProductsConfig",

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from clv_spark.config.section import SourceSection
+from clv_spark.config.section import LocalSource
 
 COMMON_COLUMNS = ("customer_id", "contract_id", "period", "periodic_amount")
 SHAPE_COLUMNS = {"rows": ("start_date", "end_date"), "snapshot": ("tenure", "is_lost")}
@@ -59,11 +59,12 @@ CONTRACT_REASONS = (
 )
 
 
-class ContractsSource(SourceSection):
+class ContractsSource(LocalSource):
     """Where contracts come from, in which shape, and which rows are refused."""
 
     key: ClassVar[str] = "source.contracts"
     is_shown: ClassVar[bool] = True
+    local_days: ClassVar[tuple[str, ...]] = ("start_date", "end_date")
 
     shape: Literal["rows", "snapshot"] = "rows"
     snapshot_window: int | None = Field(default=None, ge=1)
@@ -82,6 +83,8 @@ class ContractsSource(SourceSection):
             )
         if self.shape == "rows" and self.snapshot_window is not None:
             raise ValueError("source.contracts.snapshot_window has a meaning for shape 'snapshot'")
+        if self.shape == "snapshot" and self.timezone != "UTC":
+            raise ValueError("source.contracts.timezone has a meaning for shape 'rows'")
         return self
 
     @property

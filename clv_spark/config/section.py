@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -23,6 +24,18 @@ def _with_default(value: object) -> object:
         raise ValueError("a mapping by segment needs the key 'default' for all other segments")
     return value
 
+
+def _known_zone(value: object) -> object:
+    zones = value.values() if isinstance(value, dict) else [value]
+    for zone in zones:
+        if not isinstance(zone, str) or zone not in available_timezones():
+            raise ValueError(f"{zone!r} is not a time zone; write one such as Europe/London or UTC")
+    if isinstance(value, dict) and "default" not in value:
+        raise ValueError("a mapping by country needs the key 'default' for all other countries")
+    return value
+
+
+TimeZone = Annotated[str | dict[str, str], BeforeValidator(_known_zone)]
 
 # Days that a date is counted back by: more would lead out of the calendar.
 Days = Annotated[int, Field(le=36_500)]
@@ -132,3 +145,23 @@ class SourceSection(Section):
                 f"{self.key}.reject names {both}, which the quarantine uses itself; "
                 "choose another name for the rule"
             )
+
+
+class LocalSource(SourceSection):
+    """A source whose times are turned into days of a time zone."""
+
+    #: Names of the columns that are times, or days already.
+    local_days: ClassVar[tuple[str, ...]] = ()
+
+    timezone: TimeZone = "UTC"
+
+    @model_validator(mode="after")
+    def _country_is_known(self) -> LocalSource:
+        if isinstance(self.timezone, dict) and "country" not in self.columns:
+            raise ValueError(f"a time zone by country needs {self.key}.columns.country")
+        return self
+
+    @property
+    def zones(self) -> dict[str, str]:
+        """The time zone by country, and that of all others as 'default'."""
+        return self.timezone if isinstance(self.timezone, dict) else {"default": self.timezone}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, ClassVar, Literal
-from zoneinfo import available_timezones
+from typing import ClassVar, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
-from clv_spark.config.section import SourceSection
+from clv_spark.config.section import LocalSource
 
 REQUIRED_COLUMNS = ("customer_id", "event_time", "amount")
 OPTIONAL_COLUMNS = (
@@ -81,26 +80,13 @@ BUILT_IN_REASONS = (
 )
 
 
-def _known_zone(value: object) -> object:
-    zones = value.values() if isinstance(value, dict) else [value]
-    for zone in zones:
-        if not isinstance(zone, str) or zone not in available_timezones():
-            raise ValueError(f"{zone!r} is not a time zone; write one such as Europe/London or UTC")
-    if isinstance(value, dict) and "default" not in value:
-        raise ValueError("a mapping by country needs the key 'default' for all other countries")
-    return value
-
-
-TimeZone = Annotated[str | dict[str, str], BeforeValidator(_known_zone)]
-
-
-class TransactionsSource(SourceSection):
+class TransactionsSource(LocalSource):
     """Where transaction lines come from, what each column means, and which lines are refused."""
 
     key: ClassVar[str] = "source.transactions"
     is_shown: ClassVar[bool] = True
+    local_days: ClassVar[tuple[str, ...]] = ("event_time",)
 
-    timezone: TimeZone = "UTC"
     deduplicate: Literal["none", "all_columns", "line_id"] = "none"
     first_date: dt.date | None = None
     last_date: dt.date | None = None
@@ -111,8 +97,6 @@ class TransactionsSource(SourceSection):
         self.require_own_reasons(BUILT_IN_REASONS)
         if self.deduplicate == "line_id" and "line_id" not in self.columns:
             raise ValueError("deduplicate: line_id needs source.transactions.columns.line_id")
-        if isinstance(self.timezone, dict) and "country" not in self.columns:
-            raise ValueError("a time zone by country needs source.transactions.columns.country")
         if self.first_date and self.last_date and self.first_date > self.last_date:
             raise ValueError(f"first_date {self.first_date} is after last_date {self.last_date}")
         return self

@@ -2,7 +2,8 @@
 
 A contract that has survived n periods renews at t_k = (phase + k - 1) L days from now, phase being
 the share of the period that is left and L its length in days. It pays at each renewal while it
-lasts, so all it will bring follows from R_k = S(n + k) / S(n) alone.
+lasts, so all it will bring follows from R_k = S(n + k) / S(n) alone. Renewals of the next weeks
+are counted by the true days to the next one: months are shorter or longer than L.
 """
 
 from __future__ import annotations
@@ -82,7 +83,11 @@ class ContractForecast:
 
 
 def forecast_contracts(
-    parameters: ContractParameters, outlook: Outlook, tenure: Integers, phase: Floats
+    parameters: ContractParameters,
+    outlook: Outlook,
+    tenure: Integers,
+    phase: Floats,
+    days_to_renewal: Floats | None = None,
 ) -> ContractForecast:
     """Forecasts running contracts of one segment and period.
 
@@ -93,6 +98,8 @@ def forecast_contracts(
         outlook: Horizon and discount rate.
         tenure: Whole periods survived so far.
         phase: Share of the current period that is left, above 0 and up to 1.
+        days_to_renewal: True days to the next renewal, for the renewals of the next 30 and 90 days;
+            by default as many as the phase says.
     """
     period = parameters.period
     n, place = np.unique(np.minimum(tenure, LONGEST), return_inverse=True)
@@ -100,7 +107,10 @@ def forecast_contracts(
     v = outlook.weight(period)
     ahead = v**phase
     horizon = renewals_within(outlook.horizon_days, period, phase)
-    in_days = [renewals_within(days, period, phase) for days in PERIODS]
+    soon = phase if days_to_renewal is None else days_to_renewal / PERIOD_DAYS[period]
+    # A year has as many renewals as periods, whatever their days.
+    in_days = [renewals_within(days, period, soon) for days in PERIODS[:-1]]
+    in_days.append(renewals_within(PERIODS[-1], period, phase))
     renewals = np.array([row.renewals for row in rows])
     geometric = _geometric(v, outlook.most_renewals(period))
     low, high = (
@@ -114,21 +124,33 @@ def forecast_contracts(
         low=ahead * geometric[low],
         high=ahead * geometric[high],
         residual=ahead * _residual(parameters, v)[n][place],
-        living_days=_living_days(rows, place, outlook, period, phase, horizon),
+        living_days=living_days(parameters, outlook, tenure, phase),
     )
 
 
-def _living_days(
-    rows: Sequence[_Life],
-    place: Integers,
+def living_days(
+    parameters: ContractParameters,
     outlook: Outlook,
-    period: str,
+    tenure: Integers,
     phase: Floats,
-    renewals: Integers,
+    days: Floats | None = None,
 ) -> Floats:
-    """What is left of the period that runs, whole periods, and the part of the last one."""
+    """Expected discounted days on which each contract runs, within so many from now.
+
+    Args:
+        parameters: Of the segment and period; its values are known.
+        outlook: Horizon and discount rate.
+        tenure: Whole periods survived so far.
+        phase: Share of the current period that is left, above 0 and up to 1.
+        days: From now, at most the horizon; by default the horizon.
+    """
+    until = np.full(phase.size, float(outlook.horizon_days)) if days is None else days
+    n, place = np.unique(np.minimum(tenure, LONGEST), return_inverse=True)
+    rows, period = [_life(parameters, outlook, int(one)) for one in n], parameters.period
+    renewals = renewals_within(until, period, phase)
+    # What is left of the period that runs, whole periods, and the part of the last one.
     length, rate = PERIOD_DAYS[period], rate_per_unit(outlook.annual_discount_rate, 1)
-    end = float(discounted_time(np.array(float(outlook.horizon_days)), rate))
+    end = discounted_time(until, rate)
     first = discounted_time(phase * length, rate)
     periods = np.array([row.discounted for row in rows])[place, np.maximum(renewals - 1, 0)]
     whole = periods * outlook.weight(period) ** phase * discounted_time(np.array(length), rate)

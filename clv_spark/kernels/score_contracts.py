@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from clv_spark.config import of_segment
 from clv_spark.errors import InputError
-from clv_spark.kernels.contract_forecasts import PERIODS, Outlook, forecast_contracts
+from clv_spark.kernels.contract_forecasts import (
+    PERIODS,
+    Outlook,
+    forecast_contracts,
+    living_days,
+)
 from clv_spark.kernels.contract_parameters import ContractKey, ContractParameters
 
 Floats = NDArray[np.float64]
@@ -29,6 +34,7 @@ INPUT_COLUMNS = (
     "days_to_renewal",
     "period_days",
     "age_days",
+    "customer_age",
     "amount",
     "margin",
     "paid_amount",
@@ -42,6 +48,7 @@ _FORECASTS = (
     "high",
     "residual",
     "living_days",
+    "early_days",
 )
 # What the kernel adds to the columns it is given; all DOUBLE but the two places.
 CONTRACT_OUTPUT = (
@@ -64,6 +71,7 @@ CONTRACT_OUTPUT = (
     # segment's contracts are made of.
     "purchases_ahead",
     "days_ahead",
+    "early_days_ahead",
     "value_margin",
 )
 
@@ -76,12 +84,14 @@ class ContractSettings:
         outlook: Horizon and discount rate.
         margin_rate: Margin per unit of price where the source has no margin, or by segment.
         new_customer_days: Contracts younger than this get the status "new".
+        early_days: Length of the phase in which serving a customer has rates of its own.
         value: What clv, its bounds and residual_clv count: revenue or margin.
     """
 
     outlook: Outlook
     margin_rate: float | Mapping[str, float]
     new_customer_days: int
+    early_days: int
     value: Literal["revenue", "margin"] = "margin"
 
 
@@ -98,8 +108,9 @@ def score_contracts(
     Args:
         batch: ``INPUT_COLUMNS`` and any others: segment, period (text), tenure (periods),
             is_active, is_lost, days_to_renewal (null unless active), period_days (length of the
-            current period), age_days, amount, margin (null when unknown; money per period),
-            paid_amount, paid_margin (null when unknown; money).
+            current period), age_days, customer_age (days since the customer's first contract
+            began), amount, margin (null when unknown; money per period), paid_amount, paid_margin
+            (null when unknown; money).
         settings: Horizon, discount rate, margin rate, who is new.
         parameters: By segment and period; a running contract without any has
             "insufficient_data".
@@ -117,7 +128,7 @@ def score_contracts(
     active = batch.column("is_active").to_numpy(zero_copy_only=False)
     lost = batch.column("is_lost").to_numpy(zero_copy_only=False)
     places, taken = _places(batch, parameters)
-    found = _forecasts(batch, settings.outlook, list(parameters.values()), places, active)
+    found = _forecasts(batch, settings, list(parameters.values()), places, active)
     amount, given = _doubles(batch, "amount"), _doubles(batch, "margin")
     usual = _margin_rates(batch, settings.margin_rate)
     margin = np.maximum(np.where(np.isnan(given), amount * usual, given), 0.0)
@@ -151,6 +162,7 @@ def score_contracts(
         "historical_margin": np.maximum(past, 0.0),
         "purchases_ahead": found["discounted"],
         "days_ahead": found["living_days"],
+        "early_days_ahead": found["early_days"],
         "value_margin": counted,
     }
     columns = {name: batch.column(name) for name in batch.schema.names}
@@ -188,15 +200,20 @@ def _margin_rates(batch: pa.RecordBatch, rate: float | Mapping[str, float]) -> F
 
 def _forecasts(
     batch: pa.RecordBatch,
-    outlook: Outlook,
+    settings: ContractSettings,
     entries: list[ContractParameters],
     places: NDArray[np.int64],
     active: NDArray[np.bool_],
 ) -> dict[str, Floats]:
+    outlook = settings.outlook
     found = {name: np.where(active, np.nan, 0.0) for name in _FORECASTS}
+    early = days_left_early(
+        _doubles(batch, "customer_age"), settings.early_days, outlook.horizon_days
+    )
     tenure = _doubles(batch, "tenure")
+    days = _doubles(batch, "days_to_renewal")
     with np.errstate(invalid="ignore"):
-        phase = _doubles(batch, "days_to_renewal") / _doubles(batch, "period_days")
+        phase = days / _doubles(batch, "period_days")
     for place in np.unique(places[active]):
         entry = entries[place] if place >= 0 else None
         if entry is None or entry.values is None:
@@ -204,13 +221,24 @@ def _forecasts(
         rows = np.flatnonzero(active & (places == place))
         n = tenure[rows].astype(np.int64)
         left = np.clip(phase[rows], 0.0, 1.0)
-        result = forecast_contracts(entry, outlook, n, left)
+        result = forecast_contracts(entry, outlook, n, left, days[rows])
         found["p_active_365d"][rows] = result.running
-        for days, values in zip(PERIODS, result.expected, strict=True):
-            found[f"expected_renewals_{days}d"][rows] = values
+        for until, values in zip(PERIODS, result.expected, strict=True):
+            found[f"expected_renewals_{until}d"][rows] = values
         for name in ("discounted", "low", "high", "residual", "living_days"):
             found[name][rows] = getattr(result, name)
+        found["early_days"][rows] = living_days(entry, outlook, n, left, early[rows])
     return found
+
+
+def days_left_early(age: Floats, early_days: int, horizon_days: int) -> Floats:
+    """Days of the early phase that customers of some age have before them within the horizon.
+
+    Example:
+        >>> days_left_early(np.array([0.0, 70.0, 900.0]), 90, 60).tolist()
+        [60.0, 20.0, 0.0]
+    """
+    return np.clip(early_days - age, 0.0, float(horizon_days))
 
 
 def _doubles(batch: pa.RecordBatch, name: str) -> Floats:

@@ -21,10 +21,16 @@ from clv_spark.economics.formulas import (
     order_formula_clv,
 )
 from clv_spark.economics.total import TotalDraws, total_interval
-from clv_spark.kernels.churn import Future, joint_future
+from clv_spark.kernels.churn import ChurnRatios, Future, joint_future
 from clv_spark.kernels.new_value import NewValue, mixed, new_customer_row
 from clv_spark.kernels.sum_segment import SegmentSum
-from clv_spark.kernels.what_if import ExistingCustomers, NewCustomers, SegmentBase, what_if_rows
+from clv_spark.kernels.what_if import (
+    ExistingCustomers,
+    NewCustomers,
+    SegmentBase,
+    churn_factors,
+    what_if_rows,
+)
 
 Sums = Mapping[str, float]
 _DAYS_PER_YEAR = 365
@@ -149,7 +155,8 @@ def _interval(
             for part in parts
         ]
     if not draws:
-        return {"clv_sum_low": None, "clv_sum_high": None}
+        sure = 0.0 if _nothing_to_come(total) else None
+        return {"clv_sum_low": sure, "clv_sum_high": sure}
     interval = total_interval(draws)
     bounds = [interval.low, interval.high]
     if settings.definition == "net":
@@ -157,6 +164,14 @@ def _interval(
         scale = 1 - total["service_of_purchases_ahead"] / margin if margin > 0 else 1.0
         bounds = sorted(bound * scale - total["service_of_time_ahead"] for bound in bounds)
     return {"clv_sum_low": bounds[0], "clv_sum_high": bounds[1]}
+
+
+def _nothing_to_come(sums: Sums) -> bool:
+    """Whether all whose value is known bring nothing more: every contract has ended.
+
+    A leaf segment of such has no outlook, as there is nothing to work out under draws.
+    """
+    return bool(sums["valued"]) and not sums["clv_revenue"]
 
 
 def _formulas(total: Sums) -> dict[str, float | None]:
@@ -169,16 +184,18 @@ def _formulas(total: Sums) -> dict[str, float | None]:
     monthly = None if churn is None else monthly_churn(churn)
     # One lifetime for both formulas: of what leaves in a year, some leave early in it.
     stays = None if monthly is None else lifetime(monthly)
+    # Contracts that ended on the day they began have paid nothing: of these nothing follows.
+    paid = purchases > 0
     orders = order_formula_clv(
-        revenue / purchases,
+        revenue / purchases if paid else 0.0,
         purchases / years if years > 0 else 0.0,
-        None if stays is None else stays / MONTHS_PER_YEAR,
+        stays / MONTHS_PER_YEAR if paid and stays is not None else None,
         margin_rate=margin_rate,
-        cost_per_order=cost / purchases,
+        cost_per_order=cost / purchases if paid else 0.0,
     )
     months = years * MONTHS_PER_YEAR
     by_churn = churn_formula_clv(
-        arpu(revenue, months),
+        arpu(revenue, months) if paid else None,
         monthly,
         margin_rate=margin_rate,
         cost_per_month=cost / months if months > 0 else 0.0,
@@ -238,6 +255,9 @@ def scenario_values(
         for leaf, sums in leaves.items()
         if leaf in outlooks and sums["valued"]
     ]
+    if any(leaf not in outlooks and _nothing_to_come(sums) for leaf, sums in leaves.items()):
+        same = {factor: ChurnRatios() for factor in churn_factors(scenarios)}
+        existing.append(ExistingCustomers(0.0, 0.0, 0.0, 0.0, Future(0.0, 0.0, same)))
     total = added(leaves.values())
     values = _new_mix(leaves, outlooks, total)
     new = NewCustomers(values, _cac(total)) if values else None

@@ -19,6 +19,7 @@ from clv_spark.kernels.contract_forecasts import (
     running_after,
 )
 from clv_spark.kernels.contract_parameters import ContractParameters
+from clv_spark.kernels.score_contracts import days_left_early
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,7 +38,10 @@ BEHIND_VALUE = (
 
 
 def add_up_contracts(
-    batch: pa.RecordBatch, outlook: Outlook, parameters: Sequence[ContractParameters]
+    batch: pa.RecordBatch,
+    outlook: Outlook,
+    parameters: Sequence[ContractParameters],
+    early_days: int,
 ) -> pa.RecordBatch:
     """Replaces the bounds of each customer by those of the sum, and the days by those of any.
 
@@ -46,11 +50,13 @@ def add_up_contracts(
     parameters the contracts are taken as independent.
 
     Args:
-        batch: clv_low, clv_high, days_ahead (of the contract that is expected to last longest),
-            and items: per customer a list of contracts with ``BEHIND_VALUE``; all that run have
-            parameters. Other columns stay as they are, and so do all where the list is empty.
+        batch: clv_low, clv_high, days_ahead and early_days_ahead (of the contract that is expected
+            to last longest), T, and items: per customer a list of contracts with ``BEHIND_VALUE``;
+            all that run have parameters. Other columns stay as they are, and so do all where the
+            list is empty.
         outlook: Horizon and discount rate.
         parameters: What parameters_place refers to.
+        early_days: Length of the early phase of a customer's life.
 
     Returns:
         The batch without items.
@@ -65,13 +71,19 @@ def add_up_contracts(
     rows = np.flatnonzero(field["is_active"] == 1)
     field, owner = {name: column[rows] for name, column in field.items()}, owner[rows]
     low, high = _bounds(_values(field, outlook, parameters), owner, len(items))
-    days = _days_of_any(field, owner, len(items), outlook, parameters)
+    age = pc.cast(batch.column("T"), pa.float64()).to_numpy(zero_copy_only=False)
+    ends = [
+        np.full(len(items), float(outlook.horizon_days)),
+        days_left_early(age, early_days, outlook.horizon_days),
+    ]
+    days = _days_of_any(field, owner, ends, outlook, parameters)
     columns = {name: batch.column(name) for name in batch.schema.names if name != "items"}
     are_summed = pc.greater(pc.list_value_length(items), 0)
     for name, bound in (("clv_low", low), ("clv_high", high)):
         columns[name] = pc.if_else(are_summed, pa.array(bound), columns[name])
-    longer = pc.max_element_wise(columns["days_ahead"], pa.array(days))
-    columns["days_ahead"] = pc.if_else(are_summed, longer, columns["days_ahead"])
+    for name, of_any in zip(("days_ahead", "early_days_ahead"), days, strict=True):
+        longer = pc.max_element_wise(columns[name], pa.array(of_any))
+        columns[name] = pc.if_else(are_summed, longer, columns[name])
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
@@ -101,21 +113,26 @@ def _by_parameters(
 def _days_of_any(
     field: dict[str, Floats],
     owner: Integers,
-    customers: int,
+    ends: Sequence[Floats],
     outlook: Outlook,
     parameters: Sequence[ContractParameters],
-) -> Floats:
-    """Expected discounted days within the horizon on which at least one contract runs."""
+) -> list[Floats]:
+    """Expected discounted days on which at least one contract runs, up to each of some ends.
+
+    Each end is one value per customer, and at most the horizon.
+    """
     edges = np.linspace(0, outlook.horizon_days, -(-outlook.horizon_days // _STEP_DAYS) + 1)
     rate = rate_per_unit(outlook.annual_discount_rate, 1)
-    days, weights = (edges[:-1] + edges[1:]) / 2, np.diff(discounted_time(edges, rate))
-    ended = np.ones((customers, days.size))
+    days = (edges[:-1] + edges[1:]) / 2
+    ended = np.ones((ends[0].size, days.size))
     for place, ours, tenure, phase in _by_parameters(field):
         running = running_after(days, parameters[place], outlook, tenure, phase)
         np.multiply.at(ended, owner[ours], 1 - running)
+    weights = [
+        np.diff(discounted_time(np.minimum(edges, end[:, np.newaxis]), rate)) for end in ends
+    ]
     # Row by row, as a product of matrices would depend on the rows beside.
-    found: Floats = np.sum((1 - ended) * weights, axis=1)
-    return found
+    return [np.sum((1 - ended) * weight, axis=1) for weight in weights]
 
 
 def _bounds(values: Floats, owner: Integers, customers: int) -> tuple[Floats, Floats]:

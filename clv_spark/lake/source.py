@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
-from clv_spark.config import SourceSection, TransactionsSource
+from clv_spark.config import LocalSource, SourceSection
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
@@ -69,7 +69,7 @@ def opening(config: SourceSection) -> Iterator[None]:
 
 
 def _zone(config: SourceSection) -> str | dict[str, str] | None:
-    return config.timezone if isinstance(config, TransactionsSource) else None
+    return config.timezone if isinstance(config, LocalSource) else None
 
 
 def _require_local_times(config: SourceSection, source: DataFrame) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import Config, SourceSection
+from clv_spark.config import Config, LocalSource, SourceSection
 from clv_spark.lake import open_source, trusted_session
 from clv_spark.pipelines.build_contracts import contracts_of
 from clv_spark.pipelines.build_customer_days import transactions_of
@@ -28,6 +28,7 @@ from clv_spark.transforms.customer_days import totals_by_reason
 from clv_spark.transforms.mapping import MAPPED, text_of
 
 _SAMPLE = 10
+_LOCAL = "date, in the configured time zone"
 ADVICE = {
     reasons.MISSING_CUSTOMER_ID: (
         "lines without customer cannot be scored; if there are many, check columns.customer_id"
@@ -137,12 +138,10 @@ def _dates(read: dict[str | None, dict[str, Any]], name: str) -> list[dt.date]:
 def _mapping(mapped: DataFrame, config: SourceSection) -> list[dict[str, str]]:
     """How each column is read."""
     types = {f.name: f.dataType.simpleString() for f in mapped.schema.fields}
+    if isinstance(config, LocalSource):
+        types |= {MAPPED + name: _LOCAL for name in config.local_days}
     return [
-        {
-            "column": name,
-            "expression": sql,
-            "type": types.get(f"{MAPPED}{name}", "date, in the configured time zone"),
-        }
+        {"column": name, "expression": sql, "type": types.get(MAPPED + name, _LOCAL)}
         for name, sql in config.columns.items()
     ]
 

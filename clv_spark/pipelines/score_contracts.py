@@ -83,13 +83,15 @@ def score_contracts(
 def _customers(config: Config, rows: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:
     """Rows of clv_scores; the interval of several contracts is that of their sum."""
     outlook, totals = _outlook(config), customer_totals(rows)
+    early_days = config.costs.service.early_days
 
     def add_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield add_up_contracts(batch, outlook, used)
+            yield add_up_contracts(batch, outlook, used, early_days)
 
     summed = totals.mapInArrow(add_all, totals.drop("items").schema)
-    return customer_rows(lone_contracts(rows).unionByName(summed))
+    every = lone_contracts(rows).unionByName(summed)
+    return customer_rows(every, config.value.new_customer_days)
 
 
 def _require_fit_for(run: Run, fitted: list[Row]) -> None:
@@ -115,6 +117,7 @@ def score_batches(
         outlook=_outlook(config),
         margin_rate=config.value.margin_rate,
         new_customer_days=config.value.new_customer_days,
+        early_days=config.costs.service.early_days,
         value=config.value.counted,
     )
 

@@ -88,6 +88,7 @@ def _events(run: Run) -> DataFrame:
         run.config.contract_segments,
         run.date,
         snapshot_window=contracts_of(run.config).snapshot_window,
+        margin_rate=run.config.value.margin_rate,
     )
 
 

@@ -20,10 +20,10 @@ CONTRACT_SCORES = TableSpec(
         Column(
             "score_status",
             "STRING",
-            "ok; new: younger than value.new_customer_days; parent_model: the segment's own "
-            "contracts tell too little, its parent's parameters are used; lost; changed: went on "
-            "with another period, as another life; insufficient_data: no model, predictions are "
-            "NULL; text",
+            "ok; new: the contract is younger than value.new_customer_days; parent_model: the "
+            "segment's own contracts tell too little, its parent's parameters are used; lost; "
+            "changed: went on with another period, as another life; insufficient_data: no model, "
+            "predictions are NULL; text",
         ),
         Column("period", "STRING", "from renewal to renewal: month, quarter or year; text"),
         Column("tenure", "INT", "periods so far, see contract_features; count"),

@@ -53,8 +53,9 @@ CLV_SCORES = TableSpec(
             "the first of these that holds; lost: no contract runs any more, predictions are 0; "
             "insufficient_data: no model of purchases or of a contract, predictions are NULL; "
             "spend_undefined: no spend model, money columns are NULL; parent_model: the segment's "
-            "own customers tell too little, its parent's parameters are used; new: younger than "
-            "value.new_customer_days; one_purchase: no repeat yet, the spend rests on one purchase "
+            "own customers tell too little, its parent's parameters are used (of several contracts "
+            "that of the newest that runs); new: T is below value.new_customer_days, whenever the "
+            "newest contract began; one_purchase: no repeat yet, the spend rests on one purchase "
             "or, with spend_basis repeat, on the segment's mean alone (frequency = 0 tells "
             "all one-time buyers); ok: none of these; text",
         ),

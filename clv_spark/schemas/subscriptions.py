@@ -46,13 +46,18 @@ SUBSCRIPTION_METRICS = TableSpec(
         Column(
             "churn_rate",
             "DOUBLE",
-            "share of the contracts in running_start that end within a month, an unfinished month "
-            "or the window of a snapshot being turned into a whole month at its pace; NULL "
-            "without; 0 to 1",
+            "share of the contracts in running_start that end within the month; of a month that "
+            "is not over at as_of_date, of the contracts that ran a month before as_of_date those "
+            "that have ended since; the window of a snapshot is turned into a month at its pace; "
+            "NULL without; 0 to 1",
             True,
         ),
         Column("retention_rate", "DOUBLE", "1 - churn_rate; 0 to 1", True),
-        Column("margin_rate", "DOUBLE", "margin per unit of MRR; 0 to 1"),
+        Column(
+            "margin_rate",
+            "DOUBLE",
+            "margin per unit of MRR, above leaf segments in their mix; 0 to 1",
+        ),
         Column(
             "formula_clv",
             "DOUBLE",

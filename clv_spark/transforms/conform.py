@@ -10,13 +10,12 @@ from pyspark.sql import types as st
 from pyspark.sql.window import Window
 
 from clv_spark.config import Margins, TransactionsSource
+from clv_spark.transforms.local_days import with_local_day
 from clv_spark.transforms.mapping import (
     FLAGS,
     MAPPED,
     OURS,
-    analysed_with,
     cents_of,
-    expression,
     first_rule,
     id_of,
     line_as_json,
@@ -120,44 +119,7 @@ def map_columns(source: DataFrame, config: TransactionsSource) -> DataFrame:
     """Adds one column per mapped name and per reject rule, and the local calendar day."""
     others = [name for name in config.columns if name != "event_time"]
     mapped = map_expressions(source, config, others)
-    return _with_event_date(mapped, config)
-
-
-def _with_event_date(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
-    """Adds the local calendar day, the expression being read once in each time zone in use.
-
-    Analysed in the zone, text without an offset is local time and a TIMESTAMP is an instant that
-    is turned into local time; TIMESTAMP_NTZ and DATE are local already.
-    """
-    zones = config.timezone if isinstance(config.timezone, dict) else {"default": config.timezone}
-    sql = config.columns["event_time"]
-    dates: dict[str, Column] = {}
-    for number, zone in enumerate(dict.fromkeys(zones.values())):
-        name = f"{OURS}date_{number}"
-        settings = {"spark.sql.ansi.enabled": "false", "spark.sql.session.timeZone": zone}
-        with analysed_with(mapped.sparkSession, **settings):
-            event_time = expression(mapped, f"{config.key}.columns.event_time", sql)
-            probe = mapped.select(event_time.alias("event_time")).schema["event_time"]
-            require_type(probe, _TIMES, config)
-            mapped = mapped.select("*", _local_day(event_time, probe).alias(name))
-        dates[zone] = F.col(name)
-    day, where = dates[zones["default"]], F.col(f"{MAPPED}country").cast("string")
-    for country, zone in zones.items():
-        if country != "default":
-            here = F.trim(where, F.lit(BLANKS)) == F.lit(country)
-            day = F.when(here, dates[zone]).otherwise(day)
-    # Beyond these Python has no date: a year such as 43038 is milliseconds taken for seconds.
-    known = day.between(F.lit("0001-01-01").cast("date"), F.lit("9999-12-31").cast("date"))
-    return mapped.withColumn(f"{MAPPED}event_date", F.when(known, day))
-
-
-def _local_day(event_time: Column, field: st.StructField) -> Column:
-    day = event_time.cast("date")
-    if not isinstance(field.dataType, st.StringType):
-        return day
-    # Text cast to a date loses its offset from UTC; text that is no date at all, such as 10:30,
-    # would be a time of today.
-    return F.when(day.isNotNull(), event_time.cast("timestamp").cast("date"))
+    return with_local_day(mapped, config, "event_time", _TIMES, f"{MAPPED}event_date")
 
 
 def number_versions(mapped: DataFrame, config: TransactionsSource) -> DataFrame:

@@ -12,6 +12,7 @@ from pyspark.sql import types as st
 from pyspark.sql.window import Window
 
 from clv_spark.config import PERIOD_MONTHS, ContractsSource
+from clv_spark.transforms.local_days import with_local_day
 from clv_spark.transforms.mapping import (
     FLAGS,
     MAPPED,
@@ -88,7 +89,7 @@ def map_contracts(source: DataFrame, config: ContractsSource) -> DataFrame:
     Raises:
         InputError: an expression does not fit the source, or a date is of another type.
     """
-    dates = ("start_date", "end_date") if config.shape == "rows" else ()
+    dates = config.local_days if config.shape == "rows" else ()
     others = [name for name in config.columns if name not in dates]
     mapped = source.transform(widen_integers).transform(map_expressions, config, others)
     for name in dates:
@@ -97,19 +98,14 @@ def map_contracts(source: DataFrame, config: ContractsSource) -> DataFrame:
 
 
 def _with_date(mapped: DataFrame, config: ContractsSource, name: str) -> DataFrame:
-    """Adds a mapped date; an instant is taken in UTC, text without offset as it stands."""
-    settings = {"spark.sql.ansi.enabled": "false", "spark.sql.session.timeZone": "UTC"}
-    with analysed_with(mapped.sparkSession, **settings):
+    """Adds a mapped date, and whether there was something else."""
+    mapped = with_local_day(mapped, config, name, _DATES, MAPPED + name)
+    with analysed_with(mapped.sparkSession, **{"spark.sql.ansi.enabled": "false"}):
         value = expression(mapped, f"{config.key}.columns.{name}", config.columns[name])
-        probe = mapped.select(value.alias(MAPPED + name)).schema[MAPPED + name]
-        require_type(probe, _DATES, config)
-        day, text = value.cast("date"), F.trim(value.cast("string"), F.lit(BLANKS))
-        known = day.between(F.lit("0001-01-01").cast("date"), F.lit(_NEVER).cast("date"))
+        given = F.trim(value.cast("string"), F.lit(BLANKS)) != ""
         # Text that is there but no date must not pass for "still running".
-        unreadable = F.coalesce(text != "", F.lit(False)) & ~F.coalesce(known, F.lit(False))
-        return mapped.select(
-            "*", F.when(known, day).alias(MAPPED + name), unreadable.alias(_unreadable(name))
-        )
+        unreadable = F.coalesce(given, F.lit(False)) & F.col(MAPPED + name).isNull()
+        return mapped.select("*", unreadable.alias(_unreadable(name)))
 
 
 def _unreadable(name: str) -> str:

@@ -101,7 +101,7 @@ def with_customer(inputs: DataFrame) -> DataFrame:
     """Adds what is known of the customer, and brings those of one customer together.
 
     Returns:
-        Added: lives (how many), customer_days (since the first began), home (the customer's
+        Added: lives (how many), customer_age (days since the first began), home (the customer's
         segment) and stands (whether this life is the one that stands for the customer).
     """
     beside = Window.partitionBy("customer_id")
@@ -109,7 +109,7 @@ def with_customer(inputs: DataFrame) -> DataFrame:
     added = inputs.withColumns(
         {
             "lives": F.count(F.lit(1)).over(beside).cast("int"),
-            "customer_days": F.max("age_days").over(beside),
+            "customer_age": F.max("age_days").over(beside),
             "newest": newest,
         }
     )
@@ -175,6 +175,7 @@ def customer_totals(scored: DataFrame) -> DataFrame:
             F.bool_or(_ran_a_year_ago()).alias("ran_a_year_ago"),
             # Of several that run, how long any of them does is worked out beside their bounds.
             F.max("days_ahead").alias("days_ahead"),
+            F.max("early_days_ahead").alias("early_days_ahead"),
             F.sum("renewals").cast("int").alias("frequency"),
             F.sum("periods_paid").cast("int").alias("periods_paid"),
             running.cast("int").alias("running"),
@@ -205,6 +206,7 @@ def lone_contracts(scored: DataFrame) -> DataFrame:
         (F.col("age_days") - F.col("days_since_end")).alias("served_days"),
         _ran_a_year_ago().alias("ran_a_year_ago"),
         "days_ahead",
+        "early_days_ahead",
         F.col("renewals").alias("frequency"),
         "periods_paid",
         F.col("is_active").cast("int").alias("running"),
@@ -215,9 +217,16 @@ def lone_contracts(scored: DataFrame) -> DataFrame:
     )
 
 
-def customer_rows(totals: DataFrame) -> DataFrame:
-    """Totals of customers as rows of ``clv_scores``; the customer is active while a contract is."""
+def customer_rows(totals: DataFrame, new_customer_days: int) -> DataFrame:
+    """Totals of customers as rows of ``clv_scores``; the customer is active while a contract is.
+
+    Args:
+        totals: What :func:`lone_contracts` and :func:`customer_totals` give.
+        new_customer_days: Younger customers are new ones.
+    """
     runs, known = F.col("running") > 0, F.col("unknown") == 0
+    # A new contract may be that of an old customer.
+    only_contract_is_new = (F.col("score_status") == "new") & (F.col("T") >= new_customer_days)
     expected = F.col("expected_renewals_365d")
     per_renewal = F.when(expected > 0, F.col("expected_revenue_365d") / expected)
     return totals.withColumns(
@@ -225,6 +234,7 @@ def customer_rows(totals: DataFrame) -> DataFrame:
             "relationship": F.lit("contract"),
             "score_status": F.when(~runs, "lost")
             .when(~known, "insufficient_data")
+            .when(only_contract_is_new, "ok")
             .otherwise(F.col("score_status")),
             "p_alive": runs.cast("double"),
             "p_active_365d": 1 - F.col("all_end"),

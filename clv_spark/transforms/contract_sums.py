@@ -58,8 +58,8 @@ def new_contract_sums(scored: DataFrame, recent_days: int, begin_days: int) -> D
         that runs; each counted once, in one row of the home), and the sums of amount and margin of
         both, in money: new_amount, new_margin, amount, margin.
     """
-    came_lately = F.col("customer_days") < recent_days
-    with_the_first = F.col("age_days") > F.col("customer_days") - F.lit(begin_days)
+    came_lately = F.col("customer_age") < recent_days
+    with_the_first = F.col("age_days") > F.col("customer_age") - F.lit(begin_days)
     told = scored.select(
         "home",
         "segment",

@@ -23,8 +23,13 @@ MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 # Columns of the kernel that stand for texts of the table, and what they are decoded with.
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
 # What is known of contracts alone, and not in the table: days on which one ran, payments so far,
-# whether one ran a year ago.
-OF_CONTRACTS = {"served_days": "INT", "periods_paid": "INT", "ran_a_year_ago": "BOOLEAN"}
+# whether one ran a year ago, expected days of the early phase on which one will run.
+OF_CONTRACTS = {
+    "served_days": "INT",
+    "periods_paid": "INT",
+    "ran_a_year_ago": "BOOLEAN",
+    "early_days_ahead": "DOUBLE",
+}
 # What both relationships give first, what service costs grow with, and the own rhythm.
 SCORED = (
     *(c for c in CLV_SCORES.column_names if c not in (*VALUED, *JUDGED)),

@@ -125,19 +125,23 @@ def _part_of_path(key: str) -> Column:
 
 
 def of_segment_column(
-    value: float | Mapping[str, float], keys: int, groups: Iterable[Column] = ()
+    value: float | Mapping[str, float],
+    keys: int,
+    groups: Iterable[Column] = (),
+    of: str = "segment",
 ) -> Column:
-    """A configured number of the column ``segment``: of a path the nearest one above.
+    """A configured number of the segment in a column: of a path the nearest one above.
 
     Args:
         value: One for all, or by name with a default.
         keys: Number of segment keys.
         groups: Other names that count where none of the segment's is given, the first that is.
+        of: The column.
     """
     if not isinstance(value, Mapping):
         return F.lit(float(value))
     numbers = F.from_json(F.lit(json.dumps(value)), "map<string,double>")
-    names = [F.col("segment")]
+    names = [F.col(of)]
     for _ in range(1, keys):
         names.append(F.regexp_replace(names[-1], "/[^/]*$", ""))
     given = (F.try_element_at(numbers, name) for name in (*names, *groups))

@@ -50,7 +50,10 @@ def with_exposure(scored: DataFrame, early_days: int, annual_discount_rate: floa
     return days.withColumns(
         {
             "early_purchases": F.least(_expected_within(left) * mean, "purchases_ahead"),
-            "early_days": F.least(F.col("p_alive") * counted, F.col("days_ahead")),
+            # A contract may end before its early phase does.
+            "early_days": F.least(
+                F.coalesce("early_days_ahead", F.col("p_alive") * counted), F.col("days_ahead")
+            ),
         }
     )
 

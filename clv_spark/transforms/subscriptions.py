@@ -6,7 +6,6 @@ whole cents, so that sums and differences of months and segments agree to the ce
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +15,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.transforms.conform_contracts import CONTRACT
 from clv_spark.transforms.contract_features import dated_rows, months
-from clv_spark.transforms.money import cents, money
+from clv_spark.transforms.money import cents, money, summand
 from clv_spark.transforms.segments import (
     level_columns,
     of_segment_column,
@@ -25,8 +24,9 @@ from clv_spark.transforms.segments import (
 )
 
 # "left" counts those of the lost who ran when the month began, "window" the months in which
-# contracts of a snapshot may have been lost.
-_COUNTS = ("new", "reactivated", "lost", "left", "window")
+# contracts of a snapshot may have been lost; "ran" and "gone" those who ran a month before the
+# as-of date, and of these who have ended since.
+_COUNTS = ("new", "reactivated", "lost", "left", "window", "ran", "gone")
 _CENTS = ("new_cents", "reactivated_cents", "expansion", "contraction", "churned", "margin")
 EVENTS = (*_COUNTS, *_CENTS)
 
@@ -40,7 +40,12 @@ def mrr_cents(amount: Column) -> Column:
 
 
 def subscription_events(
-    rows: DataFrame, keys: tuple[str, ...], as_of: dt.date, *, snapshot_window: int | None
+    rows: DataFrame,
+    keys: tuple[str, ...],
+    as_of: dt.date,
+    *,
+    snapshot_window: int | None,
+    margin_rate: float | Mapping[str, float],
 ) -> DataFrame:
     """Contracts and cents that came and went by month, in every segment of every level.
 
@@ -50,10 +55,11 @@ def subscription_events(
         as_of: last day that counts.
         snapshot_window: periods within which lost contracts of a snapshot were lost; None for rows
             with dates.
+        margin_rate: margin per unit of MRR where the source has no margin, or by segment.
 
     Returns:
         segment, level, month and the sums ``EVENTS``; margin is that of what came less of what
-        went, NULL without a margin.
+        went.
     """
     dated = rows if snapshot_window is None else dated_rows(rows, as_of)
     begun = dated.where(F.col("start_date") <= F.lit(as_of))
@@ -75,17 +81,36 @@ def subscription_events(
         # Whole contracts move between segments, so that no segment sees half of one.
         *(F.last(key).over(whole).alias(key) for key in keys),
     )
-    return _by_month(with_segments(priced, keys), level_columns(keys))
+    levels = level_columns(keys)
+    leaf = _by_month(with_segments(priced, keys), levels, as_of)
+    # By the rate of the leaf segment, so that those above it have the mix of theirs.
+    usual = of_segment_column(margin_rate, len(keys), of=levels[-1]) * mrr_change()
+    margin = summand(F.coalesce(F.col("margin").cast("double"), usual))
+    return (
+        on_every_level(leaf.withColumn("margin", margin), levels)
+        .groupBy("segment", "level", "month")
+        .agg(*(F.sum(name).alias(name) for name in EVENTS))
+    )
 
 
-def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
+def mrr_change() -> Column:
+    """Cents of MRR that a month ends with more than it began with."""
+    came = F.col("new_cents") + F.col("reactivated_cents") + F.col("expansion")
+    return came - F.col("contraction") - F.col("churned")
+
+
+def _by_month(priced: DataFrame, levels: Sequence[str], as_of: dt.date) -> DataFrame:
     begins, mrr = F.col("begins"), F.col("mrr")
+    month_ago = F.add_months(F.lit(as_of), -1)
+    had_begun = begins.isin("new", "reactivated") & (F.col("start_date") <= month_ago)
+    had_ended = F.col("end_date") <= month_ago
     goes_on = begins.isin("continued", "changed")
     rise = F.when(goes_on, mrr - F.col("earlier")).otherwise(0)
     came = {
         "new": (begins == "new").cast("bigint"),
         "reactivated": (begins == "reactivated").cast("bigint"),
         "window": F.when(begins == "new", F.col("window")).otherwise(0),
+        "ran": had_begun.cast("bigint"),
         "new_cents": F.when(begins == "new", mrr).otherwise(0),
         "reactivated_cents": F.when(begins == "reactivated", mrr).otherwise(0),
         "expansion": F.greatest(rise, F.lit(0)),
@@ -98,6 +123,8 @@ def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
     went = {
         "lost": F.lit(1).cast("bigint"),
         "left": ran_before.cast("bigint"),
+        "ran": -had_ended.cast("bigint"),
+        "gone": ((F.col("run_start") <= month_ago) & ~had_ended).cast("bigint"),
         "churned": mrr,
         "margin": -F.col("margin"),
     }
@@ -105,12 +132,7 @@ def _by_month(priced: DataFrame, levels: Sequence[str]) -> DataFrame:
     # Of both at once: to read, shuffle and sort the contracts for each would cost as much again.
     events = F.when(F.col("end_date").isNotNull(), F.array(*both)).otherwise(F.array(both[0]))
     listed = priced.select(*levels, F.explode(events).alias("event")).select(*levels, "event.*")
-    leaf = listed.groupBy(*levels, "month").agg(*(F.sum(name).alias(name) for name in EVENTS))
-    return (
-        on_every_level(leaf, levels)
-        .groupBy("segment", "level", "month")
-        .agg(*(F.sum(name).alias(name) for name in EVENTS))
-    )
+    return listed.groupBy(*levels, "month").agg(*(F.sum(name).alias(name) for name in EVENTS))
 
 
 def _event(day: str, parts: Mapping[str, Column]) -> Column:
@@ -135,7 +157,7 @@ def subscription_metrics(
         events: what :func:`subscription_events` gives.
         levels: names of the levels, 'global' first.
         as_of: last day that counts.
-        margin_rate: margin per unit of MRR where the source has no margin, or by segment.
+        margin_rate: margin per unit of MRR where there is none, or by segment.
         annual_discount_rate: for the discounted formula.
         last_month_only: leave earlier months out, for a snapshot: all it has lost in its window is
             in the last.
@@ -151,29 +173,28 @@ def subscription_metrics(
     )
     so_far = Window.partitionBy("segment").orderBy("month")
     running = F.sum(F.col("new") + F.col("reactivated") - F.col("lost")).over(so_far)
-    change = (
-        F.col("new_cents")
-        + F.col("reactivated_cents")
-        + F.col("expansion")
-        - F.col("contraction")
-        - F.col("churned")
-    )
     totals = filled.withColumns(
         {
             "running_end": running,
-            "mrr": F.sum(change).over(so_far),
-            "mrr_change": change,
+            "mrr": F.sum(mrr_change()).over(so_far),
+            "mrr_change": mrr_change(),
             "mean_window": F.sum("window").over(so_far) / F.sum("new").over(so_far),
-            "margin": F.sum("margin").over(so_far),
+            "ran_so_far": F.sum("ran").over(so_far),
+            "gone_so_far": F.sum("gone").over(so_far),
+            "margin": F.sum("margin").over(so_far).cast("double"),
         }
     )
     start = F.col("running_end") - F.col("new") - F.col("reactivated") + F.col("lost")
-    # Of a month that is not over, or of a snapshot's window, what a whole month makes of it.
-    days = calendar_days(as_of) if not last_month_only else None
     share = F.when(start > 0, F.col("left") / start)
-    exponent = 1 / F.col("mean_window") if days is None else F.lit(days)
-    whole = F.when(F.col("month") == F.lit(last), 1 - F.pow(1 - share, exponent))
-    churn = F.coalesce(whole, share)
+    in_last = share
+    if last_month_only:
+        # All of a snapshot's window; a month has a part of it.
+        in_last = 1 - F.pow(1 - share, 1 / F.col("mean_window"))
+    elif (as_of + dt.timedelta(days=1)).day != 1:
+        # Renewals fall on some days of a month more than on others, so that its first days alone
+        # say little of the whole: the month up to the date does.
+        in_last = F.when(F.col("ran_so_far") > 0, F.col("gone_so_far") / F.col("ran_so_far"))
+    churn = F.when(F.col("month") == F.lit(last), in_last).otherwise(share)
     arpu = F.when(F.col("running_end") > 0, F.col("mrr") / 100 / F.col("running_end"))
     rate = F.when(F.col("mrr") > 0, F.col("margin") / F.col("mrr"))
     within = F.least(F.greatest(rate, F.lit(0.0)), F.lit(1.0))
@@ -206,16 +227,6 @@ def subscription_metrics(
         F.when(churn > 0, arpu * margin / churn).alias("formula_clv"),
         F.when(churn + monthly > 0, discounted).alias("formula_clv_discounted"),
     )
-
-
-def calendar_days(as_of: dt.date) -> float:
-    """Days of the month of a date, for each of them that is over by then.
-
-    Example:
-        >>> calendar_days(dt.date(2024, 2, 29)), calendar_days(dt.date(2024, 6, 3))
-        (1.0, 10.0)
-    """
-    return calendar.monthrange(as_of.year, as_of.month)[1] / as_of.day
 
 
 def running_patterns(inputs: DataFrame) -> DataFrame:

@@ -20,6 +20,7 @@ from clv_spark.kernels.contract_forecasts import (
 )
 from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.forecast_subscriptions import MONTHS, forecast_subscriptions
+from clv_spark.kernels.new_contracts import new_contract_curve
 from clv_spark.kernels.score_contracts import (
     CONTRACT_OUTPUT,
     CONTRACT_STATUSES,
@@ -75,6 +76,33 @@ def test_days_that_contracts_run_end_at_the_horizon(
         stays = survival(parameters, n[row] + renewals) / survival(parameters, n[row : row + 1])
         expected = np.sum(stays * 1.1 ** (-days / 365)) / 200
         assert found.living_days[row] == pytest.approx(expected, rel=2e-4)
+
+
+@pytest.mark.parametrize("age", [0, 40, 89, 90, 500])
+def test_days_of_the_early_phase_ahead_are_those_that_a_new_contract_is_promised(age: int) -> None:
+    """sBG(1, 3), 90 days: a quarter is lost after a month, a fifth of the rest after two."""
+    one = replace(SBG, values=(1.0, 3.0))
+    settings = ContractSettings(Outlook(365, 0.0), 0.3, new_customer_days=30, early_days=90)
+    given = batch(1).to_pylist()[0] | {"segment": "uk", "period": "month", "is_active": True}
+    given |= {"tenure": 0, "days_to_renewal": 30, "period_days": 30, "customer_age": age}
+    row = pa.RecordBatch.from_pylist([given], schema=batch(1).schema)
+    (found,) = score_contracts(row, settings, {("uk", "month"): one}).to_pylist()
+    month, left = 365 / 12, max(90 - age, 0)
+    lived = [max(min(left - month * k, month), 0) for k in range(3)]
+    assert found["early_days_ahead"] == pytest.approx(lived[0] + 0.75 * lived[1] + 0.6 * lived[2])
+    if age == 0:
+        assert found["early_days_ahead"] == pytest.approx(70.7, abs=0.05)
+        new = new_contract_curve(
+            one,
+            order_value=10.0,
+            margin_rate=0.3,
+            horizon_days=365,
+            annual_discount_rate=0.0,
+            early_days=90,
+            draws=0,
+        )
+        promised = new.plain.years_early[0, -1] * 365
+        assert found["early_days_ahead"] == pytest.approx(promised)
 
 
 def test_without_horizon_it_is_the_published_residual_lifetime() -> None:
@@ -135,9 +163,11 @@ def test_the_interval_of_several_contracts_is_that_of_their_sum(counts: tuple[in
             "clv_low": [0.0, 0.0, 1.0, None],
             "clv_high": [0.0, 0.0, 2.0, None],
             "days_ahead": [10.0, 340.0, 3.0, None],
+            "early_days_ahead": [5.0, 60.0, 3.0, None],
+            "T": [50, 50, 50, 50],
         }
     )
-    found = add_up_contracts(batch, YEAR, [SBG, YEARLY]).to_pylist()
+    found = add_up_contracts(batch, YEAR, [SBG, YEARLY], 110).to_pylist()
     low, high = found[0]["clv_low"], found[0]["clv_high"]
     # Twenty values stand for each, and for the sum of all before the last.
     off = 0.02 if len(parts) <= 3 else 0.04
@@ -151,18 +181,20 @@ def test_the_interval_of_several_contracts_is_that_of_their_sum(counts: tuple[in
     for one, n, _ in parts:
         renewals = np.floor(halves / (365 / 12 if one is SBG else 365) - 0.5) + 1
         ended *= 1 - survival(one, n + renewals) / survival(one, np.array([n]))
-    expected = np.mean((1 - ended) * 1.1 ** (-halves / 365)) * 365
-    assert found[0]["days_ahead"] == pytest.approx(expected, rel=2e-3)
+    weighed = (1 - ended) * 1.1 ** (-halves / 365)
+    assert found[0]["days_ahead"] == pytest.approx(np.mean(weighed) * 365, rel=2e-3)
+    # The customer is 50 days old, so that 60 of the first 110 are left.
+    early = np.sum(weighed[halves < 60]) * 365 / halves.size
+    assert found[0]["early_days_ahead"] == pytest.approx(early, rel=5e-3)
     # Of one contract it is the contract's own, and nobody else's row matters.
     alone = forecast_contracts(parts[0][0], YEAR, np.array([parts[0][1]]), np.array([0.5]))
     assert found[1]["clv_high"] == pytest.approx(alone.high[0] * parts[0][2])
     assert found[1]["days_ahead"] == pytest.approx(max(alone.living_days[0], 340.0), rel=2e-3)
-    assert add_up_contracts(batch.slice(0, 1), YEAR, [SBG, YEARLY]).to_pylist() == found[:1]
+    first = add_up_contracts(batch.slice(0, 1), YEAR, [SBG, YEARLY], 110)
+    assert first.to_pylist() == found[:1]
     # Whose bounds are known already keeps them.
-    assert found[2:] == [
-        {"customer_id": 3, "clv_low": 1.0, "clv_high": 2.0, "days_ahead": 3.0},
-        {"customer_id": 4, "clv_low": None, "clv_high": None, "days_ahead": None},
-    ]
+    known = {name: batch.column(name) for name in batch.schema.names if name != "items"}
+    assert found[2:] == pa.RecordBatch.from_pydict(known).to_pylist()[2:]
 
 
 def type_of(name: str) -> pa.DataType:
@@ -180,6 +212,35 @@ def test_a_year_of_monthly_and_of_yearly_renewals_is_one_year() -> None:
     assert yearly.expected[2][0] == pytest.approx(1, rel=1e-6)
     assert monthly.discounted[0] == pytest.approx(12 * yearly.discounted[0], rel=1e-6)
     assert np.isnan(monthly.residual[0])
+
+
+@pytest.mark.parametrize(
+    ("period", "days", "length", "expected"),
+    [
+        # Billed on the 1st: on 1 February 2024 the next renewals are 29, 60 and 90 days away.
+        ("month", 29, 29, (1, 3, 12)),
+        # On 1 March 31, 61 and 92 days, on 2 March a day less.
+        ("month", 31, 31, (0, 2, 12)),
+        ("month", 30, 31, (1, 2, 12)),
+        # From January to April, and from July to October.
+        ("quarter", 90, 90, (0, 1, 4)),
+        ("quarter", 92, 92, (0, 0, 4)),
+        ("year", 366, 366, (0, 0, 1)),
+        ("year", 30, 366, (1, 1, 1)),
+    ],
+)
+def test_renewals_of_the_next_weeks_are_counted_by_the_true_days(
+    period: str, days: int, length: int, expected: tuple[int, ...]
+) -> None:
+    """Nobody is lost, so that the number of renewals is the calendar's."""
+    loyal = replace(SBG, period=period, values=(1e-9, 1e9))
+    given = batch(1).to_pylist()[0]
+    given |= {"segment": "uk", "period": period, "is_active": True, "tenure": 5}
+    given |= {"days_to_renewal": days, "period_days": length}
+    one = pa.RecordBatch.from_pylist([given], schema=batch(1).schema)
+    (found,) = score_contracts(one, SETTINGS, {("uk", period): loyal}).to_pylist()
+    renewals = [found[f"expected_renewals_{until}d"] for until in (30, 90, 365)]
+    assert renewals == pytest.approx(expected)
 
 
 def test_uncertain_parameters_make_a_sum_less_sure() -> None:
@@ -255,6 +316,7 @@ def batch(rows: int = 60) -> pa.RecordBatch:
             "days_to_renewal": pa.array(rng.integers(1, 29, rows), pa.int32(), mask=~active),
             "period_days": pa.array(np.full(rows, 30), pa.int32(), mask=~active),
             "age_days": rng.integers(0, 400, rows).astype(np.int32),
+            "customer_age": rng.integers(0, 400, rows).astype(np.int32),
             "amount": rng.choice([0.0, 10.0, 25.0], rows),
             "margin": pa.array(rng.normal(5, 5, rows), mask=rng.random(rows) < 0.5),
             "paid_amount": rng.uniform(0, 100, rows),
@@ -263,7 +325,7 @@ def batch(rows: int = 60) -> pa.RecordBatch:
     )
 
 
-SETTINGS = ContractSettings(YEAR, margin_rate=0.3, new_customer_days=30)
+SETTINGS = ContractSettings(YEAR, margin_rate=0.3, new_customer_days=30, early_days=90)
 PARAMETERS = {
     ("uk", "month"): UNCERTAIN,
     ("uk", "year"): replace(YEARLY, values=None, parameters_segment=None),

@@ -25,6 +25,7 @@ SETTINGS = SummarySettings(
     definition="net", recent_days=73, target_clv_to_cac=3.0, target_payback_days=100
 )
 DAYS = np.array([0.0, 50.0, 365.0])
+MONEY_AHEAD = ("clv_revenue", "clv_margin", "clv_service_cost", "clv", "expected_revenue_365d")
 
 
 def new(top, draws=()):
@@ -157,11 +158,45 @@ def test_all_customers_of_a_month_are_its_new_ones_however_long_ago_it_was():
 
 
 def test_without_a_model_only_the_past_is_known():
-    money = ("clv_revenue", "clv_margin", "clv_service_cost", "clv", "expected_revenue_365d")
-    row = summary_values({"uk": sums(valued=0, **dict.fromkeys(money))}, {}, SETTINGS)
+    row = summary_values({"uk": sums(valued=0, **dict.fromkeys(MONEY_AHEAD))}, {}, SETTINGS)
     assert all(row[name] is None for name in ("clv_sum", "clv_sum_low", "clv_margin"))
     assert "new_customer_value" not in row
     assert row["historical_clv_sum"] == 400.0
+
+
+def test_of_contracts_that_never_paid_no_formula_says_anything():
+    """They ended on the day they began; a year ago others of the plan ran."""
+    nothing = ("purchases", "historical_revenue", "historical_margin", "historical_service_cost")
+    for age in (0, 3650):
+        one = sums(age_days=age, historical_clv=0.0, **dict.fromkeys(nothing, 0))
+        row = summary_values({"trial": one}, {"trial": outlook(300.0, 120.0)}, SETTINGS)
+        formulas = [value for name, value in row.items() if name.startswith("formula_")]
+        assert formulas == [None] * 6
+        assert (row["observed_churn"], row["customers"], row["cac"]) == (0.25, 10, 10.0)
+
+
+@pytest.mark.parametrize("definition", ["revenue", "margin", "net"])
+def test_contracts_that_have_all_ended_are_worth_nothing_for_sure(definition):
+    ahead = ("service_of_purchases_ahead", "service_of_time_ahead", "purchases_ahead", "days_ahead")
+    ended = sums(p_active_365d=0.0, **dict.fromkeys((*MONEY_AHEAD, *ahead), 0.0))
+    settings, scenarios = replace(SETTINGS, definition=definition), {"other": Scenario(churn=0.9)}
+    names = ("clv_sum", "clv_mean", "clv_sum_low", "clv_sum_high")
+    row = summary_values({"old": ended}, {}, settings)
+    assert [row[name] for name in names] == [0.0] * 4
+    both = scenario_values("old", {"old": ended}, {}, scenarios, settings)
+    assert [(one["clv_sum"], one["clv_change"]) for one in both] == [(0.0, 0.0)] * 2
+    # Beside others they add nothing, and of those nobody knows they say nothing.
+    known = {"uk": outlook(300.0, 120.0)}
+    alone = summary_values({"uk": sums()}, known, settings)
+    row = summary_values({"uk": sums(), "old": ended}, known, settings)
+    assert {name: row[name] for name in names if name != "clv_mean"} == {
+        name: alone[name] for name in names if name != "clv_mean"
+    }
+    unknown = sums(valued=0, **dict.fromkeys(MONEY_AHEAD))
+    row = summary_values({"uk": unknown}, {}, settings)
+    assert [row[name] for name in names] == [None] * 4
+    both = scenario_values("uk", {"uk": unknown}, {}, scenarios, settings)
+    assert [one["clv_sum"] for one in both] == [None] * 2
 
 
 def test_scenarios_of_a_group():

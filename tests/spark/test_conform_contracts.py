@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from clv_spark.config import ContractsSource
+from clv_spark.config import Config, ContractsSource
 from clv_spark.errors import InputError
 from clv_spark.lake import trusted_session
+from clv_spark.pipelines import check_source
 from clv_spark.schemas import Shape
 from clv_spark.transforms.conform_contracts import conform_contracts
 from clv_spark.transforms.contract_features import contract_features
@@ -138,6 +140,64 @@ def test_a_mapping_of_the_wrong_type_stops_the_job(values: Values) -> None:
         conformed(rows, columns={"start_date": "CAST(1 AS DOUBLE)"})
     with pytest.raises(InputError, match=r"source\.contracts\.columns\.period.*does not fit"):
         conformed(rows, columns={"period": "no_such_column"})
+
+
+@pytest.mark.parametrize(
+    ("begin", "zone", "day"),
+    [
+        # Midnight in Berlin, as a database hands it over.
+        ("TIMESTAMP'2024-01-31 23:00:00Z'", "Europe/Berlin", D(2024, 2, 1)),
+        ("TIMESTAMP'2024-06-30 22:00:00Z'", "Europe/Berlin", D(2024, 7, 1)),
+        ("'2024-01-31T23:00:00Z'", "Europe/Berlin", D(2024, 2, 1)),
+        ("TIMESTAMP'2024-01-31 23:00:00Z'", "UTC", D(2024, 1, 31)),
+        # What is local already stays.
+        ("TIMESTAMP_NTZ'2024-01-31 23:00:00'", "Europe/Berlin", D(2024, 1, 31)),
+        ("'2024-01-31 23:00:00'", "Europe/Berlin", D(2024, 1, 31)),
+        ("DATE'2024-01-31'", "Asia/Tokyo", D(2024, 1, 31)),
+    ],
+)
+def test_an_instant_is_a_day_of_the_time_zone(
+    values: Values, begin: str, zone: str, day: dt.date
+) -> None:
+    rows = source(values, {"well": ("c", "1", None, None, "month", "10", "a")})
+    dates = {"start_date": begin, "end_date": begin}
+    (row,) = conformed(rows, columns=dates, timezone=zone).collect()
+    assert (row["reason"], row["start_date"], row["end_date"]) == (None, day, day)
+
+
+def test_time_zones_by_country_and_what_is_no_date(values: Values) -> None:
+    rows: dict[str, tuple[str | None, ...]] = {
+        "japan": ("c", "1", "2024-01-31T16:00:00Z", None, "month", "10", " Japan"),
+        "others": ("c", "2", "2024-01-31T16:00:00Z", "", "month", "10", "France"),
+        "no date": ("c", "3", "2024-01-31", "10:30", "month", "10", "Japan"),
+    }
+    zones = {"default": "UTC", "Japan": "Asia/Tokyo"}
+    lines = conformed(source(values, rows), columns={"country": "plan"}, timezone=zones)
+    found = {json.loads(row["line"])["name"]: row for row in lines.collect()}
+    assert found["japan"]["start_date"] == D(2024, 2, 1)
+    assert found["others"]["start_date"] == D(2024, 1, 31)
+    assert [found[name]["reason"] for name in rows] == [None, None, "invalid_end"]
+
+
+def test_check_source_says_that_dates_are_local(spark: SparkSession, tmp_path: Path) -> None:
+    rows = "SELECT 1L AS who, 'n' AS number, TIMESTAMP'2024-01-31 23:00:00Z' AS begin"
+    spark.sql(rows).write.parquet(str(tmp_path / "contracts"))
+    columns = {
+        "customer_id": "who",
+        "contract_id": "number",
+        "start_date": "begin",
+        "end_date": "CAST(NULL AS DATE)",
+        "period": "'month'",
+        "periodic_amount": "10",
+    }
+    section = {"path": str(tmp_path / "contracts"), "columns": columns, "timezone": "Europe/Berlin"}
+    lake = {"path": str(tmp_path / "lake")}
+    config = Config.model_validate({"lake": lake, "source": {"contracts": section}})
+    found = check_source(spark, config)
+    types = {one["column"]: one["type"] for one in found["mapping"]}
+    assert types["start_date"] == types["end_date"] == "date, in the configured time zone"
+    assert types["customer_id"] == "bigint"
+    assert found["first_date"] == found["sample"][0]["start_date"] == D(2024, 2, 1)
 
 
 def test_a_snapshot(spark: SparkSession) -> None:

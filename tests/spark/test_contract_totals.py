@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from clv_spark.kernels.several_contracts import BEHIND_VALUE
 from clv_spark.transforms.contract_scores import (
     _ITEM,
     _OF_NEWEST,
+    customer_rows,
     customer_totals,
     lone_contracts,
     with_customer,
@@ -24,7 +26,7 @@ LIVES = (
     "customer_id INT, contract_id STRING, life INT, age_days INT, days_since_end INT, "
     "is_active BOOLEAN, renewals INT, periods_paid INT, lives INT"
 )
-NUMBERS = ("start_days", "days_since_renewal", "paid_amount")
+NUMBERS = ("start_days", "days_since_renewal", "paid_amount", "early_days_ahead")
 
 
 def scored(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
@@ -141,3 +143,40 @@ def test_a_customer_is_at_home_where_the_newest_contract_that_runs_is(spark: Spa
     ]
     everything = {("mobile", "month"): 1.0, ("fixed", "month"): 1.0, ("mobile", "year"): 1.0}
     assert contracts_of_a_customer(summed) == {"fixed": everything}
+
+
+def test_a_new_contract_of_an_old_customer_makes_no_new_customer(spark: SparkSession) -> None:
+    rows = [
+        # Customer, contract, age, days since the end; the newest that runs says how it was scored.
+        (1, "old", 3000, 0),
+        (1, "young", 5, 0),
+        (2, "left", 3000, 900),
+        (2, "young", 5, 0),
+        (3, "young", 5, 0),
+        (4, "young", 5, 0),
+        (4, "younger", 3, 0),
+        (5, "young", 29, 0),
+        (6, "older", 30, 0),
+        (7, "old", 3000, 0),
+        (7, "like its parent", 5, 0),
+        (8, "left", 3000, 900),
+    ]
+    lives = Counter(customer for customer, *_ in rows)
+    given = [(who, name, 1, age, end, end == 0, 0, 0, lives[who]) for who, name, age, end in rows]
+    status = (
+        F.when(~F.col("is_active"), "lost")
+        .when(F.col("contract_id") == "like its parent", "parent_model")
+        .when(F.col("age_days") < 30, "new")
+        .otherwise("ok")
+    )
+    found = scored(spark, given).withColumns(
+        {"score_status": status, "start_days": -F.col("age_days"), "amount": F.lit(0.0)}
+    )
+    totals = lone_contracts(found).unionByName(customer_totals(found).drop("items"))
+    statuses = {
+        row["customer_id"]: row["score_status"] for row in customer_rows(totals, 30).collect()
+    }
+    assert statuses == {
+        **{1: "ok", 2: "ok", 3: "new", 4: "new"},
+        **{5: "new", 6: "ok", 7: "parent_model", 8: "lost"},
+    }

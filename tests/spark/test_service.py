@@ -27,7 +27,7 @@ SERVICE = ServiceConfig(
 RATES = {"uk": (0.5, 0.02, 0.01, 4.0, 6.0), "fr": (0.0, 0.0, 0.0, 0.0, 0.0)}
 SCHEMA = (
     "id INT, relationship STRING, segment STRING, frequency INT, recency INT, T INT, "
-    "p_alive DOUBLE, served_days INT, periods_paid INT, "
+    "p_alive DOUBLE, served_days INT, periods_paid INT, early_days_ahead DOUBLE, "
     "expected_purchases_30d DOUBLE, expected_purchases_90d DOUBLE, expected_purchases_365d DOUBLE, "
     "purchases_ahead DOUBLE, days_ahead DOUBLE, clv_margin DOUBLE, clv DOUBLE, clv_low DOUBLE, "
     "clv_high DOUBLE, residual_clv DOUBLE, historical_revenue DOUBLE, historical_margin DOUBLE, "
@@ -55,6 +55,7 @@ def customers(draw: st.DrawFn) -> dict[str, Any]:
         "p_alive": draw(st.floats(0, 1)),
         "served_days": served,
         "periods_paid": paid,
+        "early_days_ahead": None if served is None else draw(st.floats(0, max(60 - age, 0))),
         "expected_purchases_30d": 0.12 * year,
         "expected_purchases_90d": 0.3 * year,
         "expected_purchases_365d": year,
@@ -84,6 +85,9 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
     rate = math.log(1.1) / 365
     counted = (1 - math.exp(-rate * left)) / rate
     early_days = min(row["p_alive"] * counted, row["days_ahead"])
+    if row["early_days_ahead"] is not None:
+        # A contract may end within its early phase.
+        early_days = min(row["early_days_ahead"], row["days_ahead"])
     later_days = row["days_ahead"] - early_days
     known = [(0, 0.0), *((n, row[f"expected_purchases_{n}d"]) for n in (30, 90, 365))]
     within = known[-1][1]

@@ -45,20 +45,25 @@ def metrics(values: Values) -> dict[tuple[str, int], Any]:
     return by_month(lines, None)
 
 
-def by_month(lines: DataFrame, window: int | None) -> dict[tuple[str, int], Any]:
-    events = subscription_events(lines, ("plan",), AS_OF, snapshot_window=window)
+def by_month(
+    lines: DataFrame,
+    window: int | None,
+    as_of: dt.date = AS_OF,
+    rate: float | dict[str, float] = 0.3,
+) -> dict[tuple[str, int], Any]:
+    events = subscription_events(lines, ("plan",), as_of, snapshot_window=window, margin_rate=rate)
     found = subscription_metrics(
         events,
         ("global", "plan"),
-        AS_OF,
-        margin_rate=0.3,
+        as_of,
+        margin_rate=rate,
         annual_discount_rate=0.1,
         last_month_only=window is not None,
     )
     return {(row["segment"], row["month"].month): row for row in found.collect()}
 
 
-def test_churn_is_of_those_who_ran_and_of_a_whole_month(values: Values) -> None:
+def test_churn_is_of_those_who_ran_when_the_month_began(values: Values) -> None:
     rows: dict[str, tuple[str | None, ...]] = {
         # Tried for some days: lost, and none of those who ran when the month began.
         "e1": ("c", "kept too", "2024-02-05", None, "month", "10", "tried"),
@@ -67,17 +72,48 @@ def test_churn_is_of_those_who_ran_and_of_a_whole_month(values: Values) -> None:
         # After a pause of months it is not one of them either.
         "e4": ("c", "again", "2024-01-01", "2024-02-01", "month", "10", "tried"),
         "e5": ("c", "again", "2024-03-02", "2024-03-05", "month", "10", "tried"),
-        # One of four is lost in the first half of May.
-        "f1": ("c", "left", "2024-02-05", "2024-05-05", "month", "10", "half"),
-        **{f"g{n}": ("c", f"stays {n}", "2024-02-05", None, "month", "10", "half") for n in "abc"},
     }
     lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
-    found = by_month(lines, None)
-    march = found["tried", 3]
+    march = by_month(lines, None)["tried", 3]
     assert (march["running_start"], march["lost_contracts"]) == (1, 3)
     assert (march["churn_rate"], march["retention_rate"]) == (0.0, 1.0)
-    assert found["half", 5]["churn_rate"] == pytest.approx(1 - 0.75 ** (31 / 15))
-    assert found["half", 5]["lost_contracts"] == 1
+
+
+def test_churn_of_a_month_that_is_not_over_is_that_of_the_month_up_to_the_date(
+    values: Values,
+) -> None:
+    """All are billed on the 1st, so that who leaves in March has left on its first day."""
+    rows: dict[str, tuple[str | None, ...]] = {
+        **{f"s{n}": ("c", f"s{n}", "2024-01-01", None, "month", "10", "p") for n in range(15)},
+        **{
+            f"l{n}": ("c", f"l{n}", "2024-01-01", "2024-03-01", "month", "10", "p")
+            for n in range(5)
+        },
+        # On 1 March none of those who ran a month before: it had ended; they have begun since.
+        "e": ("c", "ended", "2024-01-01", "2024-02-01", "month", "10", "p"),
+        "t": ("c", "tried", "2024-02-20", "2024-03-01", "month", "10", "p"),
+        "a1": ("c", "again", "2024-01-01", "2024-01-20", "month", "10", "p"),
+        "a2": ("c", "again", "2024-02-10", "2024-02-28", "month", "10", "p"),
+    }
+    lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
+    # A month before the 15th the one that began again ran as well, before the 30th the tried one.
+    for day, churn in ((1, 5 / 20), (15, 6 / 21), (30, 6 / 21)):
+        found = by_month(lines, None, dt.date(2024, 3, day))
+        for segment in ("global", "p"):
+            march = found[segment, 3]
+            # The bridge is that of the days of March.
+            assert (march["running_start"], march["lost_contracts"]) == (21, 6)
+            assert march["churn_rate"] == pytest.approx(churn), day
+            assert march["formula_clv"] == pytest.approx(10 * 0.3 / churn)
+    # A month that is over has its own losses, of those who ran as it began.
+    march = by_month(lines, None, dt.date(2024, 3, 31))["p", 3]
+    assert march["churn_rate"] == pytest.approx(6 / 21)
+    assert by_month(lines, None, dt.date(2024, 4, 1))["p", 3]["churn_rate"] == march["churn_rate"]
+    # Of the month up to 15 February nobody who had begun by 15 January has left but two.
+    february = by_month(lines, None, dt.date(2024, 2, 15))["p", 2]
+    assert february["churn_rate"] == pytest.approx(2 / 22)
+    # A month before the first contract nobody ran.
+    assert by_month(lines, None, dt.date(2024, 1, 30))["p", 1]["churn_rate"] is None
 
 
 @pytest.mark.parametrize(("period", "months"), [("month", 1), ("year", 12)])
@@ -140,6 +176,28 @@ def test_rates_and_the_formula(metrics: dict[tuple[str, int], Any]) -> None:
     # Nobody was lost: the formula has no answer.
     assert metrics["global", 5]["formula_clv"] is None
     assert metrics["global", 1]["churn_rate"] is None
+
+
+def test_the_margin_of_all_is_the_mix_of_the_segments(values: Values) -> None:
+    rows: dict[str, tuple[str | None, ...]] = {
+        "h1": ("c", "leaves", "2024-01-01", "2024-03-10", "month", "10", "gold"),
+        "h2": ("c", "raised", "2024-01-01", "2024-03-01", "month", "10", "gold"),
+        "h3": ("c", "raised", "2024-03-01", None, "month", "30", "gold"),
+        "i": ("c", "other", "2024-04-01", None, "year", "120", "basic"),
+        "f": ("c", "free", "2024-04-01", None, "month", "0", "free"),
+    }
+    lines = contract_rows(with_lives(conformed(source(values, rows))), SHAPE)
+    rates = {"default": 0.2, "gold": 0.6, "free": 0.9}
+    found = by_month(lines, None, rate=rates)
+    # All are gold: 15 a month at .6, one of two is lost. Then 30 at .6 and 10 at .2.
+    for month, margin in ((1, 0.6), (2, 0.6), (3, 0.6), (4, 0.5), (5, 0.5)):
+        assert found["global", month]["margin_rate"] == pytest.approx(margin, abs=1e-9), month
+    assert found["global", 3]["formula_clv"] == pytest.approx(30 * 0.6 / 0.5)
+    for segment, margin in (("gold", 0.6), ("basic", 0.2), ("free", 0.9)):
+        assert found[segment, 5]["margin_rate"] == pytest.approx(margin, abs=1e-9), segment
+    # What the source says of the margin wins.
+    held = lines.withColumn("periodic_margin", (F.col("periodic_amount") / 4).cast("decimal(18,2)"))
+    assert by_month(held, None, rate=rates)["global", 5]["margin_rate"] == pytest.approx(0.25)
 
 
 def test_a_contract_counts_in_the_segment_of_its_newest_row(

@@ -46,6 +46,12 @@ def test_a_snapshot_needs_its_window_and_says_why() -> None:
         load({"path": "x", "columns": ROWS, "snapshot_window": 1})
 
 
+def test_a_snapshot_has_no_times_to_turn_into_days() -> None:
+    given = {"path": "x", "shape": "snapshot", "columns": SNAPSHOT, "snapshot_window": 1}
+    with pytest.raises(ConfigError, match=r"source\.contracts\.timezone has a meaning for shape"):
+        load({**given, "timezone": "Europe/Berlin"})
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_every_column_of_rows_is_needed(name: str) -> None:
     columns = {key: value for key, value in ROWS.items() if key != name}
@@ -58,6 +64,12 @@ def test_every_column_of_rows_is_needed(name: str) -> None:
     [
         ({"format": "table", "path": "x"}, {}, r"needs source\.contracts\.table"),
         ({"path": "x", "reject": {"overlap": "true"}}, {}, "quarantine uses itself"),
+        ({"path": "x", "timezone": "Mars/Olympus"}, {}, "Mars/Olympus.*Europe/London"),
+        (
+            {"path": "x", "timezone": {"default": "UTC", "Japan": "Asia/Tokyo"}},
+            {},
+            r"time zone by country needs source\.contracts\.columns\.country",
+        ),
         ({"path": "x", "columns": {**ROWS, "plan": "q"}}, {}, r"maps \['plan'\], which nothing"),
         ({"path": "x"}, {"contract_segments": "[plan]"}, r"contract_segments names \['plan'\]"),
         ({"path": "x"}, {"contract_segments": "[period]"}, "use for something else"),

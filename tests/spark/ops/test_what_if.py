@@ -10,10 +10,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
-from tests.costed import SCENARIOS, costed_config
+from tests.costed import CALLED_OFF, SCENARIOS, costed_config
 from tests.operations import AS_OF, Finished, copied, read_table
 
 MONTH = "acquisition_month"
+# All its contracts have ended, so that there is nothing to come and nothing that a new one is like.
+ENDED = ("contract", CALLED_OFF["plan"])
 
 BOTH = ("clv_sum", "new_customer_value", "cac", "clv_to_cac", "payback_days")
 Rows = dict[tuple[str, str, str], dict[str, Any]]
@@ -46,16 +48,29 @@ def test_the_base_is_what_the_summary_says(
     for key, known in summary.items():
         base = rows[*key, "base"]
         for name in BOTH:
-            if known[name] is None:
-                assert (name, base[name]) == ("payback_days", None), key
+            if known[name] is None or (key == ENDED and name != "clv_sum"):
+                assert name == "payback_days" or key == ENDED, key
+                assert base[name] is None, key
                 continue
             # To the cent: the sums were rounded one by one.
             assert base[name] == pytest.approx(known[name], rel=1e-9, abs=0.005), (key, name)
         assert base["currency"] == "EUR"
         nothing = rows[*key, "nothing"]
         assert {**nothing, "scenario": "base"} == base
-        for name in ("clv_change", "clv_to_cac_change", "payback_days_change"):
-            assert base[name] in (0, None if known["payback_days"] is None else 0)
+        assert base["clv_change"] == 0
+        for name in ("clv_to_cac", "payback_days"):
+            assert base[f"{name}_change"] == (None if known[name] is None else 0)
+
+
+def test_a_plan_that_has_ended_and_never_paid_is_worth_nothing(
+    summary: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    found = summary[ENDED]
+    assert found["customers"] == 1
+    for name in ("clv_sum", "clv_sum_low", "clv_sum_high", "clv_mean", "historical_revenue"):
+        assert found[name] == 0.0, name
+    for name, value in found.items():
+        assert value is None or not name.startswith("formula_"), name
 
 
 def test_scenarios_follow_from_the_sums_of_the_summary(
@@ -70,6 +85,9 @@ def test_scenarios_follow_from_the_sums_of_the_summary(
         def change(scenario: str, key: tuple[str, str] = key) -> float:
             return float(rows[*key, scenario]["clv_change"])
 
+        if key == ENDED:
+            assert [change(scenario) for scenario in SCENARIOS] == [0.0] * len(SCENARIOS)
+            continue
         revenue, margin = known["clv_revenue"], known["clv_margin"]
         assert change("two points of margin") == pytest.approx(0.02 * revenue, rel=1e-6)
         assert change("orders 5% larger") == pytest.approx(0.05 * margin, rel=1e-6)
@@ -113,4 +131,7 @@ def test_another_scenario_is_another_result(
     assert "clv_scores" in {s["stage"] for s in done["stages"] if s["status"] == "done"}
     found = read_table(ours.lake / "what_if").to_pylist()
     assert {row["scenario"] for row in found} == {"base", "only"}
-    assert all(row["clv_change"] < 0 for row in found if row["scenario"] == "only")
+    for row in found:
+        if row["scenario"] == "only":
+            ended = (row["relationship"], row["segment"]) == ENDED
+            assert row["clv_change"] == 0 if ended else row["clv_change"] < 0
