@@ -107,12 +107,17 @@ def _lease(spark: SparkSession, config: Config) -> Iterator[Callable[[], None]]:
         _update(table, holder, {"holder": F.lit(None).cast("string")})
 
 
-def _lease_table(spark: SparkSession, config: Config) -> DeltaTable:
+def lease_name(config: Config) -> str:
+    """The table of the lease, as SQL names it."""
     if config.lake.path is not None:
-        name = f"delta.{quoted(f'{lake_folder(config)}/lake_lease')}"
-    else:
+        return f"delta.{quoted(f'{lake_folder(config)}/lake_lease')}"
+    return f"{schema_name(config)}.lake_lease"
+
+
+def _lease_table(spark: SparkSession, config: Config) -> DeltaTable:
+    if config.lake.path is None:
         ensure_schema(spark, config)
-        name = f"{schema_name(config)}.lake_lease"
+    name = lease_name(config)
     create = f"""CREATE TABLE IF NOT EXISTS {name} (
             name STRING COMMENT 'always lake; text',
             holder STRING COMMENT 'the run that writes, NULL = free; identifier',

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 
 from pyspark.sql import functions as F
 
+from clv_spark.lake.lock import lease_name
 from clv_spark.lake.parquet import file_settings
+from clv_spark.lake.place import local_folder
 from clv_spark.lake.session_settings import settings
 from clv_spark.lake.tables import Lake
 from clv_spark.schemas import TableSpec
@@ -55,6 +57,16 @@ def vacuum(lake: Lake, spec: TableSpec) -> None:
     lake.may_write()
     with _few_tasks(lake):
         lake.spark.sql(f"VACUUM {lake.identifier(spec)}")
+
+
+def vacuum_lease(lake: Lake) -> None:
+    """Remove the files of leases that are over: every renewal leaves one.
+
+    Nothing to do for a lake in a local folder, whose lock is a file.
+    """
+    if local_folder(lake.spark, lake.config) is None:
+        with _few_tasks(lake):
+            lake.spark.sql(f"VACUUM {lease_name(lake.config)}")
 
 
 def _few_tasks(lake: Lake) -> AbstractContextManager[None]:

@@ -11,7 +11,13 @@ from pyspark.sql import functions as F
 from clv_spark.config import Config
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import SPARK_ERRORS, Lake, condition, lake_folder, schema_name
-from clv_spark.lake.upkeep import compact, scattered_files, unneeded_files, vacuum
+from clv_spark.lake.upkeep import (
+    compact,
+    scattered_files,
+    unneeded_files,
+    vacuum,
+    vacuum_lease,
+)
 from clv_spark.pipelines.run import DATED, expire_slices, kept_from, oldest_kept
 from clv_spark.pipelines.run_context import Run, open_run
 from clv_spark.schemas import CUSTOMER_DAYS, SOURCE_FILES, TABLES, TableSpec
@@ -55,6 +61,7 @@ def maintain(spark: SparkSession, config: Config, *, dry_run: bool = False) -> d
                 # What is replaced here is kept for a while, as after any other write.
                 if found[spec.name]["files_removed"]:
                     vacuum(run.lake, spec)
+            vacuum_lease(run.lake)
         for name, what in found.items():
             log.info("%-24s %s", name, ", ".join(f"{key} {n}" for key, n in what.items()))
         status = "dry_run" if dry_run else "done"

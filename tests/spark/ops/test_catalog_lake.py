@@ -14,7 +14,8 @@ from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.doctor import _lake_finding
 from clv_spark.errors import ConfigError, LockedError
-from clv_spark.lake import lake_lock, lock
+from clv_spark.lake import Lake, lake_lock, lock
+from clv_spark.lake.upkeep import vacuum_lease
 from tests.operations import AS_OF, Finished, contents, runs, sections, versions
 
 Configured = Callable[..., Config]
@@ -43,6 +44,11 @@ def test_a_whole_run_in_a_catalog_schema(spark: SparkSession, finished: Finished
         assert lease["holder"] is None
         latest = spark.sql("SELECT count(*) FROM spark_catalog.clv_ops.clv_scores_latest")
         assert latest.first() == Row(len(contents(finished.lake)["clv_scores"]))
+        _keeps_nothing(spark, "clv_ops.lake_lease")
+        assert pipelines.maintain(spark, config)["status"] == "done"
+        # The newest, and those of the job itself: taken and given back.
+        assert len([*(folder / "lake_lease").glob("*.parquet")]) <= 3
+        assert spark.table("clv_ops.lake_lease").count() == 1
     finally:
         spark.sql("DROP SCHEMA IF EXISTS clv_ops CASCADE")
 
@@ -86,6 +92,30 @@ def test_the_lease_lets_one_work(spark: SparkSession, monkeypatch: pytest.Monkey
                 time.sleep(0.2)
     finally:
         spark.sql("DROP SCHEMA IF EXISTS clv_lease CASCADE")
+
+
+def _keeps_nothing(spark: SparkSession, table: str) -> None:
+    """From now on a file that was replaced is kept for no time at all."""
+    gone = "'delta.deletedFileRetentionDuration' = 'interval 0 seconds'"
+    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ({gone})")
+
+
+def test_files_of_leases_that_are_over_are_removed(spark: SparkSession) -> None:
+    config = lake_in("clv_tidy")
+    try:
+        for _ in range(2):
+            with lake_lock(spark, config):
+                pass
+        folder = Path(str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:"))
+        lease = folder / "clv_tidy.db" / "lake_lease"
+        assert len([*lease.glob("*.parquet")]) > 2
+        _keeps_nothing(spark, "clv_tidy.lake_lease")
+        vacuum_lease(Lake(spark, config))
+        assert len([*lease.glob("*.parquet")]) == 1
+        with lake_lock(spark, config):
+            assert spark.table("clv_tidy.lake_lease").count() == 1
+    finally:
+        spark.sql("DROP SCHEMA IF EXISTS clv_tidy CASCADE")
 
 
 def test_a_run_whose_lease_was_taken_writes_nothing_more(
