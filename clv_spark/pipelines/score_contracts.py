@@ -116,6 +116,7 @@ def score_batches(
         margin_rate=config.value.margin_rate,
         new_customer_days=config.value.new_customer_days,
         value=config.value.counted,
+        keys=len(config.contract_segments),
     )
 
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -129,7 +129,7 @@ def _part_of_path(value: Column) -> Column:
 
 def of_segment_column(
     value: float | Mapping[str, float],
-    keys: int,
+    keys: int | Mapping[str, int],
     groups: Iterable[Column] = (),
     segment: Column | None = None,
 ) -> Column:
@@ -137,7 +137,8 @@ def of_segment_column(
 
     Args:
         value: One for all, or by name with a default.
-        keys: Number of segment keys.
+        keys: Number of segment keys, for all rows or by relationship; with a single one a slash in
+            a name means nothing.
         groups: Other names that count where none of the segment's is given, the first that is.
         segment: Its name; by default the column ``segment``.
     """
@@ -145,8 +146,13 @@ def of_segment_column(
         return F.lit(float(value))
     numbers = F.from_json(F.lit(json.dumps(value)), "map<string,double>")
     names = [F.col("segment") if segment is None else segment]
-    for _ in range(1, keys):
-        names.append(F.regexp_replace(names[-1], "/[^/]*$", ""))
+    depths = keys if isinstance(keys, Mapping) else {"": keys}
+    for above in range(1, max(depths.values())):
+        name = F.regexp_replace(names[-1], "/[^/]*$", "")
+        if isinstance(keys, Mapping):
+            deeper = [relationship for relationship, depth in keys.items() if depth > above]
+            name = F.when(F.col("relationship").isin(deeper), name)
+        names.append(name)
     given = (F.try_element_at(numbers, name) for name in (*names, *groups))
     return F.coalesce(*given, numbers["default"])
 
