@@ -28,7 +28,6 @@ from clv_spark.config.section import (
     SourceSection,
     Text,
     alike,
-    of_segment,
 )
 from clv_spark.config.transactions import (
     OPTIONAL_COLUMNS,
@@ -150,10 +149,6 @@ class ValueConfig(Section):
         if any(one > 1 for one in rates):
             raise ValueError(f"value.margin_rate holds {rate}; a share of revenue is 0 to 1")
         return rate
-
-    def margin_of(self, segment: str) -> float:
-        """The margin rate of a segment, where the source has no margin."""
-        return of_segment(self.margin_rate, segment)
 
     @property
     def counted(self) -> Literal["revenue", "margin"]:
@@ -340,9 +335,9 @@ class Config(Section):
         return sorted(strange - {"default"})
 
     @property
-    def segment_depth(self) -> int:
-        """The largest number of segment keys that a name is made of, of either relationship."""
-        return max(len(self.segments), len(self.contract_segments))
+    def segment_depths(self) -> dict[str, int]:
+        """The number of segment keys that a name is made of, by relationship."""
+        return {"purchases": len(self.segments), "contract": len(self.contract_segments)}
 
     def assignment(self, key: str) -> Assignment:
         """Which value of a segment key a customer with several gets: the latest or the first."""

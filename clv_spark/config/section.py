@@ -47,18 +47,25 @@ BySegment = Annotated[
 ]
 
 
-def of_segment(value: float | Mapping[str, float], segment: str) -> float:
+def of_segment(value: float | Mapping[str, float], segment: str, keys: int) -> float:
     """The number that holds for a segment; of a path such as ``Europe/Malta`` the nearest.
+
+    Args:
+        value: One for all, or by segment with a default.
+        segment: Its name.
+        keys: Number of segment keys; with a single one a slash in a name means nothing.
 
     Example:
         >>> rates = {"default": 0.3, "Europe": 0.2}
-        >>> of_segment(rates, "Europe/Malta"), of_segment(rates, "Asia"), of_segment(0.1, "Asia")
-        (0.2, 0.3, 0.1)
+        >>> [of_segment(rates, name, 2) for name in ("Europe/Malta", "Asia")]
+        [0.2, 0.3]
+        >>> of_segment(rates, "Europe/Malta", 1), of_segment(0.1, "Asia", 1)
+        (0.3, 0.1)
     """
     if not isinstance(value, Mapping):
         return value
     while segment not in value:
-        if "/" not in segment:
+        if keys < 2 or "/" not in segment:
             return value["default"]
         segment = segment.rsplit("/", 1)[0]
     return value[segment]

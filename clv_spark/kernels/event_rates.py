@@ -17,7 +17,7 @@ _PARTS = {
 
 
 def service_rates(
-    service: ServiceConfig, segment: str, found: Mapping[str, float] | None
+    service: ServiceConfig, segment: str, found: Mapping[str, float] | None, keys: int
 ) -> ServiceRates:
     """What serving costs in a segment: the configured rates and those of its events together.
 
@@ -25,13 +25,17 @@ def service_rates(
         service: The configuration.
         segment: Name of the segment.
         found: A row of :func:`event_rates` by name, None without events.
+        keys: Number of segment keys.
     """
-    early = {name: of_segment(rate, segment) for name, rate in service.early.items()}
+    early = {name: of_segment(rate, segment, keys) for name, rate in service.early.items()}
+    purchase, year = (
+        of_segment(rate, segment, keys) for rate in (service.per_purchase, service.per_year)
+    )
     events = found or dict.fromkeys(_PARTS, 0.0)
     return ServiceRates(
-        per_purchase=of_segment(service.per_purchase, segment) + events["per_purchase"],
+        per_purchase=purchase + events["per_purchase"],
         per_purchase_early=early["per_purchase"] + events["per_purchase"],
-        per_year=of_segment(service.per_year, segment) + events["per_later_day"] * DAYS_PER_YEAR,
+        per_year=year + events["per_later_day"] * DAYS_PER_YEAR,
         per_year_early=early["per_year"] + events["per_early_day"] * DAYS_PER_YEAR,
         early_days=service.early_days,
     )

@@ -86,6 +86,7 @@ class ContractSettings:
         new_customer_days: Contracts younger than this get the status "new".
         early_days: Length of the phase in which serving a customer has rates of its own.
         value: What clv, its bounds and residual_clv count: revenue or margin.
+        keys: Number of segment keys of contracts.
     """
 
     outlook: Outlook
@@ -93,6 +94,7 @@ class ContractSettings:
     new_customer_days: int
     early_days: int
     value: Literal["revenue", "margin"] = "margin"
+    keys: int = 1
 
 
 def score_contracts(
@@ -130,7 +132,7 @@ def score_contracts(
     places, taken = _places(batch, parameters)
     found = _forecasts(batch, settings, list(parameters.values()), places, active)
     amount, given = _doubles(batch, "amount"), _doubles(batch, "margin")
-    usual = _margin_rates(batch, settings.margin_rate)
+    usual = _margin_rates(batch, settings)
     margin = np.maximum(np.where(np.isnan(given), amount * usual, given), 0.0)
     paid, recorded = _doubles(batch, "paid_amount"), _doubles(batch, "paid_margin")
     past = np.where(np.isnan(recorded), paid * usual, recorded)
@@ -191,9 +193,10 @@ def _places(
     return places, foreign[places]
 
 
-def _margin_rates(batch: pa.RecordBatch, rate: float | Mapping[str, float]) -> Floats:
+def _margin_rates(batch: pa.RecordBatch, settings: ContractSettings) -> Floats:
+    rate, keys = settings.margin_rate, settings.keys
     segments = batch.column("segment").dictionary_encode()
-    rates = np.array([of_segment(rate, name) for name in segments.dictionary.to_pylist()])
+    rates = np.array([of_segment(rate, name, keys) for name in segments.dictionary.to_pylist()])
     codes = segments.indices.to_numpy(zero_copy_only=False)
     return rates[codes] if rates.size else np.zeros(0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from clv_spark.config import DAYS_PER_UNIT, Config
+from clv_spark.config import DAYS_PER_UNIT, Config, of_segment
 from clv_spark.kernels.letters import in_order
 from clv_spark.kernels.segment_table import SPEND_STREAM, SegmentParameters
 from clv_spark.kernels.segment_tree import middles
@@ -78,7 +78,9 @@ def _segment(
         spend_segment=spend["parameters_segment"],
         return_rate=returns.get("rate", 0.0),
         return_prior_amount=returns.get("prior_amount", 0.0),
-        margin_rate=margin.get("rate", config.value.margin_of(name)),
+        margin_rate=margin.get(
+            "rate", of_segment(config.value.margin_rate, name, len(config.segments))
+        ),
     )
 
 

@@ -36,7 +36,6 @@ def seasons_by_segment(
         least_months: Full months that a segment needs for a season of its own.
     """
     seasons = {ROOT: flat_season(ROOT)}
-    opened = min((row["first_date"] for row in rows), default=as_of)
     end = _number(as_of + dt.timedelta(days=1))
     nested = len(levels) > 2
     for level, column in enumerate(levels):
@@ -45,7 +44,7 @@ def seasons_by_segment(
             members.setdefault(row[column], []).append(row)
         for name in sorted(members):
             sums = _by_month(members[name])
-            start = _first_full(min(row["first_date"] for row in members[name]), opened)
+            start = _first_full(min(row["first_date"] for row in members[name]))
             full = {month: sums[month] for month in sorted(sums) if start <= month < end}
             months = [month for month, (revenue, _) in full.items() if revenue > 0]
             if len(months) < least_months:
@@ -74,8 +73,8 @@ def _by_month(rows: Sequence[Mapping[str, Any]]) -> dict[int, tuple[int, float]]
     return sums
 
 
-def _first_full(first: dt.date, opened: dt.date) -> int:
-    """The first month of which nothing is missing: the data's own first day is no late start."""
+def _first_full(first: dt.date) -> int:
+    """The first month of which nothing is missing: that of the first day only if it begins it."""
     if first.day == 1:
         return _number(first)
     return _number(first) + 1

@@ -78,7 +78,7 @@ def with_acquisition_cost(
     bears = F.col(HOLDS).isNull() if shared_acquisition(run.config) else F.lit(True)
     if costs.per_customer is not None:
         groups = [decoded("report_code", values) for values in report.values()]
-        rate = of_segment_column(costs.per_customer, run.config.segment_depth, groups)
+        rate = of_segment_column(costs.per_customer, run.config.segment_depths, groups)
         return scored.withColumn("acquisition_cost", F.when(bears, rate)).drop(HOLDS)
     if costs.spend is None or spend is None:
         return scored.withColumn("acquisition_cost", F.lit(None).cast("double"))

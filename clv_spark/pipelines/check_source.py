@@ -34,7 +34,10 @@ ADVICE = {
         "lines without customer cannot be scored; if there are many, check columns.customer_id"
     ),
     reasons.INVALID_AMOUNT: "check columns.amount: it is missing, NaN, infinite or no number",
-    reasons.INVALID_MARGIN: "check columns.margin: it is missing, NaN, infinite or no number",
+    reasons.INVALID_MARGIN: (
+        "check columns.margin, of contracts periodic_margin: it is missing, NaN, infinite or no "
+        "number; where it is not known give a usual one, such as coalesce(margin, 0.3 * amount)"
+    ),
     reasons.INVALID_REFUND_FLAG: (
         "check columns.is_refund: no true or false; write a condition such as type = 'refund'"
     ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
-from clv_spark.config import of_segment
 from clv_spark.errors import InputError
 from clv_spark.lake import UNVERSIONED, open_source
 from clv_spark.pipelines.line_totals import reading
@@ -51,6 +51,7 @@ def open_margins(run: Run) -> Margins:
             f"{found - names} give a second rate to the same {config.by}; every {config.by} needs "
             "one. Every table is as it was"
         )
-    usual = of_segment(value.margin_rate, "default")
+    usual, keys = value.margin_rate, run.config.segments
     version = source.version.replace(UNVERSIONED, run.run_id)
-    return Margins(MarginTable(rows, config.by, usual), f"{version} {usual}")
+    told = json.dumps(usual, sort_keys=True)
+    return Margins(MarginTable(rows, config.by, usual, keys), f"{version} {told}")

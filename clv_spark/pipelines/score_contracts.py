@@ -119,6 +119,7 @@ def score_batches(
         new_customer_days=config.value.new_customer_days,
         early_days=config.costs.service.early_days,
         value=config.value.counted,
+        keys=len(config.contract_segments),
     )
 
     def score_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -38,15 +38,18 @@ class Valued:
         rows: Columns of clv_scores, and the service costs ahead.
         service: The configured rates.
         events: What service events cost, by relationship and segment.
+        depths: Number of segment keys by relationship.
     """
 
     rows: DataFrame
     service: ServiceConfig
     events: Mapping[tuple[str, str], Mapping[str, float]]
+    depths: Mapping[str, int]
 
     def rates(self, relationship: str, segment: str) -> ServiceRates:
         """What serving costs in a leaf segment."""
-        return service_rates(self.service, segment, self.events.get((relationship, segment)))
+        found = self.events.get((relationship, segment))
+        return service_rates(self.service, segment, found, self.depths[relationship])
 
 
 def value_customers(
@@ -77,10 +80,10 @@ def value_customers(
     exposed = with_exposure(scored, service.early_days, config.value.annual_discount_rate)
     found = _event_rates(run, exposed)
     rates = local_rows(run.spark, found, RATE_TYPES) if found else None
-    costed = with_service_costs(exposed, service, rates, config.segment_depth)
+    costed = with_service_costs(exposed, service, rates, config.segment_depths)
     rows = with_acquisition_cost(run, with_value(costed, config.value), spend, report)
     events = {row[:2]: dict(zip(EVENT_RATES, row[2:], strict=True)) for row in found}
-    return Valued(rows, service, events)
+    return Valued(rows, service, events, config.segment_depths)
 
 
 def _costs(run: Run) -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -28,7 +29,7 @@ from clv_spark.transforms.mapping import (
     text_of,
     widen_integers,
 )
-from clv_spark.transforms.segments import BLANKS
+from clv_spark.transforms.segments import BLANKS, of_segment_column, segment_name
 
 MISSING_CUSTOMER_ID = "missing_customer_id"
 INVALID_AMOUNT = "invalid_amount"
@@ -57,12 +58,14 @@ class MarginTable:
     Attributes:
         rows: ``name`` and ``rate``, each name once.
         by: product or category: the mapped column that the names are of.
-        usual: The rate of a line whose name is not in the table.
+        usual: The rate of a line whose name is not in the table; one for all, or by segment.
+        segments: The keys that the line's segment is named by.
     """
 
     rows: DataFrame
     by: str
-    usual: float
+    usual: float | Mapping[str, float]
+    segments: tuple[str, ...]
 
 
 def conform(
@@ -155,13 +158,15 @@ def margin_rates(source: DataFrame, config: Margins) -> DataFrame:
 
 
 def with_margin_rate(mapped: DataFrame, margins: MarginTable | None) -> DataFrame:
-    """Adds the rate of what a line is of, where there is a table of rates."""
+    """Adds the rate of what a line is of, else of its segment, where there is a table of rates."""
     if margins is None:
         return mapped
     name, rate = f"{OURS}name", f"{OURS}rate"
     table = margins.rows.select(F.col("name").alias(name), F.col("rate").alias(rate))
     joined = mapped.join(F.broadcast(table), segment_value(margins.by) == F.col(name), "left")
-    usual = F.lit(margins.usual).cast(_RATE_TYPE)
+    keys = margins.segments
+    segment = segment_name(keys, value_of=segment_value)
+    usual = of_segment_column(margins.usual, len(keys), segment=segment).cast(_RATE_TYPE)
     return joined.withColumn(_RATE, F.coalesce(rate, usual)).drop(name, rate)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -85,7 +85,9 @@ def decode(name: str, codes: Codes) -> Column:
     return F.element_at(F.lit(list(codes.names)), F.col(name) + 1)
 
 
-def segment_name(keys: tuple[str, ...], level: int | None = None) -> Column:
+def segment_name(
+    keys: tuple[str, ...], level: int | None = None, value_of: Callable[[str], Column] = F.col
+) -> Column:
     """The segment of a customer: the value of its key, or 'global' where no key is configured.
 
     With several keys it is the path of their values, such as ``Europe/France``; a slash or percent
@@ -95,11 +97,12 @@ def segment_name(keys: tuple[str, ...], level: int | None = None) -> Column:
     Args:
         keys: Names of the segment keys, outermost first.
         level: How many of the keys count, 0 for the root; all of them by default.
+        value_of: The value of a key; by default the column of its name.
     """
     used = keys if level is None else keys[:level]
     if not used:
         return F.lit(GLOBAL)
-    values = [F.col(key) if len(keys) == 1 else _part_of_path(key) for key in used]
+    values = [value_of(key) if len(keys) == 1 else _part_of_path(value_of(key)) for key in used]
     name = values[0] if len(values) == 1 else F.concat_ws("/", *values)
     return F.when(name == GLOBAL, F.lit(f"{keys[0]}={GLOBAL}")).otherwise(name)
 
@@ -119,31 +122,37 @@ def segment_above(keys: tuple[str, ...], depth: int) -> Column:
     return F.when(path == GLOBAL, F.lit(f"{keys[0]}={GLOBAL}")).otherwise(path)
 
 
-def _part_of_path(key: str) -> Column:
-    value = F.replace(F.col(key), F.lit("%"), F.lit("%25"))
-    return F.replace(value, F.lit("/"), F.lit("%2F"))
+def _part_of_path(value: Column) -> Column:
+    escaped = F.replace(value, F.lit("%"), F.lit("%25"))
+    return F.replace(escaped, F.lit("/"), F.lit("%2F"))
 
 
 def of_segment_column(
     value: float | Mapping[str, float],
-    keys: int,
+    keys: int | Mapping[str, int],
     groups: Iterable[Column] = (),
-    of: str = "segment",
+    segment: Column | None = None,
 ) -> Column:
-    """A configured number of the segment in a column: of a path the nearest one above.
+    """A configured number of a segment: of a path the nearest one above.
 
     Args:
         value: One for all, or by name with a default.
-        keys: Number of segment keys.
+        keys: Number of segment keys, for all rows or by relationship; with a single one a slash in
+            a name means nothing.
         groups: Other names that count where none of the segment's is given, the first that is.
-        of: The column.
+        segment: Its name; by default the column ``segment``.
     """
     if not isinstance(value, Mapping):
         return F.lit(float(value))
     numbers = F.from_json(F.lit(json.dumps(value)), "map<string,double>")
-    names = [F.col(of)]
-    for _ in range(1, keys):
-        names.append(F.regexp_replace(names[-1], "/[^/]*$", ""))
+    names = [F.col("segment") if segment is None else segment]
+    depths = keys if isinstance(keys, Mapping) else {"": keys}
+    for above in range(1, max(depths.values())):
+        name = F.regexp_replace(names[-1], "/[^/]*$", "")
+        if isinstance(keys, Mapping):
+            deeper = [relationship for relationship, depth in keys.items() if depth > above]
+            name = F.when(F.col("relationship").isin(deeper), name)
+        names.append(name)
     given = (F.try_element_at(numbers, name) for name in (*names, *groups))
     return F.coalesce(*given, numbers["default"])
 

@@ -8,6 +8,8 @@ days cost, drawn to that as long as little is known of the customer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -83,7 +85,10 @@ def event_sums(exposed: DataFrame) -> DataFrame:
 
 
 def with_service_costs(
-    exposed: DataFrame, service: ServiceConfig, rates: DataFrame | None, keys: int
+    exposed: DataFrame,
+    service: ServiceConfig,
+    rates: DataFrame | None,
+    depths: Mapping[str, int],
 ) -> DataFrame:
     """Adds historical_service_cost, and what purchases and time will cost within the horizon.
 
@@ -91,12 +96,12 @@ def with_service_costs(
         exposed: what :func:`with_exposure` gives; with ``EVENT_COSTS`` where there are rates.
         service: configured rates.
         rates: ``EVENT_RATES`` by relationship and segment; None without events.
-        keys: number of segment keys.
+        depths: number of segment keys by relationship.
 
     Returns:
         The rows with historical_service_cost, service_of_purchases_ahead, service_of_time_ahead.
     """
-    of_purchase, of_time, so_far = _configured(service, keys)
+    of_purchase, of_time, so_far = _configured(service, depths)
     if rates is not None:
         exposed = exposed.join(F.broadcast(rates), ["relationship", "segment"], "left")
         more = _from_events()
@@ -111,11 +116,11 @@ def with_service_costs(
     )
 
 
-def _configured(service: ServiceConfig, keys: int) -> tuple[Column, Column, Column]:
-    purchase = of_segment_column(service.per_purchase, keys)
-    year = of_segment_column(service.per_year, keys)
+def _configured(service: ServiceConfig, depths: Mapping[str, int]) -> tuple[Column, Column, Column]:
+    purchase = of_segment_column(service.per_purchase, depths)
+    year = of_segment_column(service.per_year, depths)
     early_purchase, early_year = (
-        of_segment_column(service.early[name], keys) for name in ("per_purchase", "per_year")
+        of_segment_column(service.early[name], depths) for name in ("per_purchase", "per_year")
     )
     early_ahead, days_ahead = F.col("early_purchases"), F.col("days_ahead")
     of_purchase = purchase * (F.col("purchases_ahead") - early_ahead) + early_purchase * early_ahead

@@ -84,7 +84,7 @@ def subscription_events(
     levels = level_columns(keys)
     leaf = _by_month(with_segments(priced, keys), levels, as_of)
     # By the rate of the leaf segment, so that those above it have the mix of theirs.
-    usual = of_segment_column(margin_rate, len(keys), of=levels[-1]) * mrr_change()
+    usual = of_segment_column(margin_rate, len(keys), segment=F.col(levels[-1])) * mrr_change()
     margin = summand(F.coalesce(F.col("margin").cast("double"), usual))
     return (
         on_every_level(leaf.withColumn("margin", margin), levels)

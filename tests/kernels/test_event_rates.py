@@ -57,12 +57,18 @@ def test_configured_rates_and_events_add_up():
         early_days=60,
     )
     found = {"per_purchase": 0.5, "per_early_day": 0.1, "per_later_day": 0.2}
-    assert service_rates(service, "Europe/France", found) == ServiceRates(
+    assert service_rates(service, "Europe/France", found, 2) == ServiceRates(
         per_purchase=2.5,
         per_purchase_early=2.5,
         per_year=10 + 73.0,
         per_year_early=30 + 36.5,
         early_days=60,
     )
-    alone = service_rates(service, "Asia", None)
+    alone = service_rates(service, "Asia", None, 2)
     assert (alone.per_purchase, alone.per_year, alone.per_year_early) == (1.0, 10.0, 30.0)
+
+
+def test_new_customers_of_a_country_with_a_slash_cost_what_all_others_do():
+    service = ServiceConfig(per_purchase={"default": 4.0, "Bosnia": 6.0})
+    assert service_rates(service, "Bosnia/Herzegovina", None, 1).per_purchase == 4.0
+    assert service_rates(service, "Bosnia/Herzegovina", None, 2).per_purchase == 6.0

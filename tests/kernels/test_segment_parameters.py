@@ -77,6 +77,15 @@ def test_what_no_row_says_is_nothing_or_as_configured():
     assert (bare.return_rate, bare.return_prior_amount) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(("keys", "rate"), [(("country",), 0.3), (("region", "town"), 0.2)])
+def test_a_slash_in_the_name_of_a_single_key_is_no_path(keys, rate):
+    value = CONFIG.value.model_copy(update={"margin_rate": {"default": 0.3, "Bosnia": 0.2}})
+    config = CONFIG.model_copy(update={"value": value, "segments": keys})
+    name = "Bosnia/Herzegovina"
+    found = only(row("return_rate", {"rate": 0.07, "prior_amount": 40.0}, name), config=config)
+    assert found.margin_rate == rate
+
+
 def test_segments_stay_apart():
     rows = [
         row("bg_nbd", named("bg_nbd"), "uk"),

@@ -84,6 +84,23 @@ def test_a_usable_line_says_what_it_was_understood_as(refused: dict[str, Any]) -
     assert (line["amount_cents"], line["margin_cents"], line["is_refund"]) == (1250, 100, False)
 
 
+def test_a_line_without_a_margin_is_used_with_a_usual_one(
+    values: Callable[..., DataFrame],
+) -> None:
+    source = values(
+        "name, customer, at, amount, margin",
+        "('known', 'c1', '2011-06-15', '12.50', '1.00')",
+        "('missing', 'c1', '2011-06-15', '12.50', NULL)",
+    )
+    # As conf/base.yml and check-source advise.
+    found = by_case(meaning(source, columns={"margin": "coalesce(margin, 0.3 * amount)"}))
+    assert {name: line["margin_cents"] for name, line in found.items()} == {
+        "known": 100,
+        "missing": 375,
+    }
+    assert {line["reason"] for line in found.values()} == {None}
+
+
 def test_a_refused_line_is_kept_whole(refused: dict[str, Any]) -> None:
     kept = json.loads(refused["invalid_amount 4"]["line"])
     assert kept == {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from clv_spark.config import ServiceConfig, ValueConfig
+from clv_spark.config import ServiceConfig, ValueConfig, of_segment
+from clv_spark.transforms.segments import of_segment_column
 from clv_spark.transforms.service import RATE_TYPES, with_exposure, with_service_costs
 from clv_spark.transforms.value import with_value
 
@@ -141,7 +142,8 @@ def test_costs_and_net_values_are_those_by_hand(
     frame = frame.select(*(F.col(name).cast(kind) for name, kind in typed))
     rates = [("purchases", name, *values) for name, values in RATES.items()]
     exposed = with_exposure(frame, SERVICE.early_days, 0.10)
-    costed = with_service_costs(exposed, SERVICE, spark.createDataFrame(rates, RATE_TYPES), 1)
+    of_events = spark.createDataFrame(rates, RATE_TYPES)
+    costed = with_service_costs(exposed, SERVICE, of_events, {"purchases": 1, "contract": 0})
     found = with_value(costed, ValueConfig(definition="net")).collect()
     assert len(found) == len(rows)
     for row in found:
@@ -178,3 +180,24 @@ def test_what_counts_as_value(spark: SparkSession, definition: str, history: flo
     assert found["total_clv"] == found["historical_clv"] + found["clv"]
     assert found["clv_service_cost"] == 12.0
     assert not found["loss_making"]
+
+
+def test_a_slash_is_a_path_only_where_its_relationship_has_several_keys(
+    spark: SparkSession,
+) -> None:
+    places = [
+        ("purchases", "Bosnia/Herzegovina"),
+        ("purchases", "Bosnia"),
+        ("contract", "Bosnia/Herzegovina"),
+        ("contract", "Europe/Malta"),
+    ]
+    rows = spark.createDataFrame(places, "relationship STRING, segment STRING")
+    given = {"default": 4.0, "Bosnia": 6.0}
+    both = of_segment_column(given, {"purchases": 1, "contract": 2})
+    assert [row[0] for row in rows.select(both).collect()] == [4.0, 6.0, 6.0, 4.0]
+    # The sums of segments are made of the same numbers.
+    for (_, name), keys in zip(places, (1, 1, 2, 2), strict=True):
+        ours = rows.where(F.col("segment") == name)
+        found = ours.select(of_segment_column(given, keys)).first()
+        assert found is not None
+        assert found[0] == of_segment(given, name, keys), (name, keys)

@@ -45,13 +45,15 @@ def configured(finished: Finished, tmp_path: Path) -> Callable[[Path], Config]:
     return make
 
 
-def margins_by_hand(source: Path) -> dict[Any, Decimal]:
+def margins_by_hand(
+    source: Path, usual: Callable[[str], Decimal] = lambda country: USUAL
+) -> dict[Any, Decimal]:
     rates = {name.strip(): Decimal(rate) for name, rate in RATES.items()}
     found: dict[Any, Decimal] = defaultdict(Decimal)
     for line in ds.dataset(source).to_table().to_pylist():
         if line["product"] != "P0001":
             cents = Decimal(str(line["amount"])).quantize(Decimal("0.01"), ROUND_HALF_UP)
-            margin = cents * rates.get(line["product"], USUAL)
+            margin = cents * rates.get(line["product"], usual(line["country"]))
             day = line["event_time"].date()
             found[line["customer_id"], day] += margin.quantize(Decimal("0.01"), ROUND_HALF_UP)
     return found
@@ -74,6 +76,30 @@ def test_each_line_has_the_margin_of_its_product(
         r["margin_amount"] for r in read_table(tmp_path / "lake" / "customer_days").to_pylist()
     )
     assert total != sum(found.values())
+
+
+def test_a_line_without_a_rate_has_that_of_its_segment(
+    spark: SparkSession, finished: Finished, tmp_path: Path, configured: Callable[[Path], Config]
+) -> None:
+    values = configured(written(tmp_path, RATES)).model_dump(by_alias=True, exclude_unset=True)
+    values["value"]["margin_rate"] = {"default": 0.3, "Germany": 0.9}
+
+    def found() -> dict[Any, Decimal]:
+        pipelines.build_customer_days(spark, Config.model_validate(values))
+        days = read_table(tmp_path / "lake" / "customer_days").to_pylist()
+        return {(row["customer_id"], row["event_date"]): row["margin_amount"] for row in days}
+
+    def by_hand(germany: str) -> dict[Any, Decimal]:
+        return margins_by_hand(
+            finished.source, lambda name: Decimal(germany) if name == "Germany" else USUAL
+        )
+
+    assert found() == by_hand("0.9")
+    # Another rate means reading again, and of a path the nearest segment above counts.
+    values["value"]["margin_rate"] = {"default": 0.3, "Germany": 0.6}
+    values["source"]["transactions"]["columns"]["shelf"] = "product"
+    values["segments"] = ["country", "shelf"]
+    assert found() == by_hand("0.6")
 
 
 @pytest.mark.long
