@@ -197,8 +197,10 @@ DEFAULT_ACTIONS: Actions = (
     ),
     ActionRule(
         action="win_back",
-        when="relationship = 'contract' AND lifecycle_status = 'lost' AND recency >= 365",
-        reason="no contract any more, was renewed over {recency} days",
+        when="relationship = 'contract' AND lifecycle_status = 'lost' AND historical_revenue > 0 "
+        "AND (recency >= 365 OR purchase_interval_days >= 365)",
+        reason="no contract any more, was renewed over {recency} days, for "
+        "{purchase_interval_days} at a time",
     ),
     ActionRule(
         action="cross_sell",

@@ -49,8 +49,13 @@ class Made:
 
 def tables_beside(run: Run) -> tuple[TableSpec, ...]:
     """The tables that are written with the scores, in the same stage."""
+    return tuple(spec for spec, is_wanted in _beside(run) if is_wanted)
+
+
+def _beside(run: Run) -> tuple[tuple[TableSpec, bool], ...]:
+    """Each table that may stand beside the scores, and whether it does for this date."""
     config = run.config
-    wanted = (
+    return (
         (TIER_MIGRATION, True),
         (SEGMENT_SUMMARY, True),
         (WHAT_IF, bool(config.what_if)),
@@ -59,7 +64,15 @@ def tables_beside(run: Run) -> tuple[TableSpec, ...]:
         (CONTRACT_SCORES, config.has_contracts),
         (SEGMENT_PRODUCTS, config.products.enabled),
     )
-    return tuple(spec for spec, is_wanted in wanted if is_wanted)
+
+
+def left_over(run: Run) -> tuple[TableSpec, ...]:
+    """The tables that hold a slice of the date, and by the settings in force have none."""
+    return tuple(
+        spec
+        for spec, is_wanted in _beside(run)
+        if not is_wanted and run.lake.exists(spec) and run.lake.holds(spec, run.date)
+    )
 
 
 def cohorts_are_due(run: Run) -> bool:
@@ -110,6 +123,10 @@ def write_made(run: Run, made: Made, before: dt.date | None, commit: Commit) -> 
     # Whatever a table refuses shows before the first is replaced.
     for spec in tables_beside(run):
         run.lake.ensure(spec.of(shape))
+    # Before the scores: what a run that is cut off leaves undone is done by the next only while
+    # these are not there.
+    for spec in left_over(run):
+        run.lake.replace(spec.of(shape), run.lake.read(spec).limit(0), commit, run.date)
 
     def write(spec: TableSpec, rows: DataFrame, commit: Commit = commit) -> Commit:
         done = run.lake.replace(spec.of(shape), rows, commit, run.date)

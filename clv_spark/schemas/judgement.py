@@ -26,7 +26,8 @@ JUDGED_COLUMNS = (
         "purchase_interval_days",
         "DOUBLE",
         "the customer's own rhythm: expected time between two purchase days, as known at the last "
-        "one, so that the silence since does not stretch it; NULL for contracts; days",
+        "one, so that the silence since does not stretch it; of a contract (of several the newest "
+        "that runs) from renewal to renewal; days",
         nullable=True,
     ),
     Column(
@@ -40,9 +41,9 @@ JUDGED_COLUMNS = (
         "lifecycle_status",
         "STRING",
         "new: one purchase so far, a short time ago by the own rhythm, or a contract not renewed "
-        "yet; active; cooling, at_risk, lost: ever longer away by the own rhythm, or ever less "
-        "likely active, see lifecycle; reactivated: was at_risk or lost on the date before and has "
-        "come back; NULL without a model of purchases; text",
+        "yet and not at_risk; active; cooling, at_risk, lost: ever longer away by the own rhythm, "
+        "or ever less likely active, see lifecycle; reactivated: was at_risk or lost on the date "
+        "before and has come back; NULL without a model of purchases; text",
         nullable=True,
     ),
     _score("rfm_recency", "how short ago the last purchase day was"),

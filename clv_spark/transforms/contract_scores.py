@@ -52,6 +52,7 @@ _NEWEST = ("is_active", "start_days", "contract_id", "life")
 _OF_NEWEST = (
     "as_of_date",
     "segment",
+    "period",
     "score_status",
     "amount",
     "margin_rate",
@@ -249,7 +250,7 @@ def customer_rows(totals: DataFrame, new_customer_days: int) -> DataFrame:
                 F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
             ),
             "spend_parameters_segment": F.lit(None).cast("string"),
-            "rhythm_days": F.lit(None).cast("double"),
+            "rhythm_days": months() * 365 / 12,
             "report_code": F.lit(None).cast("int"),
         }
     ).select(*SCORED)

@@ -104,7 +104,8 @@ def _stage_of_contract(rules: LifecycleConfig, was: Column, bought: Column) -> C
     return (
         F.when(F.col("p_alive") == 0, F.lit("lost"))
         .when((was == "lost") | still_back, F.lit("reactivated"))
-        .when(F.col("frequency") == 0, F.lit("new"))
+        # Also before the first renewal, at which yearly ones are lost most of all.
         .when(F.col("p_active_365d") < rules.contract_at_risk_below, F.lit("at_risk"))
+        .when(F.col("frequency") == 0, F.lit("new"))
         .otherwise(F.lit("active"))
     )

@@ -24,7 +24,7 @@ SCHEMA = (
     "customer_id STRING, as_of_date DATE, relationship STRING, frequency INT, recency INT, "
     "days_since_last_purchase INT, purchase_interval_days DOUBLE, lifecycle_status STRING, "
     "clv_tier STRING, rfm_monetary INT, clv DOUBLE, p_alive DOUBLE, replenish_category STRING, "
-    "replenish_date DATE, cross_sell_category STRING"
+    "replenish_date DATE, cross_sell_category STRING, historical_revenue DOUBLE"
 )
 DEFAULTS = Config().actions
 LAST = ActionRule(action="watch", when="true", reason="nothing")
@@ -46,6 +46,7 @@ def customer(name: str, **given: Any) -> Values:
         "rfm_monetary": 2,
         "clv": 10.0,
         "p_alive": 0.5,
+        "historical_revenue": 120.0,
     }
     return {**values, **usual, **given}
 
@@ -58,7 +59,9 @@ def judged(spark: SparkSession, rules: Any, *customers: Values) -> dict[str, Any
 
 
 def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
-    contract = {"relationship": "contract", "purchase_interval_days": None, "rfm_monetary": None}
+    contract = {"relationship": "contract", "purchase_interval_days": 30.4, "rfm_monetary": None}
+    yearly = {**contract, "purchase_interval_days": 365.0, "lifecycle_status": "lost"}
+    at_first = {"recency": 0, "frequency": 0}
     cases = [
         ("retain", customer("a", clv_tier="Gold", lifecycle_status="cooling")),
         ("retain", customer("b", clv_tier="Gold", lifecycle_status="at_risk", **contract)),
@@ -69,6 +72,9 @@ def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
         ("win_back", customer("g", lifecycle_status="lost", clv=0.0, p_alive=0.0, **contract)),
         ("leave", customer("h", lifecycle_status="lost")),
         ("leave", customer("i", lifecycle_status="lost", **{**contract, "recency": 30})),
+        # Lost at its first renewal after a year; called off before it paid.
+        ("win_back", customer("q", **{**yearly, **at_first})),
+        ("leave", customer("r", **{**yearly, **at_first, "historical_revenue": 0.0})),
         ("repeat", customer("j", lifecycle_status="new", frequency=0)),
         ("watch", customer("k", lifecycle_status="new", frequency=0, **contract)),
         ("watch", customer("l", lifecycle_status="cooling")),
@@ -86,6 +92,9 @@ def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
     assert {rule.action for rule in DEFAULTS} == set(actions.values())
     assert found["a"]["action_reason"] == (
         "Gold customer, 50 days without a purchase, usual are 31"
+    )
+    assert found["q"]["action_reason"] == (
+        "no contract any more, was renewed over 0 days, for 365 at a time"
     )
     assert found["n"]["action_reason"] == "ink is due on 2024-07-14"
     categories = {name: row["action_category"] for name, row in found.items()}

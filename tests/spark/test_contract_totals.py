@@ -32,7 +32,7 @@ NUMBERS = ("start_days", "days_since_renewal", "paid_amount", "early_days_ahead"
 def scored(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
     """Scored contracts of which nothing else matters here."""
     given = spark.createDataFrame(rows, LIVES)
-    texts = {name: F.lit("ok") for name in _OF_NEWEST}
+    texts = {name: F.lit("ok") for name in _OF_NEWEST} | {"period": F.lit("month")}
     zeros = {name: F.lit(0.0) for name in (*_ITEM, *BEHIND_VALUE, *NUMBERS)}
     more = {name: value for name, value in (texts | zeros).items() if name not in given.columns}
     return given.withColumns(more)
@@ -180,3 +180,23 @@ def test_a_new_contract_of_an_old_customer_makes_no_new_customer(spark: SparkSes
         **{1: "ok", 2: "ok", 3: "new", 4: "new"},
         **{5: "new", 6: "ok", 7: "parent_model", 8: "lost"},
     }
+
+
+def test_the_rhythm_of_a_contract_is_its_period(spark: SparkSession) -> None:
+    rows = [
+        # Of several the newest that runs, else the newest.
+        (1, "year", 3000, 0),
+        (2, "month", 400, 0),
+        (2, "quarter", 90, 0),
+        (2, "year", 30, 10),
+        (3, "month", 400, 300),
+        (3, "year", 200, 100),
+    ]
+    lives = Counter(customer for customer, *_ in rows)
+    given = [(who, name, 1, age, end, end == 0, 0, 0, lives[who]) for who, name, age, end in rows]
+    found = scored(spark, given).withColumns(
+        {"period": F.col("contract_id"), "start_days": -F.col("age_days"), "amount": F.lit(0.0)}
+    )
+    totals = lone_contracts(found).unionByName(customer_totals(found).drop("items"))
+    days = {row["customer_id"]: row["rhythm_days"] for row in customer_rows(totals, 30).collect()}
+    assert days == {1: 365.0, 2: 91.25, 3: 365.0}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark import pipelines
+from clv_spark.config import Config
+from clv_spark.pipelines.run_context import Run
+from clv_spark.pipelines.scores_beside import left_over
 from tests.costed import CALLED_OFF, SCENARIOS, costed_config
-from tests.operations import AS_OF, Finished, copied, read_table
+from tests.operations import AS_OF, Finished, copied, read_table, sections
 
 MONTH = "acquisition_month"
 # All its contracts have ended, so that there is nothing to come and nothing that a new one is like.
@@ -135,3 +140,49 @@ def test_another_scenario_is_another_result(
         if row["scenario"] == "only":
             ended = (row["relationship"], row["segment"]) == ENDED
             assert row["clv_change"] == 0 if ended else row["clv_change"] < 0
+
+
+@pytest.mark.long
+def test_what_is_switched_off_leaves_no_slice_of_the_same_date(
+    spark: SparkSession, costed: Finished, finished: Finished, tmp_path: Path
+) -> None:
+    ours = Finished(costed.source, copied(costed.lake, tmp_path / "lake"))
+    tables = ("what_if", "revenue_forecast", "cohort_summary")
+    # What stands there for another date stays.
+    day = AS_OF - dt.timedelta(days=30)
+    for name in tables:
+        earlier = spark.read.format("delta").load(str(ours.lake / name))
+        earlier = earlier.withColumn("as_of_date", F.lit(day))
+        earlier.write.format("delta").mode("append").save(str(ours.lake / name))
+    there = {name: read_table(ours.lake / name).num_rows for name in tables}
+    given = costed_config(finished, ours, {}).model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    given["reports"] = {"cohorts": "never", "forecast": False}
+    without = Config.model_validate(given)
+    pipelines.run(spark, without, AS_OF)
+    for name in tables:
+        left = read_table(ours.lake / name)
+        assert set(left["as_of_date"].to_pylist()) == {day}, name
+        assert left.num_rows == there[name] / 2
+    assert pipelines.run(spark, without, AS_OF)["status"] == "already_done"
+    # Switched on again they are as before.
+    assert pipelines.run(spark, costed_config(finished, ours), AS_OF)["status"] == "done"
+    assert {name: read_table(ours.lake / name).num_rows for name in tables} == there
+
+
+def test_tables_of_what_is_not_configured_are_left_over_where_they_hold_the_date(
+    spark: SparkSession, costed: Finished, held: Finished, finished: Finished
+) -> None:
+    values = sections(finished.source)
+    plain = {"what_if": {}, "reports": {"cohorts": "never", "forecast": False}}
+    for lake, names in (
+        (costed.lake, {"what_if", "revenue_forecast", "cohort_summary", "contract_scores"}),
+        (held.lake, {"contract_scores", "segment_products"}),
+    ):
+        config = Config.model_validate({**values, **plain, "lake": {"path": str(lake)}})
+        for date, expected in ((AS_OF, names), (AS_OF + dt.timedelta(days=1), set())):
+            run = Run(spark, config, "run", date)
+            assert {spec.name for spec in left_over(run)} == expected
+    run = Run(spark, costed_config(finished, costed), "run", AS_OF)
+    assert left_over(run) == ()
