@@ -229,7 +229,7 @@ def survival_draws(parameters: ContractParameters, count: int, n: int, draws: in
     """S(n + k) / S(n) for k = 0 ... count under the fitted parameters, then under draws of them.
 
     Returns:
-        One row per set of parameters: 1 + ``draws``.
+        One row per set of parameters: 1 + ``draws``, all the same where nothing is uncertain.
     """
     model, k = CONTRACT_MODELS[parameters.model], np.arange(count + 1)
     columns = {name: drawn[:, np.newaxis] for name, drawn in parameters.draws(draws).items()}

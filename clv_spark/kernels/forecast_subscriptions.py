@@ -67,14 +67,11 @@ def forecast_subscriptions(rows: pd.DataFrame, parameters: ContractParameters) -
     rows = rows.sort_values(["tenure", "days_to_renewal", "period_days"])
     days = np.arange(1, MONTHS + 1) * _MONTH_DAYS
     most = int(days[-1] / PERIOD_DAYS[parameters.period]) + 2
-    # Of many contracts the error that they share counts, however small.
-    draws = DRAWS if parameters.covariance else 0
     sums = {name: np.zeros((MONTHS, DRAWS + 1)) for name in ("n", "n_2", "mrr", "mrr_2")}
     for tenure, ours in rows.groupby("tenure", sort=True):
         phase = (ours["days_to_renewal"] / ours["period_days"]).to_numpy(np.float64)
-        sets = survival_draws(parameters, most, min(int(str(tenure)), LONGEST), draws)
-        # Without uncertainty every draw is the fit itself.
-        sets = np.broadcast_to(sets, (DRAWS + 1, most + 1)) if len(sets) == 1 else sets
+        # Of many contracts the error that they share counts, however small.
+        sets = survival_draws(parameters, most, min(int(str(tenure)), LONGEST), DRAWS)
         columns = {name: ours[name].to_numpy(np.float64) for name in ("contracts", "mrr", "mrr_2")}
         for month, ahead in enumerate(days):
             count = renewals_within(float(ahead), parameters.period, np.clip(phase, 0.0, 1.0))

@@ -120,14 +120,11 @@ def hold_root(row: Row, patterns: pd.DataFrame, *, unit_days: int) -> Row:
     data = letters(patterns, row["model"], unit_days)
     start = model.starts(*merge_equal_rows(model.read(data), weights))[0]
     around = dict(zip(model.parameters, start.tolist(), strict=True))
-    found = fit_pooled(model, data, weights, wide_prior(around))
-    if found.status != "ok":
-        return row
-    held: Row = {
-        "parameters": found.parameters,
-        "standard_errors": found.standard_errors,
-        "covariance": flat(found.covariance),
-    }
+    prior = wide_prior(around)
+    found = pool_segment(patterns, model=row["model"], unit_days=unit_days, prior=prior)
+    if found["parameters"] is None:
+        return row | {"message": _and(row, found["message"])}
+    held = {name: found[name] for name in ("parameters", "standard_errors", "covariance")}
     return row | held | {"message": _and(row, "Held by a wide prior around the observed losses")}
 
 

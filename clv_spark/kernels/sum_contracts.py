@@ -31,15 +31,14 @@ def sum_contracts(
     rows = rows.sort_values(["tenure", "days_to_renewal", "period_days"])
     period, v = parameters.period, outlook.weight(parameters.period)
     most = outlook.most_renewals(period)
-    # However small the error of the parameters, all contracts share it: of many it is the larger
-    # part, as their own chances even out.
-    draws = DRAWS if parameters.covariance else 0
     mean, variance = np.zeros(DRAWS), np.zeros(DRAWS)
     for tenure, ours in rows.groupby("tenure", sort=True):
         phase = (ours["days_to_renewal"] / ours["period_days"]).to_numpy(np.float64)
         count = renewals_within(outlook.horizon_days, period, np.clip(phase, 0.0, 1.0))
-        sets = survival_draws(parameters, most, min(int(str(tenure)), LONGEST), draws)
-        first, second = discounted_sums(sets if len(sets) == 1 else sets[1:], v)
+        # However small the error of the parameters, all contracts share it: of many it is the
+        # larger part, as their own chances even out.
+        sets = survival_draws(parameters, most, min(int(str(tenure)), LONGEST), DRAWS)
+        first, second = discounted_sums(sets[1:], v)
         ahead = v**phase
         one, square = ahead * first[:, count], ahead**2 * second[:, count]
         # Written out: a matrix product may round differently for another number of rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import exact_sum, summand
+from clv_spark.transforms.money import exact_sum
 
 _KEYS = ("segment", "period", "tenure", "days_to_renewal", "period_days")
 
@@ -68,12 +68,12 @@ def new_contract_sums(scored: DataFrame, recent_days: int, begin_days: int) -> D
         F.col("is_active").alias("runs"),
         (F.col("stands") & came_lately).alias("new_customer"),
         (F.col("stands") & F.col("is_active")).alias("customer"),
-        summand(F.col("amount")).alias("amount"),
-        summand(F.col("margin_rate") * F.col("amount")).alias("margin"),
+        "amount",
+        (F.col("margin_rate") * F.col("amount")).alias("margin"),
     )
 
     def total(of: str, name: str) -> Column:
-        paid = F.sum(F.when(F.col(of), F.col(name)))
+        paid = exact_sum(F.when(F.col(of), F.col(name)))
         return F.coalesce(paid.cast("double"), F.lit(0.0))
 
     return told.groupBy("home", "segment", "period").agg(
