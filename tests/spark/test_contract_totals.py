@@ -81,6 +81,17 @@ def test_days_under_contract_count_once_and_every_payment(
     assert {ran for *_, ran in expected.values()} == {True, False}
 
 
+def begun_sums(spark: SparkSession, lives: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """What new customers of the last year began with, half of which is margin."""
+    names = (
+        "customer_id INT, contract_id STRING, life INT, age_days INT, start_days INT, "
+        "is_active BOOLEAN, segment STRING, period STRING, amount DOUBLE"
+    )
+    given = spark.createDataFrame(lives, names).withColumn("margin_rate", F.lit(0.5))
+    summed = new_contract_sums(with_customer(given), recent_days=365, begin_days=30)
+    return [row.asDict() for row in summed.collect()]
+
+
 def test_what_new_customers_begin_with(spark: SparkSession) -> None:
     """Who came lately, with all they began with, lost since or not; not what others begin now."""
     plans = {
@@ -102,16 +113,8 @@ def test_what_new_customers_begin_with(spark: SparkSession) -> None:
         (16, "16", 1, 900, 100, False, "f"),
     ]
     rows = [(*life[:-1], *plans[life[-1]]) for life in lives]
-    names = (
-        "customer_id INT, contract_id STRING, life INT, age_days INT, start_days INT, "
-        "is_active BOOLEAN, segment STRING, period STRING, amount DOUBLE"
-    )
     random.Random(2).shuffle(rows)
-    given = spark.createDataFrame(rows, names).withColumn("margin_rate", F.lit(0.5))
-    summed = [
-        row.asDict()
-        for row in new_contract_sums(with_customer(given), recent_days=365, begin_days=30).collect()
-    ]
+    summed = begun_sums(spark, rows)
     begun = contracts_of_a_customer(summed)
     assert begun["mobile"] == {
         ("mobile", "month"): pytest.approx(11 / 14),
@@ -132,15 +135,7 @@ def test_a_customer_is_at_home_where_the_newest_contract_that_runs_is(spark: Spa
         (1, "b", 1, 295, 705, True, "fixed", "month", 30.0),
         (1, "c", 1, 290, 710, False, "mobile", "year", 200.0),
     ]
-    names = (
-        "customer_id INT, contract_id STRING, life INT, age_days INT, start_days INT, "
-        "is_active BOOLEAN, segment STRING, period STRING, amount DOUBLE"
-    )
-    given = spark.createDataFrame(lives, names).withColumn("margin_rate", F.lit(0.5))
-    summed = [
-        row.asDict()
-        for row in new_contract_sums(with_customer(given), recent_days=365, begin_days=30).collect()
-    ]
+    summed = begun_sums(spark, lives)
     everything = {("mobile", "month"): 1.0, ("fixed", "month"): 1.0, ("mobile", "year"): 1.0}
     assert contracts_of_a_customer(summed) == {"fixed": everything}
 
