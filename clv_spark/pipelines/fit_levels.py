@@ -27,6 +27,7 @@ from clv_spark.kernels.pool_segment import (
 from clv_spark.kernels.segment_tree import Segment, middles
 from clv_spark.kernels.segments import take_parents
 from clv_spark.kernels.shared_errors import log_errors
+from clv_spark.kernels.worker import in_worker
 from clv_spark.models import CONTRACT_MODELS
 from clv_spark.models.prior import Prior
 from clv_spark.models.uncertainty import Matrix
@@ -165,13 +166,13 @@ def _fit_level(
     groups = patterns.groupBy("model", "segment")
     parents = {name: segment.parent for name, segment in segments.items()}
     fit_one = fit_group(plan, parents, above.parameters, above.choice)
-    fitted = groups.applyInPandas(fit_one, _FITTED).collect()
+    fitted = groups.applyInPandas(in_worker(fit_one), _FITTED).collect()
     rows = _complete(plan, [row.asDict() for row in fitted], segments)
     priors |= priors_of(rows, above.parameters, above.errors, only)
     pooled: dict[Key, Row] = {}
     if priors:
         pool = pool_group(plan, drawn_to, priors, pooled_keys(rows, ridges=plan.pool_ridges))
-        again = groups.applyInPandas(pool, _POOLED).collect()
+        again = groups.applyInPandas(in_worker(pool), _POOLED).collect()
         pooled = {(row["model"], row["segment"]): row.asDict() for row in again}
     done = with_pooled(rows, pooled, ridges=plan.pool_ridges)
     return with_distances(done, priors, above.parameters, only)

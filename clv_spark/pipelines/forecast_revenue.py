@@ -25,6 +25,7 @@ from clv_spark.kernels.forecast_revenue import (
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_seasons import seasons_by_segment
 from clv_spark.kernels.segment_table import SegmentParameters
+from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.local_rows import table_rows
 from clv_spark.pipelines.run_context import Run
 from clv_spark.pipelines.summarise_segments import members_of, places_of
@@ -73,7 +74,7 @@ def forecast_revenue(
     seasons = _seasons(run, parameters)
     index = {leaf: seasons[nearest(leaf, seasons, nested)].index.tolist() for leaf in leaves}
     work = _forecast_group(run.config, run.date, parameters, arrivals, index)
-    found = patterns.groupBy("segment").applyInPandas(work, _FORECAST).collect()
+    found = patterns.groupBy("segment").applyInPandas(in_worker(work), _FORECAST).collect()
     parts = {row["segment"]: SegmentForecast(**row.asDict()) for row in found}
     above = places_of(fitted)
     last = keys[-1] if keys else GLOBAL

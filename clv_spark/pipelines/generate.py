@@ -23,6 +23,7 @@ from clv_spark.kernels.generate import (
 )
 from clv_spark.kernels.generate_blocks import block_lines
 from clv_spark.kernels.generate_contracts import block_contracts, contracts
+from clv_spark.kernels.worker import in_worker
 from clv_spark.lake import SPARK_ERRORS, condition, literal
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def generate_contracts(
         "plan STRING"
     )
     work = partial(block_contracts, customers=customers, arguments=arguments)
-    made = spark.range(0, blocks(customers), 1, files).mapInArrow(work, schema)
+    made = spark.range(0, blocks(customers), 1, files).mapInArrow(in_worker(work), schema)
     _write(made, out, mode, "zstd")
     written = spark.read.parquet(literal(out))
     result: dict[str, Any] = {
@@ -166,7 +167,8 @@ def _lines(
         "event_time TIMESTAMP_NTZ, amount DOUBLE, currency STRING, country STRING, product STRING"
     )
     ranges = spark.range(0, blocks(customers), 1, partitions)
-    return ranges.mapInArrow(partial(block_lines, customers=customers, arguments=arguments), schema)
+    lines = partial(block_lines, customers=customers, arguments=arguments)
+    return ranges.mapInArrow(in_worker(lines), schema)
 
 
 def _save_mode(out: str) -> str:

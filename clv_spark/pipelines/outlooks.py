@@ -23,6 +23,7 @@ from clv_spark.kernels.segment_value import LeafOutlook
 from clv_spark.kernels.sum_contracts import sum_contracts
 from clv_spark.kernels.sum_segment import DRAWS, SegmentSum, sum_segment
 from clv_spark.kernels.what_if import churn_factors, new_values
+from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.run_context import Run
 from clv_spark.pipelines.scored import Rates
 from clv_spark.transforms.contract_sums import contract_value_sums, new_contract_sums
@@ -74,7 +75,7 @@ def purchase_outlooks(
         new = _new_values(config, curves, costs[segment])
         return _pickled(segment, LeafOutlook((summed,), futures, new))
 
-    found = patterns.groupBy("segment").applyInPandas(look, _PICKLED).collect()
+    found = patterns.groupBy("segment").applyInPandas(in_worker(look), _PICKLED).collect()
     return {row["segment"]: pickle.loads(row["outlook"]) for row in found}
 
 
@@ -101,7 +102,8 @@ def contract_outlooks(
         return _pickled(key[0], (key, summed, future))
 
     groups = contract_value_sums(scored).groupBy("segment", "period")
-    found = [pickle.loads(row["outlook"]) for row in groups.applyInPandas(look, _PICKLED).collect()]
+    rows = groups.applyInPandas(in_worker(look), _PICKLED).collect()
+    found = [pickle.loads(row["outlook"]) for row in rows]
     parts: dict[str, list[tuple[SegmentSum, Future]]] = {}
     for (segment, _), summed, future in sorted(found, key=lambda one: one[0]):
         parts.setdefault(segment, []).append((summed, future))

@@ -26,6 +26,7 @@ from clv_spark.kernels.score_contracts import (
 )
 from clv_spark.kernels.score_contracts import score_contracts as score_batch
 from clv_spark.kernels.several_contracts import add_up_contracts
+from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.newcomers import new_contract_segments
 from clv_spark.pipelines.outlooks import contract_outlooks
 from clv_spark.pipelines.run_context import Run, cached, reached
@@ -62,7 +63,9 @@ def score_contracts(
     known = [row.asDict() for row in fitted]
     parameters = contract_parameters(known, new_contract_segments(run, fit_date, inputs, known))
     inputs = with_customer(inputs)
-    scored = inputs.mapInArrow(score_batches(run.config, parameters), _kernel_schema(inputs))
+    scored = inputs.mapInArrow(
+        in_worker(score_batches(run.config, parameters)), _kernel_schema(inputs)
+    )
     used = list(parameters.values())
     # Kept as the kernel gives them: texts that numbers stand for would double the disk.
     bare = kept.enter_context(cached(scored))
@@ -89,7 +92,7 @@ def _customers(config: Config, rows: DataFrame, used: Sequence[ContractParameter
         for batch in batches:
             yield add_up_contracts(batch, outlook, used, early_days)
 
-    summed = totals.mapInArrow(add_all, totals.drop("items").schema)
+    summed = totals.mapInArrow(in_worker(add_all), totals.drop("items").schema)
     every = lone_contracts(rows).unionByName(summed)
     return customer_rows(every, config.value.new_customer_days)
 

@@ -27,6 +27,7 @@ from clv_spark.kernels.segment_parameters import (
     parameters_by_segment,
     spend_basis_of,
 )
+from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.forecast_revenue import check_names, forecast_revenue
 from clv_spark.pipelines.newcomers import new_segments
 from clv_spark.pipelines.outlooks import purchase_outlooks
@@ -81,7 +82,7 @@ def score_purchases(
         inputs = with_earlier(inputs, previous, counted_by(run.config), "purchases")
     inputs = inputs.transform(spread_segments, _sizes(fitted))
     schema = kernel_schema(spec, inputs)
-    scored = inputs.mapInArrow(score_batches(run.config, parameters), schema)
+    scored = inputs.mapInArrow(in_worker(score_batches(run.config, parameters)), schema)
     used = list(parameters.values())
     scored = score_columns(scored, used, run.config, run.date, fit_date)
     rows = kept.enter_context(cached(scored))

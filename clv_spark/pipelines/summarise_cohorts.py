@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from clv_spark.kernels.expect_cohorts import expect_cohorts
 from clv_spark.kernels.segment_table import SegmentParameters
+from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import COHORT_SUMMARY, CUSTOMER_DAYS
 from clv_spark.transforms.cohorts import cohort_months, cohort_sizes, cohort_summary
@@ -44,7 +45,7 @@ def summarise_cohorts(
         keeps_refunds=keeps_refunds,
     )
     work = _expect_group(parameters, run.date, keeps_refunds=keeps_refunds)
-    expected = sizes.groupBy("segment").applyInPandas(work, _EXPECTED)
+    expected = sizes.groupBy("segment").applyInPandas(in_worker(work), _EXPECTED)
     same = {"as_of_date": F.lit(run.date), "relationship": F.lit("purchases")}
     rows = cohort_summary(sizes, months, expected, run.date).withColumns(same)
     return rows.select(*COHORT_SUMMARY.column_names)

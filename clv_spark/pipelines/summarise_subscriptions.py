@@ -22,6 +22,7 @@ from clv_spark.kernels.forecast_subscriptions import (
     forecast_rows,
     forecast_subscriptions,
 )
+from clv_spark.kernels.worker import in_worker
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contracts import contracts_of
 from clv_spark.pipelines.fit_of_date import fit_date_of
@@ -147,7 +148,8 @@ def _forecast(run: Run, fit_date: dt.date, fitted: list[Row]) -> DataFrame:
     known = [row.asDict() for row in fitted]
     new = new_contract_segments(run, fit_date, inputs, known)
     groups = running_patterns(inputs).groupBy("segment", "period")
-    drawn = groups.applyInPandas(_draw_group(contract_parameters(known, new)), _DRAWN).collect()
+    draw = _draw_group(contract_parameters(known, new))
+    drawn = groups.applyInPandas(in_worker(draw), _DRAWN).collect()
     parts: dict[str, list[SubscriptionDraws]] = {}
     for row in sorted(drawn):
         parts.setdefault(row["segment"], []).append(SubscriptionDraws(**row.asDict()))

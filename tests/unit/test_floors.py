@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -59,6 +60,8 @@ ACTIONS = {
     "saveAsTable",
 }
 TALKERS = {"cli", "doctor"}
+# What hands a function to Spark's Python workers.
+HANDS_OVER = {"applyInPandas", "applyInArrow", "mapInPandas", "mapInArrow"}
 MAX_LINES = 400
 
 
@@ -90,6 +93,8 @@ def breaks(path: str, source: str) -> list[str]:
             found += _transform_breaks(node)
         if own not in TALKERS and _is_call_of(node, "print"):
             found.append(f"line {node.lineno}: prints")
+        if _is_method_in(node, HANDS_OVER) and not _is_call_of(node.args[0], "in_worker"):
+            found.append(f"line {node.lineno}: hands a function to workers without in_worker")
     return found
 
 
@@ -148,6 +153,14 @@ def _transform_breaks(node: ast.AST) -> list[str]:
     return []
 
 
+def _is_method_in(node: ast.AST, names: set[str]) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in names
+    )
+
+
 def _is_call_of(node: ast.AST, name: str) -> bool:
     if not isinstance(node, ast.Call):
         return False
@@ -181,12 +194,14 @@ BAD = [
     ("clv_spark/transforms/a.py", "lines.write.save('x')", "writes"),
     ("clv_spark/transforms/a.py", "lines = spark.read.parquet('x')", "reads"),
     ("clv_spark/kernels/a.py", "print('hello')", "prints"),
+    ("clv_spark/pipelines/a.py", "x = df.mapInArrow(work, schema)", "without in_worker"),
     ("clv_spark/new_thing.py", "import json", "stands on no floor"),
     ("clv_spark/lake/a.py", "\n" * MAX_LINES + "x = 1", "more than 400"),
 ]
 GOOD = [
     ("clv_spark/kernels/a.py", "import pandas as pd\nfrom clv_spark.models import registry"),
     ("clv_spark/pipelines/a.py", "from clv_spark import __version__, lake, transforms"),
+    ("clv_spark/pipelines/a.py", "x = df.mapInArrow(in_worker(work), schema)"),
     ("clv_spark/transforms/a.py", "p = lines.groupBy('a', 'b').count()"),
     ("clv_spark/transforms/a.py", "p = lines.agg(F.count('*'), F.first('a'))"),
     ("clv_spark/doctor.py", "from clv_spark.session import get_session"),
