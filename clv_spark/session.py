@@ -59,6 +59,9 @@ _EVERYWHERE = {
     # A dated slice is one partition: without a file open for each value Spark would sort all rows
     # by the date they share.
     "spark.sql.maxConcurrentOutputFileWriters": "2",
+    # Delta would note in the checksum of a commit which files a small table has, and starts a job
+    # for each new table to find none; every reader takes them from the log.
+    "spark.databricks.delta.allFilesInCrc.enabled": "false",
     # A worker that hangs is ended and its stack printed, instead of a job that never ends.
     "spark.sql.execution.pyspark.udf.idleTimeoutSeconds": "600",
     "spark.sql.execution.pyspark.udf.killOnIdleTimeout": "true",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 from scipy.special import gammainc
 
 from clv_spark.economics.drawn_forecasts import DrawnForecast, drawn_forecasts
@@ -30,8 +31,12 @@ SUMS = ("margin", "margin_spent", "margin_2", "margin_2_spent", "margin_2_spent_
 # Where the variance of a customer's mean spend is infinite (q + p x <= 2) a finite one stands in:
 # without a bound on what customers can spend, no interval would hold.
 LEAST_SPEND_SHAPE = 2.1
-# Halvings of the range in which a bound is searched: to the last bits.
-HALVINGS = 100
+# How near a bound is searched, of itself: the least that brentq takes.
+CLOSE = 4 * float(np.finfo(np.float64).eps)
+
+# Where a tenth of the draws lies far below all others, every total between is at the level. The
+# lowest is meant, whatever the last bit says.
+LEFT_OUT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -254,14 +259,13 @@ def _quantile(mean: Floats, variance: Floats, level: float) -> float:
     some = mean > 0
     scale = np.where(some, np.maximum(variance, 1e-20 * mean**2) / np.where(some, mean, 1.0), 1.0)
     shape = np.where(some, mean / scale, 1.0)
-    low, high = 0.0, float(np.max(mean + 50 * np.sqrt(variance)))
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        below = np.where(some, gammainc(shape, middle / scale), 1.0)
-        if np.mean(below) < level:
-            low = middle
-        else:
-            high = middle
-    return high
+
+    def missing(total: float) -> float:
+        below = np.where(some, gammainc(shape, total / scale), 1.0)
+        return float(np.mean(below)) - level + LEFT_OUT
+
+    high = float(np.max(mean + 50 * np.sqrt(variance)))
+    if missing(0.0) >= 0:
+        return 0.0
+    # Relative to the total alone, to the last bits: a total may be cents or billions.
+    return float(brentq(missing, 0.0, high, xtol=high * CLOSE, rtol=CLOSE))

@@ -227,3 +227,18 @@ def test_draws_and_patterns_are_checked():
         total_interval([draws, TotalDraws(np.ones(2), np.ones(2))])
     with pytest.raises(InputError, match="0 parts"):
         total_interval([])
+
+
+def test_a_bound_between_two_groups_of_draws_is_the_lowest_that_reaches_the_level() -> None:
+    # A tenth of the draws says about 100, all others about 900: whatever lies between is at 10%.
+    mean = np.repeat([100.0, 900.0], [2, 18])
+    total = total_interval([TotalDraws(mean=mean, variance=np.full(20, 1e-6))])
+    assert total.low == pytest.approx(100.0, abs=0.1)
+    assert total.high == pytest.approx(900.0, abs=0.1)
+
+
+def test_a_total_that_may_be_nothing_has_a_lower_bound_of_nothing() -> None:
+    mean = np.repeat([0.0, 50.0], [4, 16])
+    total = total_interval([TotalDraws(mean=mean, variance=np.full(20, 25.0))])
+    assert total.low == 0.0
+    assert 50.0 < total.high < 60.0
