@@ -33,7 +33,6 @@ SUMS = ("margin", "margin_spent", "margin_2", "margin_2_spent", "margin_2_spent_
 LEAST_SPEND_SHAPE = 2.1
 # How near a bound is searched, of itself: the least that brentq takes.
 CLOSE = 4 * float(np.finfo(np.float64).eps)
-
 # Where a tenth of the draws lies far below all others, every total between is at the level. The
 # lowest is meant, whatever the last bit says.
 LEFT_OUT = 1e-12
@@ -260,12 +259,12 @@ def _quantile(mean: Floats, variance: Floats, level: float) -> float:
     scale = np.where(some, np.maximum(variance, 1e-20 * mean**2) / np.where(some, mean, 1.0), 1.0)
     shape = np.where(some, mean / scale, 1.0)
 
-    def missing(total: float) -> float:
+    def above_level(total: float) -> float:
         below = np.where(some, gammainc(shape, total / scale), 1.0)
         return float(np.mean(below)) - level + LEFT_OUT
 
     high = float(np.max(mean + 50 * np.sqrt(variance)))
-    if missing(0.0) >= 0:
+    if above_level(0.0) >= 0:
         return 0.0
     # Relative to the total alone, to the last bits: a total may be cents or billions.
-    return float(brentq(missing, 0.0, high, xtol=high * CLOSE, rtol=CLOSE))
+    return float(brentq(above_level, 0.0, high, xtol=high * CLOSE, rtol=CLOSE))

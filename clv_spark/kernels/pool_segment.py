@@ -124,7 +124,7 @@ def hold_root(row: Row, patterns: pd.DataFrame, *, unit_days: int) -> Row:
     found = pool_segment(patterns, model=row["model"], unit_days=unit_days, prior=prior)
     if found["parameters"] is None:
         return row | {"message": _and(row, found["message"])}
-    held = {name: found[name] for name in ("parameters", "standard_errors", "covariance")}
+    held = {name: found[name] for name in ESTIMATES}
     return row | held | {"message": _and(row, "Held by a wide prior around the observed losses")}
 
 

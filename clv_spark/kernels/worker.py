@@ -41,7 +41,7 @@ def forget_archives() -> None:
     """Takes the archives off the list of places that Python reads again when it is told to.
 
     Python asks for them anew, and knows their directories still, when an import comes by. Python
-    3.12 reads them only then; Spark stopped telling it to in 4.2.
+    3.12 reads them only then (CPython issue 103200); SPARK-54744 has Spark tell it less often.
 
     Example:
         >>> sys.path_importer_cache["some.zip"] = zipimporter.__new__(zipimporter)
