@@ -235,6 +235,10 @@ def test_a_bound_between_two_groups_of_draws_is_the_lowest_that_reaches_the_leve
     total = total_interval([TotalDraws(mean=mean, variance=np.full(20, 1e-6))])
     assert total.low == pytest.approx(100.0, abs=0.1)
     assert total.high == pytest.approx(900.0, abs=0.1)
+    # And the other way round, whatever lies between is at 90%.
+    mean = np.repeat([100.0, 900.0], [18, 2])
+    total = total_interval([TotalDraws(mean=mean, variance=np.full(20, 1e-6))])
+    assert total.high == pytest.approx(100.0, abs=0.1)
 
 
 def test_a_total_that_may_be_nothing_has_a_lower_bound_of_nothing() -> None:
