@@ -30,7 +30,8 @@ SCENARIOS = {
     "orders 5% larger": {"order_value": 1.05},
     "prices 3% higher": {"price": 1.03},
     "a tenth less churn": {"churn": 0.9},
-    "calls cost more": {"service_cost_per_purchase": 0.5},
+    "orders cost more": {"service_cost_per_purchase": 0.5},
+    "calls cost a third more": {"service_cost_by_kind": {"call": 4 / 3}},
     "cheaper to win": {"cac": 0.8},
     "nothing": {},
 }

@@ -269,6 +269,14 @@ class Config(Section):
                 f"products.best_tiers is {list(self.products.best_tiers)}; name some of the tiers "
                 f"under ranks.tiers: {tiers}"
             )
+        kinds = self.costs.service.kinds
+        for name, scenario in self.what_if.items():
+            uncounted = [kind for kind in scenario.service_cost_by_kind if kind not in kinds]
+            if uncounted:
+                raise ValueError(
+                    f"what_if.{name}.service_cost_by_kind names {uncounted}; name some of the "
+                    f"kinds under costs.service.kinds: {sorted(kinds)}"
+                )
         spend = self.costs.acquisition.spend
         if spend is not None and not self.spend_counts_for:
             raise ValueError(

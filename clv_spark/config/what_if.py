@@ -13,6 +13,7 @@ BASE = "base"
 
 Money = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, le=100)]
+CostFactor = Annotated[float, Field(ge=0, le=100)]
 
 
 class Scenario(Section):
@@ -24,6 +25,7 @@ class Scenario(Section):
         price: Factor on prices; as many are sold, and the whole rise is margin.
         churn: Factor on the rate at which every customer leaves from now on.
         service_cost: Factor on all service cost.
+        service_cost_by_kind: Factor on what service events of a kind cost, such as calls.
         service_cost_per_purchase: Money added to the service cost of a purchase day.
         service_cost_per_year: Money added to the service cost of a year.
         cac: Factor on the acquisition cost.
@@ -33,7 +35,8 @@ class Scenario(Section):
     order_value: Factor = 1.0
     price: Factor = 1.0
     churn: Factor = 1.0
-    service_cost: float = Field(default=1.0, ge=0, le=100)
+    service_cost: CostFactor = 1.0
+    service_cost_by_kind: dict[str, CostFactor] = Field(default_factory=dict)
     service_cost_per_purchase: Money = 0.0
     service_cost_per_year: Money = 0.0
     cac: Factor = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,9 +22,11 @@ from clv_spark.economics.formulas import (
 )
 from clv_spark.economics.total import TotalDraws, total_interval
 from clv_spark.kernels.churn import ChurnRatios, Future, joint_future
+from clv_spark.kernels.event_rates import EventMix
 from clv_spark.kernels.new_value import NewValue, mixed, new_customer_row
 from clv_spark.kernels.sum_segment import SegmentSum
 from clv_spark.kernels.what_if import (
+    CostsAhead,
     ExistingCustomers,
     NewCustomers,
     SegmentBase,
@@ -45,11 +47,13 @@ class LeafOutlook:
         futures: What they will do as they are, and at other rates of leaving; as many, or none
             where nobody asks for scenarios.
         new: What a new customer brings in the base and in each scenario; empty where unknown.
+        mix: The kinds of their service events.
     """
 
     sums: Sequence[SegmentSum]
     futures: Sequence[Future]
     new: Mapping[str, NewValue]
+    mix: EventMix = field(default_factory=EventMix)
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,7 @@ def scenario_values(
     ]
     if any(leaf not in outlooks and _nothing_to_come(sums) for leaf, sums in leaves.items()):
         same = {factor: ChurnRatios() for factor in churn_factors(scenarios)}
-        existing.append(ExistingCustomers(0.0, 0.0, 0.0, 0.0, Future(0.0, 0.0, same)))
+        existing.append(ExistingCustomers(0.0, 0.0, CostsAhead(), Future(0.0, 0.0, same)))
     total = added(leaves.values())
     values = _new_mix(leaves, outlooks, total)
     new = NewCustomers(values, _cac(total)) if values else None
@@ -279,8 +283,13 @@ def _existing(sums: Sums, outlook: LeafOutlook) -> ExistingCustomers:
     return ExistingCustomers(
         revenue=sums["clv_revenue"],
         margin=sums["clv_margin"],
-        purchase_cost=sums["service_of_purchases_ahead"],
-        time_cost=sums["service_of_time_ahead"],
+        costs=CostsAhead(
+            of_purchases=sums["service_of_purchases_ahead"],
+            of_time=sums["service_of_time_ahead"],
+            events_of_purchases=sums["events_of_purchases_ahead"],
+            events_of_time=sums["events_of_time_ahead"],
+            mix=outlook.mix,
+        ),
         future=future,
     )
 

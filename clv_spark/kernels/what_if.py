@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clv_spark.config.what_if import BASE, Scenario
 from clv_spark.economics import ServiceRates, value_by_definition
 from clv_spark.kernels.churn import ChurnRatios, Future
+from clv_spark.kernels.event_rates import EventMix, ServiceCosts
 from clv_spark.kernels.new_customers import NewCustomerCurve
 from clv_spark.kernels.new_value import NewValue, new_customer_row, new_value
 
@@ -19,21 +20,38 @@ _CHANGES = {"clv_sum": "clv_change"} | {
 
 
 @dataclass(frozen=True)
+class CostsAhead:
+    """Expected service cost of customers of a segment; all discounted, up to the horizon.
+
+    Attributes:
+        of_purchases: What grows with their purchases.
+        of_time: What grows with their time.
+        events_of_purchases: The part of the first that follows from service events.
+        events_of_time: The part of the second.
+        mix: The kinds of these events.
+    """
+
+    of_purchases: float = 0.0
+    of_time: float = 0.0
+    events_of_purchases: float = 0.0
+    events_of_time: float = 0.0
+    mix: EventMix = field(default_factory=EventMix)
+
+
+@dataclass(frozen=True)
 class ExistingCustomers:
     """Sums over customers whose segments share parameters; all discounted, up to the horizon.
 
     Attributes:
         revenue: Expected revenue after returns.
         margin: Expected margin.
-        purchase_cost: Expected service cost of purchases.
-        time_cost: Expected service cost of time.
+        costs: Expected service cost.
         future: Their purchases and years, with the ratios for all ``churn_factors``.
     """
 
     revenue: float
     margin: float
-    purchase_cost: float
-    time_cost: float
+    costs: CostsAhead
     future: Future
 
 
@@ -77,7 +95,7 @@ def churn_factors(scenarios: Mapping[str, Scenario]) -> list[float]:
 
 def new_values(
     curves: Mapping[float, NewCustomerCurve],
-    costs: ServiceRates,
+    costs: ServiceCosts,
     scenarios: Mapping[str, Scenario],
     definition: str,
 ) -> dict[str, NewValue]:
@@ -85,7 +103,7 @@ def new_values(
 
     Args:
         curves: The curve by factor on the rate of leaving, 1 among them.
-        costs: Rates of the cost to serve.
+        costs: What serving costs.
         scenarios: By name.
         definition: What counts as value: revenue, margin or net.
     """
@@ -114,8 +132,8 @@ def what_if_rows(
         payback_days are more than in the base. None where a part of it is not known.
 
     Example:
-        >>> known = ExistingCustomers(revenue=1000.0, margin=300.0, purchase_cost=0.0,
-        ...     time_cost=0.0, future=Future(purchases=20.0, years=9.0))
+        >>> known = ExistingCustomers(revenue=1000.0, margin=300.0, costs=CostsAhead(),
+        ...     future=Future(purchases=20.0, years=9.0))
         >>> rows = what_if_rows(SegmentBase("uk", [known], None),
         ...     {"margin": Scenario(margin_rate=0.02)}, "margin")
         >>> [(row["scenario"], row["clv_sum"], row["clv_change"]) for row in rows]
@@ -152,11 +170,13 @@ def _existing_value(part: ExistingCustomers, scenario: Scenario, definition: str
     margin = part.margin * scenario.order_value * ratio.revenue
     # As many are sold at the same cost of goods, so all that prices rise by is margin.
     margin += (scenario.margin_rate + scenario.price - 1) * before
-    purchase_cost = part.purchase_cost * scenario.service_cost
+    more_of_purchases, more_of_time = part.costs.mix.growth(scenario.service_cost_by_kind)
+    purchase_cost = part.costs.of_purchases + more_of_purchases * part.costs.events_of_purchases
+    time_cost = part.costs.of_time + more_of_time * part.costs.events_of_time
+    purchase_cost *= scenario.service_cost
     purchase_cost += future.purchases * scenario.service_cost_per_purchase
-    time_cost = (
-        part.time_cost * scenario.service_cost + future.years * scenario.service_cost_per_year
-    )
+    time_cost *= scenario.service_cost
+    time_cost += future.years * scenario.service_cost_per_year
     return float(
         value_by_definition(
             definition,
@@ -176,15 +196,22 @@ def _changed(curve: NewCustomerCurve, scenario: Scenario) -> NewCustomerCurve:
     )
 
 
-def _costs(costs: ServiceRates, scenario: Scenario) -> ServiceRates:
-    factor = scenario.service_cost
-    purchase, year = scenario.service_cost_per_purchase, scenario.service_cost_per_year
+def _costs(costs: ServiceCosts, scenario: Scenario) -> ServiceRates:
+    rates, events, factor = costs.rates, costs.events, scenario.service_cost
+    more_of_purchases, more_of_time = costs.mix.growth(scenario.service_cost_by_kind)
+
+    def of_purchases(rate: float, of_events: float) -> float:
+        return (rate + more_of_purchases * of_events) * factor + scenario.service_cost_per_purchase
+
+    def of_time(rate: float, of_events: float) -> float:
+        return (rate + more_of_time * of_events) * factor + scenario.service_cost_per_year
+
     return ServiceRates(
-        per_purchase=costs.per_purchase * factor + purchase,
-        per_purchase_early=costs.per_purchase_early * factor + purchase,
-        per_year=costs.per_year * factor + year,
-        per_year_early=costs.per_year_early * factor + year,
-        early_days=costs.early_days,
+        per_purchase=of_purchases(rates.per_purchase, events.per_purchase),
+        per_purchase_early=of_purchases(rates.per_purchase_early, events.per_purchase_early),
+        per_year=of_time(rates.per_year, events.per_year),
+        per_year_early=of_time(rates.per_year_early, events.per_year_early),
+        early_days=rates.early_days,
     )
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 from pyspark.sql import DataFrame
 
 from clv_spark.config import Config
-from clv_spark.economics import ServiceRates
 from clv_spark.kernels.begun_contracts import contract_prices, contracts_of_a_customer
 from clv_spark.kernels.churn import Future, future_of_contracts, future_of_customers
 from clv_spark.kernels.contract_forecasts import Outlook
 from clv_spark.kernels.contract_parameters import ContractKey, ContractParameters
+from clv_spark.kernels.event_rates import ServiceCosts
 from clv_spark.kernels.new_contracts import new_contract_curve
 from clv_spark.kernels.new_customers import NewCustomerCurve, new_customer_curve
 from clv_spark.kernels.new_value import NewValue, mixed, several
@@ -25,7 +25,7 @@ from clv_spark.kernels.sum_segment import DRAWS, SegmentSum, sum_segment
 from clv_spark.kernels.what_if import churn_factors, new_values
 from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.run_context import Run
-from clv_spark.pipelines.scored import Rates
+from clv_spark.pipelines.scored import Costs
 from clv_spark.transforms.contract_sums import contract_value_sums, new_contract_sums
 
 # What a group comes to travels as it is: an object of ours, made by our own workers.
@@ -37,7 +37,7 @@ def purchase_outlooks(
     patterns: DataFrame,
     segments: Iterable[str],
     parameters: Mapping[str, SegmentParameters],
-    rates: Rates,
+    costs: Costs,
 ) -> dict[str, LeafOutlook]:
     """Add up every segment's customers under draws of the parameters, and value a new one.
 
@@ -46,9 +46,9 @@ def purchase_outlooks(
         patterns: Sums of the scored customers by pattern, those of a segment together.
         segments: Names of the leaf segments.
         parameters: What was used to score them, by segment.
-        rates: What serving costs, by leaf segment.
+        costs: What serving costs, by leaf segment.
     """
-    costs = {segment: rates(segment) for segment in segments}
+    serving = {segment: costs(segment) for segment in segments}
     config = run.config
     horizon = _horizon(config)
 
@@ -59,7 +59,7 @@ def purchase_outlooks(
             churn: new_customer_curve(
                 used,
                 **horizon,
-                early_days=costs[segment].early_days,
+                early_days=serving[segment].rates.early_days,
                 draws=DRAWS if churn == 1 else 0,
                 refunds=config.refunds,
                 churn=churn,
@@ -72,8 +72,8 @@ def purchase_outlooks(
             factors = churn_factors(config.what_if)
             futures.append(future_of_customers(rows, used, factors, **horizon))
         summed = sum_segment(rows, used, **horizon)
-        new = _new_values(config, curves, costs[segment])
-        return _pickled(segment, LeafOutlook((summed,), futures, new))
+        new = _new_values(config, curves, serving[segment])
+        return _pickled(segment, LeafOutlook((summed,), futures, new, serving[segment].mix))
 
     found = patterns.groupBy("segment").applyInPandas(in_worker(look), _PICKLED).collect()
     return {row["segment"]: pickle.loads(row["outlook"]) for row in found}
@@ -83,7 +83,7 @@ def contract_outlooks(
     run: Run,
     scored: DataFrame,
     parameters: Mapping[ContractKey, ContractParameters],
-    rates: Rates,
+    costs: Costs,
 ) -> dict[str, LeafOutlook]:
     """The same of contracts, whose segments hold one part per period.
 
@@ -91,7 +91,7 @@ def contract_outlooks(
         run: The run.
         scored: The scored contracts.
         parameters: What was used to score them, by segment and period.
-        rates: What serving costs, by leaf segment.
+        costs: What serving costs, by leaf segment.
     """
     outlook, factors = Outlook(**_horizon(run.config)), churn_factors(run.config.what_if)
 
@@ -107,9 +107,11 @@ def contract_outlooks(
     parts: dict[str, list[tuple[SegmentSum, Future]]] = {}
     for (segment, _), summed, future in sorted(found, key=lambda one: one[0]):
         parts.setdefault(segment, []).append((summed, future))
-    new = _new_contracts(run, scored, parameters, rates)
+    new = _new_contracts(run, scored, parameters, costs)
     return {
-        leaf: LeafOutlook([s for s, _ in both], [f for _, f in both], new.get(leaf, {}))
+        leaf: LeafOutlook(
+            [s for s, _ in both], [f for _, f in both], new.get(leaf, {}), costs(leaf).mix
+        )
         for leaf, both in parts.items()
     }
 
@@ -118,7 +120,7 @@ def _new_contracts(
     run: Run,
     scored: DataFrame,
     parameters: Mapping[ContractKey, ContractParameters],
-    rates: Rates,
+    costs: Costs,
 ) -> dict[str, dict[str, NewValue]]:
     """What a new customer's contracts bring, by the customer's segment and by scenario.
 
@@ -132,7 +134,7 @@ def _new_contracts(
     for key, price in contract_prices(rows).items():
         used = parameters.get(key)
         if used is not None and used.values is not None:
-            values[key] = _contract_values(run.config, used, price, rates(key[0]))
+            values[key] = _contract_values(run.config, used, price, costs(key[0]))
     found = {}
     for home, mix in contracts_of_a_customer(rows).items():
         known = {key: weight for key, weight in mix.items() if key in values}
@@ -148,7 +150,7 @@ def _new_contracts(
 
 
 def _contract_values(
-    config: Config, used: ContractParameters, price: tuple[float, float], costs: ServiceRates
+    config: Config, used: ContractParameters, price: tuple[float, float], costs: ServiceCosts
 ) -> dict[str, NewValue]:
     """What one new contract brings, by scenario."""
     order_value, margin_rate = price
@@ -158,7 +160,7 @@ def _contract_values(
             order_value=order_value,
             margin_rate=margin_rate,
             **_horizon(config),
-            early_days=costs.early_days,
+            early_days=costs.rates.early_days,
             draws=DRAWS if churn == 1 else 0,
             churn=churn,
         )
@@ -173,7 +175,7 @@ def recent_days(config: Config) -> int:
 
 
 def _new_values(
-    config: Config, curves: Mapping[float, NewCustomerCurve], costs: ServiceRates
+    config: Config, curves: Mapping[float, NewCustomerCurve], costs: ServiceCosts
 ) -> dict[str, NewValue]:
     return new_values(curves, costs, config.what_if, config.value.definition)
 

@@ -145,7 +145,7 @@ def _write(
         # scores belongs what the slice before says.
         with run.part("sums_under_draws"):
             outlooks = {
-                name: part.outlooks(partial(valued.rates, name)) for name, part in parts.items()
+                name: part.outlooks(partial(valued.costs, name)) for name, part in parts.items()
             }
         with run.part(SEGMENT_SUMMARY.name):
             told = summarise_segments(run, ranked, outlooks, report)

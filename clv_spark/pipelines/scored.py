@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Row
 
-from clv_spark.economics import ServiceRates
 from clv_spark.errors import GateError
+from clv_spark.kernels.event_rates import ServiceCosts
 from clv_spark.kernels.segment_value import LeafOutlook
 from clv_spark.schemas import TableSpec
 
 # What serving costs in a leaf segment.
-Rates = Callable[[str], ServiceRates]
+Costs = Callable[[str], ServiceCosts]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Scored:
     """
 
     rows: DataFrame
-    outlooks: Callable[[Rates], Mapping[str, LeafOutlook]]
+    outlooks: Callable[[Costs], Mapping[str, LeafOutlook]]
     message: str
     detail: DataFrame | None = None
     report: Mapping[str, list[str]] = field(default_factory=dict)

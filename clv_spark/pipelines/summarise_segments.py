@@ -19,11 +19,10 @@ from clv_spark.kernels.segment_value import (
     scenario_values,
     summary_values,
 )
-from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.local_rows import local_rows, table_rows
 from clv_spark.pipelines.outlooks import recent_days
 from clv_spark.pipelines.run_context import Run, cached
-from clv_spark.schemas import CUSTOMER_COSTS, SEGMENT_SUMMARY, WHAT_IF
+from clv_spark.schemas import SEGMENT_SUMMARY, WHAT_IF
 from clv_spark.transforms.migration import MOVED_TYPES, moves
 from clv_spark.transforms.segment_sums import (
     COUNTS,
@@ -222,9 +221,8 @@ def _kinds(
 ) -> dict[Place, dict[str, float]]:
     """Cost of events by kind, of the segments and groups of each level."""
     found: dict[Place, dict[str, float]] = {}
-    if has_costs(run.config):
-        costs = run.lake.read(CUSTOMER_COSTS, run.date)
-        summed = kind_sums(valued, costs, by_month=ACQUISITION_MONTH in run.config.report_by)
+    if run.config.costs.service.events is not None:
+        summed = kind_sums(valued, by_month=ACQUISITION_MONTH in run.config.report_by)
         for row in sorted(kind_totals(with_levels(summed, keys, report)).collect()):
             found.setdefault(_place(row), {})[row["kind"]] = float(row["cost"])
     return found

@@ -11,8 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import ServiceConfig
-from clv_spark.economics import ServiceRates
-from clv_spark.kernels.event_rates import event_rates, service_rates
+from clv_spark.kernels.event_rates import (
+    EventMix,
+    ServiceCosts,
+    event_mixes,
+    event_rates,
+    service_costs,
+)
 from clv_spark.lake import Source
 from clv_spark.pipelines.acquisition import HOLDS, shared_acquisition, with_acquisition_cost
 from clv_spark.pipelines.build_costs import has_costs
@@ -29,6 +34,8 @@ from clv_spark.transforms.service import (
 )
 from clv_spark.transforms.value import with_value
 
+Place = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Valued:
@@ -38,18 +45,22 @@ class Valued:
         rows: Columns of clv_scores, and the service costs ahead.
         service: The configured rates.
         events: What service events cost, by relationship and segment.
+        mixes: The kinds of these events, likewise.
         depths: Number of segment keys by relationship.
     """
 
     rows: DataFrame
     service: ServiceConfig
-    events: Mapping[tuple[str, str], Mapping[str, float]]
+    events: Mapping[Place, Mapping[str, float]]
+    mixes: Mapping[Place, EventMix]
     depths: Mapping[str, int]
 
-    def rates(self, relationship: str, segment: str) -> ServiceRates:
+    def costs(self, relationship: str, segment: str) -> ServiceCosts:
         """What serving costs in a leaf segment."""
-        found = self.events.get((relationship, segment))
-        return service_rates(self.service, segment, found, self.depths[relationship])
+        place = (relationship, segment)
+        mix = self.mixes.get(place, EventMix())
+        depth = self.depths[relationship]
+        return service_costs(self.service, segment, self.events.get(place), depth, mix)
 
 
 def value_customers(
@@ -78,17 +89,19 @@ def value_customers(
         # For rates, ranks, scores and sums the join is done once.
         scored = kept.enter_context(cached(scored))
     exposed = with_exposure(scored, service.early_days, config.value.annual_discount_rate)
-    found = _event_rates(run, exposed)
+    sums = _event_sums(run, exposed)
+    found = event_rates(sums, config.fit.min_customers)
     rates = local_rows(run.spark, found, RATE_TYPES) if found else None
     costed = with_service_costs(exposed, service, rates, config.segment_depths)
     rows = with_acquisition_cost(run, with_value(costed, config.value), spend, report)
     events = {row[:2]: dict(zip(EVENT_RATES, row[2:], strict=True)) for row in found}
-    return Valued(rows, service, events, config.segment_depths)
+    mixes = event_mixes(sums, service, config.fit.min_customers)
+    return Valued(rows, service, events, mixes, config.segment_depths)
 
 
 def _costs(run: Run) -> DataFrame:
     costs = run.lake.read(CUSTOMER_COSTS, run.date)
-    wanted = [F.col("customer_id"), F.col("relationship"), *map(F.col, EVENT_COSTS)]
+    wanted = [*map(F.col, ("customer_id", "relationship", "cost_by_kind", *EVENT_COSTS))]
     if run.config.costs.acquisition.customers is not None:
         wanted.append(F.col("acquisition_cost").cast("double").alias("acquisition_cost"))
     return costs.select(*wanted)
@@ -101,9 +114,9 @@ def _holders(run: Run) -> DataFrame:
     return ids.withColumns({"relationship": F.lit("purchases"), HOLDS: F.lit(True)})
 
 
-def _event_rates(run: Run, exposed: DataFrame) -> list[tuple[Any, ...]]:
+def _event_sums(run: Run, exposed: DataFrame) -> list[dict[str, Any]]:
     """What service events cost by segment; nothing where no events are read."""
-    if run.config.costs.service.events is None:
+    service = run.config.costs.service
+    if service.events is None:
         return []
-    sums = [row.asDict() for row in event_sums(exposed).collect()]
-    return event_rates(sums, run.config.fit.min_customers)
+    return [row.asDict() for row in event_sums(exposed, sorted(service.kinds)).collect()]

@@ -14,6 +14,7 @@ from clv_spark.transforms.earlier import BEFORE_CLV, BEFORE_TIER
 from clv_spark.transforms.money import exact_sum, summand
 from clv_spark.transforms.scores import decoded
 from clv_spark.transforms.segments import GLOBAL, segment_above
+from clv_spark.transforms.service import AHEAD
 
 # Sums of doubles depend on their order, sums of decimals do not.
 MONEY = (
@@ -23,8 +24,7 @@ MONEY = (
     "clv_margin",
     "clv_service_cost",
     "clv",
-    "service_of_purchases_ahead",
-    "service_of_time_ahead",
+    *AHEAD,
     "purchases_ahead",
     "days_ahead",
     "historical_revenue",
@@ -234,23 +234,18 @@ def distributions(levels: DataFrame) -> DataFrame:
     )
 
 
-def kind_sums(valued: DataFrame, costs: DataFrame, *, by_month: bool) -> DataFrame:
+def kind_sums(valued: DataFrame, *, by_month: bool) -> DataFrame:
     """Cost of service events so far, by segment, group, month and kind.
 
     Args:
-        valued: as for :func:`leaf_sums`.
-        costs: a slice of ``customer_costs``.
+        valued: as for :func:`leaf_sums`, with cost_by_kind.
         by_month: as there.
 
     Returns:
         ``GROUP``, kind and cost, a decimal.
     """
-    kinds = costs.where(F.col("cost_by_kind").isNotNull()).select(
-        "customer_id", "relationship", F.explode("cost_by_kind").alias("kind", "cost")
-    )
-    placed = valued.select("customer_id", *_group(by_month))
-    joined = placed.join(kinds, ["customer_id", "relationship"])
-    return joined.groupBy(*GROUP, "kind").agg(F.sum("cost").alias("cost"))
+    placed = valued.select(*_group(by_month), F.explode("cost_by_kind").alias("kind", "cost"))
+    return placed.groupBy(*GROUP, "kind").agg(F.sum("cost").alias("cost"))
 
 
 def kind_totals(levels: DataFrame) -> DataFrame:

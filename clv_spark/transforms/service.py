@@ -8,7 +8,7 @@ days cost, drawn to that as long as little is known of the customer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,6 +24,13 @@ EVENT_COSTS = ("service_of_purchases", "service_of_early_time", "service_of_late
 # The rates that events lead to, and how much cost weighs as much as everybody's rate.
 EVENT_RATES = ("per_purchase", "per_early_day", "per_later_day", "prior_purchases", "prior_time")
 RATE_TYPES = "relationship STRING, segment STRING, " + ", ".join(f"{n} DOUBLE" for n in EVENT_RATES)
+# What is ahead within the horizon: all service cost, and what of it follows from events.
+AHEAD = (
+    "service_of_purchases_ahead",
+    "service_of_time_ahead",
+    "events_of_purchases_ahead",
+    "events_of_time_ahead",
+)
 _SO_FAR = ("purchases_so_far", "early_days_so_far", "later_days_so_far")
 
 
@@ -75,12 +82,22 @@ def _expected_within(days: Column) -> Column:
     return expected
 
 
-def event_sums(exposed: DataFrame) -> DataFrame:
-    """What customers of a segment cost so far, and what that grew with: a handful of rows."""
+def event_sums(exposed: DataFrame, kinds: Iterable[str]) -> DataFrame:
+    """What customers of a segment cost so far, and what that grew with: a handful of rows.
+
+    Args:
+        exposed: what :func:`with_exposure` gives, with ``EVENT_COSTS`` and cost_by_kind.
+        kinds: of events, whose cost is summed one by one in cost_by_kind.
+    """
     parts = (*EVENT_COSTS, *_SO_FAR)
+    by_kind = F.create_map()
+    for kind in kinds:
+        cost = exact_sum(F.col("cost_by_kind")[kind]).cast("double")
+        by_kind = F.map_concat(by_kind, F.create_map(F.lit(kind), cost))
     return exposed.groupBy("relationship", "segment").agg(
         F.count(F.lit(1)).alias("customers"),
         *(exact_sum(F.col(name)).cast("double").alias(name) for name in parts),
+        by_kind.alias("cost_by_kind"),
     )
 
 
@@ -99,21 +116,17 @@ def with_service_costs(
         depths: number of segment keys by relationship.
 
     Returns:
-        The rows with historical_service_cost, service_of_purchases_ahead, service_of_time_ahead.
+        The rows with historical_service_cost and ``AHEAD``.
     """
     of_purchase, of_time, so_far = _configured(service, depths)
+    events: Sequence[Column] = (F.lit(0.0), F.lit(0.0))
     if rates is not None:
         exposed = exposed.join(F.broadcast(rates), ["relationship", "segment"], "left")
-        more = _from_events()
-        of_purchase, of_time = of_purchase + more[0], of_time + more[1]
-        so_far = so_far + more[2]
-    return exposed.withColumns(
-        {
-            "historical_service_cost": so_far,
-            "service_of_purchases_ahead": of_purchase,
-            "service_of_time_ahead": of_time,
-        }
-    )
+        *events, events_so_far = _from_events()
+        of_purchase, of_time = of_purchase + events[0], of_time + events[1]
+        so_far = so_far + events_so_far
+    ahead = dict(zip(AHEAD, (of_purchase, of_time, *events), strict=True))
+    return exposed.withColumns({"historical_service_cost": so_far, **ahead})
 
 
 def _configured(service: ServiceConfig, depths: Mapping[str, int]) -> tuple[Column, Column, Column]:

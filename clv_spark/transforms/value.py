@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clv_spark.config import ValueConfig
+from clv_spark.transforms.service import AHEAD
 
 
 def with_value(costed: DataFrame, value: ValueConfig) -> DataFrame:
@@ -20,11 +21,8 @@ def with_value(costed: DataFrame, value: ValueConfig) -> DataFrame:
     """
     margin = F.col("clv_margin")
     # Costs of customers without a value are in no sum of values.
-    ahead = {
-        name: F.when(margin.isNotNull(), F.col(name))
-        for name in ("service_of_purchases_ahead", "service_of_time_ahead")
-    }
-    of_purchases, of_time = ahead.values()
+    ahead = {name: F.when(margin.isNotNull(), F.col(name)) for name in AHEAD}
+    of_purchases, of_time = list(ahead.values())[:2]
     costs = of_purchases + of_time
     so_far = F.col("historical_service_cost")
     history = F.col("historical_" + ("revenue" if value.definition == "revenue" else "margin"))

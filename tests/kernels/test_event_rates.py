@@ -6,7 +6,7 @@ import pytest
 
 from clv_spark.config import ServiceConfig
 from clv_spark.economics import ServiceRates
-from clv_spark.kernels.event_rates import event_rates, service_rates
+from clv_spark.kernels.event_rates import EventMix, event_mixes, event_rates, service_costs
 
 
 def sums(segment="uk", relationship="purchases", customers=100, **more):
@@ -20,6 +20,7 @@ def sums(segment="uk", relationship="purchases", customers=100, **more):
         "purchases_so_far": 200.0,
         "early_days_so_far": 9000.0,
         "later_days_so_far": 4000.0,
+        "cost_by_kind": {"delivery": 50.0, "call": 750.0, "visit": 250.0},
         **more,
     }
 
@@ -57,18 +58,62 @@ def test_configured_rates_and_events_add_up():
         early_days=60,
     )
     found = {"per_purchase": 0.5, "per_early_day": 0.1, "per_later_day": 0.2}
-    assert service_rates(service, "Europe/France", found, 2) == ServiceRates(
+    mix = EventMix(time={"call": 1.0})
+    costs = service_costs(service, "Europe/France", found, 2, mix)
+    assert costs.mix == mix
+    assert costs.events == ServiceRates(
+        per_purchase=0.5,
+        per_purchase_early=0.5,
+        per_year=73.0,
+        per_year_early=36.5,
+        early_days=60,
+    )
+    assert costs.rates == ServiceRates(
         per_purchase=2.5,
         per_purchase_early=2.5,
         per_year=10 + 73.0,
         per_year_early=30 + 36.5,
         early_days=60,
     )
-    alone = service_rates(service, "Asia", None, 2)
+    alone = service_costs(service, "Asia", None, 2, EventMix()).rates
     assert (alone.per_purchase, alone.per_year, alone.per_year_early) == (1.0, 10.0, 30.0)
 
 
 def test_new_customers_of_a_country_with_a_slash_cost_what_all_others_do():
     service = ServiceConfig(per_purchase={"default": 4.0, "Bosnia": 6.0})
-    assert service_rates(service, "Bosnia/Herzegovina", None, 1).per_purchase == 4.0
-    assert service_rates(service, "Bosnia/Herzegovina", None, 2).per_purchase == 6.0
+    for keys, cost in ((1, 4.0), (2, 6.0)):
+        costs = service_costs(service, "Bosnia/Herzegovina", None, keys, EventMix())
+        assert costs.rates.per_purchase == cost
+
+
+KINDS = ServiceConfig.model_validate(
+    {
+        "events": {
+            "path": "events",
+            "columns": {"customer_id": "a", "event_date": "b", "kind": "c"},
+        },
+        "kinds": {
+            "delivery": {"unit_cost": 1, "grows_with": "purchases"},
+            "call": {"unit_cost": 3, "grows_with": "time"},
+            "visit": {"unit_cost": 30, "grows_with": "time"},
+        },
+    }
+)
+
+
+def test_a_segment_has_its_own_mix_of_kinds_and_a_small_one_that_of_all():
+    small = sums("fr", customers=9, cost_by_kind={"delivery": 3.0, "call": None, "visit": 1000.0})
+    quiet = sums("se", cost_by_kind={"delivery": 2.0})
+    silent = sums("basic", "contract", cost_by_kind=None)
+    found = event_mixes([small, sums(), quiet, silent], KINDS, min_customers=10)
+    assert found["purchases", "uk"] == EventMix({"delivery": 1.0}, {"call": 0.75, "visit": 0.25})
+    assert found["purchases", "fr"].time == {"call": 750 / 2000, "visit": 1250 / 2000}
+    assert found["purchases", "se"] == EventMix({"delivery": 1.0}, {})
+    assert found["contract", "basic"] == EventMix()
+
+
+def test_events_cost_more_by_the_share_of_their_kind():
+    mix = EventMix({"delivery": 1.0}, {"call": 0.75, "visit": 0.25})
+    assert mix.growth({"call": 1.2}) == pytest.approx((0.0, 0.15))
+    assert mix.growth({"call": 0.0, "delivery": 2.0}) == pytest.approx((1.0, -0.75))
+    assert mix.growth({}) == EventMix().growth({"call": 2.0}) == (0.0, 0.0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clv_spark.config import Scenario
 from clv_spark.economics import ServiceRates
 from clv_spark.kernels.churn import future_of_customers
+from clv_spark.kernels.event_rates import EventMix, ServiceCosts
 from clv_spark.kernels.new_customers import new_customer_curve
 from clv_spark.kernels.new_value import new_customer_value
 from clv_spark.kernels.segment_value import LeafOutlook, SummarySettings, scenario_values
@@ -18,11 +21,14 @@ from tests.kernels.worlds import segment
 pytestmark = pytest.mark.filterwarnings("error")
 
 HOW = {"horizon_days": 365, "annual_discount_rate": 0.1}
-COSTS = ServiceRates(per_purchase=1.0, per_year=2.0, early_days=30)
+RATES = ServiceRates(per_purchase=1.0, per_year=2.0, early_days=30)
+MIX = EventMix(time={"call": 0.5, "visit": 0.5})
+COSTS = ServiceCosts(RATES, ServiceRates(per_year=1.0), MIX)
 SCENARIOS = {
     "stay": Scenario(churn=0.8),
     "win": Scenario(cac=0.5),
     "call": Scenario(service_cost_per_purchase=0.5),
+    "longer calls": Scenario(service_cost_by_kind={"call": 2.0}),
 }
 SETTINGS = SummarySettings("net", 365, 3.0, 365)
 FUTURE = future_of_customers(random_rows(), segment(), [0.8], **HOW)
@@ -36,7 +42,7 @@ def leaf(**changes):
     curves = {churn: curve(churn, **changes) for churn in (1.0, *churn_factors(SCENARIOS))}
     new = new_values(curves, COSTS, SCENARIOS, "net")
     # What is counted is the margin: 300 in the whole leaf segment.
-    return LeafOutlook((SegmentSum("uk", 60.0, 30.0, 300.0, (), ()),), (FUTURE,), new)
+    return LeafOutlook((SegmentSum("uk", 60.0, 30.0, 300.0, (), ()),), (FUTURE,), new, MIX)
 
 
 def sums(**changes):
@@ -50,6 +56,8 @@ def sums(**changes):
         "clv_margin": 300.0,
         "service_of_purchases_ahead": 40.0,
         "service_of_time_ahead": 30.0,
+        "events_of_purchases_ahead": 0.0,
+        "events_of_time_ahead": 12.0,
         "purchases_ahead": 25.0,
         "days_ahead": 10_950.0,
     }
@@ -68,7 +76,16 @@ def test_a_leaf_segment_by_its_sums_future_and_new_customers():
     change = 300 * (ratio.revenue - 1) - 40 * (ratio.purchases - 1) - 30 * (ratio.time - 1)
     assert rows["stay"]["clv_change"] == pytest.approx(change)
     assert rows["call"]["clv_change"] == pytest.approx(-0.5 * 25)
-    value = new_customer_value(curve(0.8), COSTS, "net", 20.0, target_ratio=3.0)
+    assert rows["longer calls"]["clv_change"] == pytest.approx(-6)
+    lost = rows["longer calls"]["new_customer_value"] - rows["base"]["new_customer_value"]
+    # A year costs 2, and half of one more: so much of what time costs a new customer.
+    none = new_customer_value(
+        curve(1.0), replace(RATES, per_year=0.0), "net", 20.0, target_ratio=3.0
+    )
+    assert lost == pytest.approx(
+        (rows["base"]["new_customer_value"] - none["new_customer_value"]) / 4
+    )
+    value = new_customer_value(curve(0.8), RATES, "net", 20.0, target_ratio=3.0)
     for name in ("new_customer_value", "clv_to_cac", "payback_days"):
         assert rows["stay"][name] == value[name]
     assert rows["win"]["cac"] == 10

@@ -61,6 +61,8 @@ def sums(**more):
         "clv": 210.0,
         "service_of_purchases_ahead": 60.0,
         "service_of_time_ahead": 30.0,
+        "events_of_purchases_ahead": 0.0,
+        "events_of_time_ahead": 0.0,
         "purchases_ahead": 20.0,
         "days_ahead": 8.0 * 365,
         "historical_revenue": 2000.0,

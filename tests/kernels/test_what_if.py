@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from clv_spark.config import Scenario
 from clv_spark.economics import DEFINITIONS, ServiceRates
 from clv_spark.kernels.churn import ChurnRatios, Future
+from clv_spark.kernels.event_rates import EventMix, ServiceCosts
 from clv_spark.kernels.new_customers import Course, NewCustomerCurve
 from clv_spark.kernels.new_value import new_customer_value
 from clv_spark.kernels.what_if import (
+    CostsAhead,
     ExistingCustomers,
     NewCustomers,
     SegmentBase,
@@ -23,18 +25,21 @@ from clv_spark.kernels.what_if import (
 
 pytestmark = pytest.mark.filterwarnings("error")
 
+# All deliveries are events; of the cost of time a half is, and of that calls are four fifths.
+MIX = EventMix(purchases={"delivery": 1.0}, time={"call": 0.8, "visit": 0.2})
 EXISTING = ExistingCustomers(
     revenue=1000.0,
     margin=300.0,
-    purchase_cost=50.0,
-    time_cost=20.0,
+    costs=CostsAhead(50.0, 20.0, 50.0, 10.0, MIX),
     future=Future(
         purchases=25.0, years=10.0, ratios={0.9: ChurnRatios(revenue=1.1, purchases=1.2, time=1.3)}
     ),
 )
-COSTS = ServiceRates(
+RATES = ServiceRates(
     per_purchase=2.0, per_purchase_early=4.0, per_year=10.0, per_year_early=20.0, early_days=5
 )
+OF_EVENTS = ServiceRates(per_purchase=2.0, per_purchase_early=2.0, per_year=5.0, per_year_early=8.0)
+COSTS = ServiceCosts(RATES, OF_EVENTS, MIX)
 
 
 def curve(repeats):
@@ -99,6 +104,15 @@ def test_the_base_by_hand():
         ({"service_cost": 0.0}, 300, 60),
         ({"service_cost_per_purchase": 0.5}, 230 - 12.5, 51.5 - 1),
         ({"service_cost_per_year": 3.0}, 230 - 30, 51.5 - 0.6),
+        # A fifth more on 8 of the 20; of a new one on 0.8 x (0.05 x 8 + 0.15 x 5).
+        ({"service_cost_by_kind": {"call": 1.2}}, 230 - 1.6, 51.5 - 0.2 * 0.92),
+        ({"service_cost_by_kind": {"delivery": 0.5}}, 230 + 25, 51.5 + 2),
+        # Of the base of the factor on all costs these are a part.
+        (
+            {"service_cost_by_kind": {"delivery": 2.0, "visit": 0.0}, "service_cost": 1.5},
+            300 - 1.5 * (100 + 18),
+            60 - 1.5 * (10 + 2.5 - 0.2 * 1.15),
+        ),
         ({"churn": 0.9}, 330 - 60 - 26, 66 - 6.4 - 2.5),
         ({"cac": 0.8}, 230, 51.5),
         # Orders, margin and prices together: 1050 at 32%, and 3% more for the same goods.
@@ -147,11 +161,12 @@ def test_payback_is_of_margin_where_value_is_revenue():
 
 MONEY = st.floats(-1e6, 1e6)
 POSITIVE = st.floats(0, 1e6)
+AHEAD = st.builds(CostsAhead, POSITIVE, POSITIVE)
 FUTURE = st.builds(Future, POSITIVE, POSITIVE, st.just({}))
 
 
 @given(
-    st.builds(ExistingCustomers, POSITIVE, MONEY, POSITIVE, POSITIVE, FUTURE),
+    st.builds(ExistingCustomers, POSITIVE, MONEY, AHEAD, FUTURE),
     st.sampled_from(DEFINITIONS),
     st.one_of(st.none(), st.floats(0.1, 200)),
 )
@@ -161,14 +176,16 @@ def test_a_scenario_without_a_change_changes_nothing(part, definition, cac):
     for name in ("clv_change", "clv_to_cac_change", "payback_days_change"):
         assert usual[name] in (0, None)
     # And the base is what the summary of segments says of new customers.
-    value = new_customer_value(curve(0.5), COSTS, definition, cac, target_ratio=3.0)
+    value = new_customer_value(curve(0.5), RATES, definition, cac, target_ratio=3.0)
     for name in ("new_customer_value", "clv_to_cac", "payback_days"):
         assert usual[name] == value[name]
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.builds(ExistingCustomers, *[POSITIVE] * 4, FUTURE), min_size=2, max_size=4),
+    st.lists(
+        st.builds(ExistingCustomers, POSITIVE, POSITIVE, AHEAD, FUTURE), min_size=2, max_size=4
+    ),
     st.builds(Scenario, margin_rate=st.floats(-1, 1), price=st.floats(0.5, 2)),
 )
 def test_the_sum_of_a_segment_is_that_of_its_parts(parts, scenario):

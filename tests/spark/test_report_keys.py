@@ -65,12 +65,9 @@ def test_groups_survive_as_numbers(spark: SparkSession) -> None:
             wanted[place] += 1
             calls[place] += 2**number
     assert found == wanted
-    costs = scored.select(
-        "customer_id",
-        "relationship",
-        F.expr("map('call', cast(power(2, customer_id) AS DECIMAL(28,2)))").alias("cost_by_kind"),
-    )
-    by_kind = with_levels(kind_sums(scored, costs, by_month=False), segment_keys, report)
+    cost = F.expr("map('call', cast(power(2, customer_id) AS DECIMAL(28,2)))")
+    costed = scored.withColumn("cost_by_kind", cost)
+    by_kind = with_levels(kind_sums(costed, by_month=False), segment_keys, report)
     totals = kind_totals(by_kind).collect()
     assert {row["kind"] for row in totals} == {"call"}
     assert {(row["segment_level"], row["name"]): row["cost"] for row in totals} == calls

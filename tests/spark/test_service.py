@@ -115,6 +115,8 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
         "service_of_purchases_ahead": per_purchase * (row["purchases_ahead"] - early)
         + 5.0 * early
         + more * purchase * row["purchases_ahead"],
+        "events_of_purchases_ahead": more * purchase * row["purchases_ahead"],
+        "events_of_time_ahead": longer * (early_day * early_days + later_day * later_days),
         "service_of_time_ahead": (10 * later_days + 50 * early_days) / 365
         + longer * (early_day * early_days + later_day * later_days),
         "historical_service_cost": 5.0 * early_bought
@@ -171,7 +173,8 @@ def test_what_counts_as_value(spark: SparkSession, definition: str, history: flo
         "SELECT 50D AS clv_margin, 50D AS clv, 10D AS clv_low, 90D AS clv_high, "
         "80D AS residual_clv, 900D AS historical_revenue, 300D AS historical_margin, "
         "12D AS historical_service_cost, 5D AS service_of_purchases_ahead, "
-        "7D AS service_of_time_ahead"
+        "7D AS service_of_time_ahead, 0D AS events_of_purchases_ahead, "
+        "0D AS events_of_time_ahead"
     )
     (found,) = with_value(row, ValueConfig(definition=definition)).collect()
     assert found["value_definition"] == definition

@@ -47,6 +47,11 @@ def test_scenarios_come_from_a_file_and_from_the_command_line(tmp_path: Path) ->
         ("what_if.more.churn=-1", ["what_if.more.churn"]),
         ("what_if.more.margin_rate=2", ["what_if.more.margin_rate"]),
         ("what_if.more.service_cost=-0.1", ["what_if.more.service_cost"]),
+        (
+            "what_if.more.service_cost_by_kind={call: 2}",
+            ["what_if.more.service_cost_by_kind", "'call'", "costs.service.kinds"],
+        ),
+        ("what_if.more.service_cost_by_kind={call: -1}", ["what_if.more.service_cost_by_kind"]),
         ("what_if.more.price=.inf", ["what_if.more.price"]),
         ("what_if.more.service_cost_per_purchase=.nan", ["service_cost_per_purchase"]),
     ],

@@ -103,10 +103,11 @@ def test_scenarios_follow_from_the_sums_of_the_summary(
         assert change("a tenth less churn") != 0
         # Half for each purchase, discounted from its day. A customer with contracts in several
         # segments counts in one, with a part of its purchases as large as that of its value.
-        purchases = -change("calls cost more") / 0.5
+        purchases = -change("orders cost more") / 0.5
         if key[0] == "purchases" or key[1] == "global":
             assert 0.94 * expected[key] < purchases < expected[key], key
         assert purchases > 0
+        assert -known["clv_service_cost"] / 3 < change("calls cost a third more") <= 0
         ratio = rows[*key, "cheaper to win"]["clv_to_cac"] / known["clv_to_cac"]
         assert ratio == pytest.approx(1 / 0.8)
         assert rows[*key, "a tenth less churn"]["clv_to_cac_change"] != 0
@@ -123,6 +124,29 @@ def test_changes_of_segments_add_up_to_those_of_all(rows: Rows) -> None:
             total = every.pop("global")
             assert len(every) >= 2
             assert sum(every.values()) == pytest.approx(total, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.long
+def test_a_scenario_of_calls_says_what_a_run_with_that_price_of_a_call_says(
+    spark: SparkSession, costed: Finished, finished: Finished, rows: Rows, tmp_path: Path
+) -> None:
+    dearer = Finished(costed.source, copied(costed.lake, tmp_path / "lake"))
+    given = costed_config(finished, dearer, {}).model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    given["costs"]["service"]["kinds"]["call"]["unit_cost"] *= 4 / 3
+    pipelines.run(spark, Config.model_validate(given), AS_OF)
+    found = read_table(dearer.lake / "segment_summary").to_pylist()
+    changed = 0
+    for row in found:
+        if row["segment_level"] == MONTH:
+            continue
+        told = rows[row["relationship"], row["segment"], "calls cost a third more"]
+        for name in ("clv_sum", "new_customer_value", "payback_days"):
+            if told[name] is not None:
+                assert told[name] == pytest.approx(row[name], rel=1e-9, abs=0.005), name
+        changed += told["clv_change"] < 0
+    assert changed > 1
 
 
 @pytest.mark.long
