@@ -23,6 +23,7 @@ from clv_spark.economics.formulas import (
 from clv_spark.economics.total import TotalDraws, total_interval
 from clv_spark.kernels.churn import ChurnRatios, Future, joint_future
 from clv_spark.kernels.event_rates import EventMix
+from clv_spark.kernels.likeness import Likeness, alike
 from clv_spark.kernels.new_value import NewValue, mixed, new_customer_row
 from clv_spark.kernels.sum_segment import SegmentSum
 from clv_spark.kernels.what_if import (
@@ -46,13 +47,14 @@ class LeafOutlook:
         sums: Their total under draws; one per period for contracts.
         futures: What they will do as they are, and at other rates of leaving; as many, or none
             where nobody asks for scenarios.
-        new: What a new customer brings in the base and in each scenario; empty where unknown.
+        new: What a new customer brings in the base and in each scenario, as
+            ``what_if.new_values`` gives it; empty where unknown.
         mix: The kinds of their service events.
     """
 
     sums: Sequence[SegmentSum]
     futures: Sequence[Future]
-    new: Mapping[str, NewValue]
+    new: Mapping[str, Sequence[NewValue]]
     mix: EventMix = field(default_factory=EventMix)
 
 
@@ -67,6 +69,7 @@ class SummarySettings:
         target_payback_days: Within how many days a new customer should pay back.
         cohort: Whether the customers are those won in one month, however long ago: all of them
             count as its new ones.
+        like: How the customers differ from others of their leaf segments, so that new ones do.
     """
 
     definition: str
@@ -74,6 +77,7 @@ class SummarySettings:
     target_clv_to_cac: float
     target_payback_days: int
     cohort: bool = False
+    like: Likeness = field(default_factory=Likeness)
 
     @property
     def counted(self) -> str:
@@ -219,7 +223,7 @@ def _acquisition(
 ) -> dict[str, Any]:
     new, cac = total["new_customers"], _cac(total)
     found: dict[str, Any] = {"new_customers": int(new), "cac": cac}
-    values = _new_mix(leaves, outlooks, total)
+    values = _new_mix(leaves, outlooks, total, settings)
     if not values:
         return found
     row = new_customer_row(values[BASE], cac, settings.target_clv_to_cac)
@@ -263,7 +267,7 @@ def scenario_values(
         same = {factor: ChurnRatios() for factor in churn_factors(scenarios)}
         existing.append(ExistingCustomers(0.0, 0.0, CostsAhead(), Future(0.0, 0.0, same)))
     total = added(leaves.values())
-    values = _new_mix(leaves, outlooks, total)
+    values = _new_mix(leaves, outlooks, total, settings)
     new = NewCustomers(values, _cac(total)) if values else None
     return what_if_rows(SegmentBase(name, existing, new), scenarios, settings.definition)
 
@@ -315,7 +319,10 @@ def _cac(total: Sums) -> float | None:
 
 
 def _new_mix(
-    leaves: Mapping[str, Sums], outlooks: Mapping[str, LeafOutlook], total: Sums
+    leaves: Mapping[str, Sums],
+    outlooks: Mapping[str, LeafOutlook],
+    total: Sums,
+    settings: SummarySettings,
 ) -> dict[str, NewValue]:
     """A new customer by scenario, in the mix of the new ones; where nobody is new, of all."""
     count = "new_customers" if total["new_customers"] else "customers"
@@ -326,6 +333,11 @@ def _new_mix(
     ]
     if not parts:
         return {}
+
+    def alone(corners: Sequence[NewValue]) -> NewValue:
+        return alike(corners, settings.like, settings.definition)
+
     return {
-        name: mixed([(weight, values[name]) for weight, values in parts]) for name in parts[0][1]
+        name: mixed([(weight, alone(values[name])) for weight, values in parts])
+        for name in parts[0][1]
     }

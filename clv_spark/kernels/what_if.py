@@ -10,6 +10,7 @@ from clv_spark.config.what_if import BASE, Scenario
 from clv_spark.economics import ServiceRates, value_by_definition
 from clv_spark.kernels.churn import ChurnRatios, Future
 from clv_spark.kernels.event_rates import EventMix, ServiceCosts
+from clv_spark.kernels.likeness import corner_values
 from clv_spark.kernels.new_customers import NewCustomerCurve
 from clv_spark.kernels.new_value import NewValue, new_customer_row, new_value
 
@@ -98,7 +99,9 @@ def new_values(
     costs: ServiceCosts,
     scenarios: Mapping[str, Scenario],
     definition: str,
-) -> dict[str, NewValue]:
+    *,
+    of_groups: bool,
+) -> dict[str, tuple[NewValue, ...]]:
     """What a new customer of a leaf segment brings in the base and in each scenario.
 
     Args:
@@ -106,14 +109,19 @@ def new_values(
         costs: What serving costs.
         scenarios: By name.
         definition: What counts as value: revenue, margin or net.
+        of_groups: Whether new customers of groups are told apart; see ``kernels.likeness``.
+
+    Returns:
+        By name of the scenario the value alone, or the corners that those of groups follow from.
     """
-    every = {BASE: Scenario(), **scenarios}
-    return {
-        name: new_value(
-            _changed(curves[scenario.churn], scenario), _costs(costs, scenario), definition
-        )
-        for name, scenario in every.items()
-    }
+    found = {}
+    for name, scenario in {BASE: Scenario(), **scenarios}.items():
+        curve, rates = _changed(curves[scenario.churn], scenario), _costs(costs, scenario)
+        if of_groups:
+            found[name] = corner_values(curve, rates, definition)
+        else:
+            found[name] = (new_value(curve, rates, definition),)
+    return found
 
 
 def what_if_rows(

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from clv_spark.config import Config
+from clv_spark.config import ACQUISITION_MONTH, Config
 from clv_spark.kernels.begun_contracts import contract_prices, contracts_of_a_customer
 from clv_spark.kernels.churn import Future, future_of_contracts, future_of_customers
 from clv_spark.kernels.contract_forecasts import Outlook
 from clv_spark.kernels.contract_parameters import ContractKey, ContractParameters
 from clv_spark.kernels.event_rates import ServiceCosts
 from clv_spark.kernels.new_contracts import new_contract_curve
-from clv_spark.kernels.new_customers import NewCustomerCurve, new_customer_curve
+from clv_spark.kernels.new_customers import new_customer_curve
 from clv_spark.kernels.new_value import NewValue, mixed, several
 from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.kernels.segment_value import LeafOutlook
@@ -72,7 +72,13 @@ def purchase_outlooks(
             factors = churn_factors(config.what_if)
             futures.append(future_of_customers(rows, used, factors, **horizon))
         summed = sum_segment(rows, used, **horizon)
-        new = _new_values(config, curves, serving[segment])
+        new = new_values(
+            curves,
+            serving[segment],
+            config.what_if,
+            config.value.definition,
+            of_groups=has_groups(config),
+        )
         return _pickled(segment, LeafOutlook((summed,), futures, new, serving[segment].mix))
 
     found = patterns.groupBy("segment").applyInPandas(in_worker(look), _PICKLED).collect()
@@ -110,7 +116,10 @@ def contract_outlooks(
     new = _new_contracts(run, scored, parameters, costs)
     return {
         leaf: LeafOutlook(
-            [s for s, _ in both], [f for _, f in both], new.get(leaf, {}), costs(leaf).mix
+            [summed for summed, _ in both],
+            [future for _, future in both],
+            {name: (value,) for name, value in new.get(leaf, {}).items()},
+            costs(leaf).mix,
         )
         for leaf, both in parts.items()
     }
@@ -152,7 +161,7 @@ def _new_contracts(
 def _contract_values(
     config: Config, used: ContractParameters, price: tuple[float, float], costs: ServiceCosts
 ) -> dict[str, NewValue]:
-    """What one new contract brings, by scenario."""
+    """What one new contract brings, by scenario; contracts know no groups but the months."""
     order_value, margin_rate = price
     curves = {
         churn: new_contract_curve(
@@ -166,18 +175,21 @@ def _contract_values(
         )
         for churn in (1.0, *churn_factors(config.what_if))
     }
-    return _new_values(config, curves, costs)
+    found = new_values(curves, costs, config.what_if, config.value.definition, of_groups=False)
+    return {name: value for name, (value,) in found.items()}
+
+
+def has_groups(config: Config) -> bool:
+    """Whether the summary has groups of customers with a likeness of their own.
+
+    Customers of one month are of one age, so that nothing tells them from others of that age.
+    """
+    return any(key != ACQUISITION_MONTH for key in config.report_by)
 
 
 def recent_days(config: Config) -> int:
     """How old a customer is at most who counts as new for what winning one costs."""
     return round(config.costs.acquisition.recent_months * 365 / 12)
-
-
-def _new_values(
-    config: Config, curves: Mapping[float, NewCustomerCurve], costs: ServiceCosts
-) -> dict[str, NewValue]:
-    return new_values(curves, costs, config.what_if, config.value.definition)
 
 
 def _horizon(config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import Row as SparkRow
 
 from clv_spark.config import ACQUISITION_MONTH, Config
+from clv_spark.kernels.likeness import Likeness, likeness_of
 from clv_spark.kernels.segment_parameters import nearest
 from clv_spark.kernels.segment_value import (
     LeafOutlook,
@@ -20,9 +21,10 @@ from clv_spark.kernels.segment_value import (
     summary_values,
 )
 from clv_spark.pipelines.local_rows import local_rows, table_rows
-from clv_spark.pipelines.outlooks import recent_days
+from clv_spark.pipelines.outlooks import has_groups, recent_days
 from clv_spark.pipelines.run_context import Run, cached
 from clv_spark.schemas import SEGMENT_SUMMARY, WHAT_IF
+from clv_spark.transforms.likeness import group_sums
 from clv_spark.transforms.migration import MOVED_TYPES, moves
 from clv_spark.transforms.segment_sums import (
     COUNTS,
@@ -94,6 +96,7 @@ def summarise_segments(
     steps = with_levels(step_sums(valued, by_month=by_month), keys, report)
     shapes = {_place(row): row.asDict() for row in distributions(steps).collect()}
     kinds = _kinds(run, valued, keys, report)
+    likeness = _likeness(run, valued, report)
     usual = SummarySettings(
         config.value.definition,
         recent,
@@ -108,7 +111,12 @@ def summarise_segments(
         leaves, known = _by_leaf(parts), outlooks.get(place[0], {})
         # Without so much history new customers came in all there is, as in the forecast.
         days = min(recent, 1 + oldest[place[0]])
-        settings = replace(usual, recent_days=days, cohort=place[1] == ACQUISITION_MONTH)
+        settings = replace(
+            usual,
+            recent_days=days,
+            cohort=place[1] == ACQUISITION_MONTH,
+            like=likeness.get(place, usual.like),
+        )
         found = {
             **summary_values(leaves, known, settings),
             **_of_tiers(parts),
@@ -226,6 +234,19 @@ def _kinds(
         for row in sorted(kind_totals(with_levels(summed, keys, report)).collect()):
             found.setdefault(_place(row), {})[row["kind"]] = float(row["cost"])
     return found
+
+
+def _likeness(
+    run: Run, valued: DataFrame, report: Mapping[str, list[str]]
+) -> dict[Place, Likeness]:
+    """How the buyers of each group differ from others of their leaf segments."""
+    if not has_groups(run.config):
+        return {}
+    least = run.config.fit.min_customers
+    return {
+        ("purchases", row["segment_level"], row["name"]): likeness_of(row.asDict(), least)
+        for row in group_sums(valued, report).collect()
+    }
 
 
 def places_of(fitted: list[SparkRow]) -> dict[str, tuple[str, str | None]]:

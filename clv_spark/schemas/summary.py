@@ -118,8 +118,9 @@ SEGMENT_SUMMARY = TableSpec(
         _money(
             "new_customer_value",
             f"discounted {DEFINED} of a new customer, the first purchase included, before "
-            "acquisition; of several leaf segments in the mix of the new customers; with contracts "
-            "of all that a customer begins with",
+            "acquisition; of several leaf segments in the mix of the new customers; of a group under "
+            "report_by by as much as its customers differ from others of their segment and age; with "
+            "contracts of all that a customer begins with",
         ),
         _money("new_customer_value_low", "a tenth of the draws of the parameters fall short of it"),
         _money("new_customer_value_high", "a tenth of the draws exceed it"),

@@ -87,7 +87,7 @@ def leaf_sums(
         "new_with_cost": (is_new & has_cost).cast("int"),
     }
     placed = valued.select(
-        *_group(by_month),
+        *group_columns(by_month=by_month),
         "clv_tier",
         F.col(BEFORE_TIER).alias("from_tier"),
         F.col(BEFORE_CLV).alias("clv_before"),
@@ -132,14 +132,15 @@ def step_sums(valued: DataFrame, *, by_month: bool) -> DataFrame:
         ``GROUP``, step, n and clv, a decimal.
     """
     placed = valued.where(F.col("clv").isNotNull()).select(
-        *_group(by_month), clv_step(F.col("clv")).alias("step"), "clv"
+        *group_columns(by_month=by_month), clv_step(F.col("clv")).alias("step"), "clv"
     )
     return placed.groupBy(*GROUP, "step").agg(
         F.count(F.lit(1)).alias("n"), exact_sum(F.col("clv")).alias("clv")
     )
 
 
-def _group(by_month: bool) -> list[Column]:
+def group_columns(*, by_month: bool) -> list[Column]:
+    """The columns of ``GROUP``, the month only where it tells groups apart."""
     month = F.date_format(acquisition_month(), "yyyy-MM") if by_month else F.lit(None)
     names = map(F.col, GROUP[:-1])
     return [*names, month.cast("string").alias(ACQUISITION_MONTH)]
@@ -244,7 +245,9 @@ def kind_sums(valued: DataFrame, *, by_month: bool) -> DataFrame:
     Returns:
         ``GROUP``, kind and cost, a decimal.
     """
-    placed = valued.select(*_group(by_month), F.explode("cost_by_kind").alias("kind", "cost"))
+    placed = valued.select(
+        *group_columns(by_month=by_month), F.explode("cost_by_kind").alias("kind", "cost")
+    )
     return placed.groupBy(*GROUP, "kind").agg(F.sum("cost").alias("cost"))
 
 

@@ -40,7 +40,7 @@ def curve(churn, **changes):
 
 def leaf(**changes):
     curves = {churn: curve(churn, **changes) for churn in (1.0, *churn_factors(SCENARIOS))}
-    new = new_values(curves, COSTS, SCENARIOS, "net")
+    new = new_values(curves, COSTS, SCENARIOS, "net", of_groups=False)
     # What is counted is the margin: 300 in the whole leaf segment.
     return LeafOutlook((SegmentSum("uk", 60.0, 30.0, 300.0, (), ()),), (FUTURE,), new, MIX)
 

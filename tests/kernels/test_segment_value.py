@@ -35,9 +35,9 @@ def new(top, draws=()):
 
 def outlook(clv, top, scenario_top=None):
     summed = SegmentSum("leaf", 10.0, 5.0, clv, [clv * f for f in (0.8, 1.0, 1.2)], [1.0, 1.0, 1.0])
-    values = {BASE: new(top, (top * 0.8, top))}
+    values = {BASE: (new(top, (top * 0.8, top)),)}
     if scenario_top is not None:
-        values["other"] = new(scenario_top)
+        values["other"] = (new(scenario_top),)
     return LeafOutlook((summed,), (Future(20.0, 8.0, {}),), values)
 
 
@@ -216,7 +216,7 @@ def test_service_costs_of_a_group_change_with_what_its_own_customers_do():
     some = {"customers": 90, "valued": 90, "purchases_ahead": 2.0, "days_ahead": 7.0 * 365}
     rest = {"customers": 10, "valued": 10, "purchases_ahead": 18.0, "days_ahead": 1.0 * 365}
     known = {"uk": outlook(600.0, 120.0, scenario_top=150.0)}
-    known["uk"].new.update(purchase=new(150.0), year=new(150.0))
+    known["uk"].new.update(purchase=(new(150.0),), year=(new(150.0),))
     scenarios = {
         "other": Scenario(),
         "purchase": Scenario(service_cost_per_purchase=3.0),

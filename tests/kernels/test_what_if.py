@@ -67,7 +67,8 @@ CURVES = {1.0: curve(0.5), 0.9: curve(0.6)}
 
 
 def segment(scenarios, definition, existing=(EXISTING,), cac=40.0):
-    values = new_values(CURVES, COSTS, scenarios, definition)
+    found = new_values(CURVES, COSTS, scenarios, definition, of_groups=False)
+    values = {name: value for name, (value,) in found.items()}
     return SegmentBase("uk", existing, NewCustomers(values, cac))
 
 

@@ -47,7 +47,10 @@ def shop_by_channel(
         lake={"path": str(folder / "lake")},
     )
     channel = "element_at(array('web', 'store', 'Germany'), CAST(customer_id % 3 AS INT) + 1)"
-    values["source"]["transactions"]["columns"]["channel"] = channel
+    columns = values["source"]["transactions"]["columns"]
+    columns["channel"] = channel
+    # In the store each order is twice as large.
+    columns["amount"] = f"{columns['amount']} * IF(customer_id % 3 = 1, 2, 1)"
     messages, logger = Messages(), logging.getLogger("clv_spark")
     logger.addHandler(messages)
     try:
@@ -81,6 +84,23 @@ def test_the_cost_of_a_channel_counts_where_its_segment_has_none(
     cac = {row["segment"]: row["cac"] for row in summary if row["segment_level"] == "channel"}
     assert cac["Germany"] == 30.0
     assert 25.0 < cac["web"] < 30.0 < cac["store"] < 40.0
+
+
+def test_new_customers_of_a_channel_are_like_its_customers(summary: list[dict[str, Any]]) -> None:
+    rows = {row["segment"]: row for row in summary if row["segment_level"] == "channel"}
+    web, store = rows["web"], rows["store"]
+    # Some 130 customers each, where 20 count half: most of the factor of two shows.
+    for name in ("new_customer_value", "new_customer_value_low", "new_customer_value_high"):
+        assert 1.5 < store[name] / web[name] < 2.4, name
+    assert store["clv_to_cac"] == pytest.approx(store["new_customer_value"] / store["cac"])
+    (every,) = (row for row in summary if row["segment_level"] == "global")
+    whole = sum(row["new_customers"] * row["new_customer_value"] for row in rows.values())
+    assert whole == pytest.approx(every["new_customers"] * every["new_customer_value"], rel=0.05)
+    # A month is of one age: nothing tells its customers from others of that age.
+    months = {
+        row["new_customer_value"] for row in summary if row["segment_level"] == "acquisition_month"
+    }
+    assert len(months) > 1
 
 
 def test_a_cost_that_nothing_looks_up_is_warned_of(
