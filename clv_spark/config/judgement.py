@@ -170,6 +170,11 @@ _HIGH = "clv_tier IN ('Platinum', 'Gold', 'Silver', 'Bronze')"
 _STAYS = "lifecycle_status IN ('active', 'reactivated')"
 DEFAULT_ACTIONS: Actions = (
     ActionRule(
+        action="leave",
+        when="loss_making AND lifecycle_status <> 'lost'",
+        reason="costs more to serve than the margin to come",
+    ),
+    ActionRule(
         action="retain",
         when=f"relationship = 'contract' AND lifecycle_status = 'at_risk' AND {_HIGH}",
         reason="{clv_tier} contract that is likely to end within a year",

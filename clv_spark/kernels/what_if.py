@@ -16,7 +16,7 @@ from clv_spark.kernels.new_value import NewValue, new_customer_row, new_value
 
 _OF_NEW = ("cac", "new_customer_value", "clv_to_cac", "payback_days")
 _CHANGES = {"clv_sum": "clv_change"} | {
-    name: f"{name}_change" for name in ("clv_to_cac", "payback_days")
+    name: f"{name}_change" for name in ("clv_service_cost", "clv_to_cac", "payback_days")
 }
 
 
@@ -135,9 +135,10 @@ def what_if_rows(
         definition: What counts as value: revenue, margin or net.
 
     Returns:
-        segment, scenario, clv_sum, new_customer_value (before acquisition), cac, clv_to_cac and
-        payback_days (not discounted), and with _change what clv_sum (clv_change), clv_to_cac and
-        payback_days are more than in the base. None where a part of it is not known.
+        segment, scenario, clv_sum, clv_service_cost, new_customer_value (before acquisition), cac,
+        clv_to_cac and payback_days (not discounted), and with _change what clv_sum (clv_change),
+        clv_service_cost, clv_to_cac and payback_days are more than in the base. None where a part
+        of it is not known.
 
     Example:
         >>> known = ExistingCustomers(revenue=1000.0, margin=300.0, costs=CostsAhead(),
@@ -161,17 +162,25 @@ def what_if_rows(
 def _outcome(
     base: SegmentBase, name: str, scenario: Scenario, definition: str
 ) -> dict[str, float | None]:
-    values = [_existing_value(part, scenario, definition) for part in base.existing]
+    parts = [_existing_value(part, scenario, definition) for part in base.existing]
+    known = bool(parts)
     found: dict[str, float | None] = dict.fromkeys(_OF_NEW)
     if base.new is not None:
         cac = None if base.new.cac is None else base.new.cac * scenario.cac
         # The target does not matter to what is shown here.
         row = new_customer_row(base.new.values[name], cac, target_ratio=1.0)
         found = {"cac": cac, **{key: row[key] for key in _OF_NEW if key != "cac"}}
-    return {"clv_sum": sum(values) if values else None, **found}
+    return {
+        "clv_sum": sum(value for value, _ in parts) if known else None,
+        "clv_service_cost": sum(cost for _, cost in parts) if known else None,
+        **found,
+    }
 
 
-def _existing_value(part: ExistingCustomers, scenario: Scenario, definition: str) -> float:
+def _existing_value(
+    part: ExistingCustomers, scenario: Scenario, definition: str
+) -> tuple[float, float]:
+    """Their value, and what of their margin goes for service."""
     future = part.future
     ratio = ChurnRatios() if scenario.churn == 1 else future.ratios[scenario.churn]
     before = part.revenue * scenario.order_value * ratio.revenue
@@ -185,14 +194,11 @@ def _existing_value(part: ExistingCustomers, scenario: Scenario, definition: str
     purchase_cost += future.purchases * scenario.service_cost_per_purchase
     time_cost *= scenario.service_cost
     time_cost += future.years * scenario.service_cost_per_year
-    return float(
-        value_by_definition(
-            definition,
-            revenue=before * scenario.price,
-            margin=margin,
-            service_cost=purchase_cost * ratio.purchases + time_cost * ratio.time,
-        )
+    service_cost = purchase_cost * ratio.purchases + time_cost * ratio.time
+    value = value_by_definition(
+        definition, revenue=before * scenario.price, margin=margin, service_cost=service_cost
     )
+    return float(value), float(service_cost)
 
 
 def _changed(curve: NewCustomerCurve, scenario: Scenario) -> NewCustomerCurve:

@@ -49,6 +49,7 @@ _BY_TIER = {
     "clv_revenue_by_tier": "clv_revenue",
     "service_cost_by_tier": "clv_service_cost",
     "loss_making_by_tier": "loss_making",
+    "loss_by_tier": "loss",
 }
 NO_TIER = "(none)"
 

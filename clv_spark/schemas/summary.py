@@ -118,9 +118,9 @@ SEGMENT_SUMMARY = TableSpec(
         _money(
             "new_customer_value",
             f"discounted {DEFINED} of a new customer, the first purchase included, before "
-            "acquisition; of several leaf segments in the mix of the new customers; of a group under "
-            "report_by by as much as its customers differ from others of their segment and age; with "
-            "contracts of all that a customer begins with",
+            "acquisition; of several leaf segments in the mix of the new customers; of a group "
+            "under report_by by as much as its customers differ from others of their segment and "
+            "age; with contracts of all that a customer begins with",
         ),
         _money("new_customer_value_low", "a tenth of the draws of the parameters fall short of it"),
         _money("new_customer_value_high", "a tenth of the draws exceed it"),
@@ -168,6 +168,11 @@ SEGMENT_SUMMARY = TableSpec(
         _by_tier("clv_revenue_by_tier", "DOUBLE", "sum of clv_revenue; money"),
         _by_tier("service_cost_by_tier", "DOUBLE", "sum of clv_service_cost; money"),
         _by_tier("loss_making_by_tier", "BIGINT", "loss making customers; count"),
+        _by_tier(
+            "loss_by_tier",
+            "DOUBLE",
+            "clv_margin less clv_service_cost of the loss making customers, below 0; money",
+        ),
         Column(
             "service_cost_by_kind",
             "MAP<STRING, DOUBLE>",
@@ -186,6 +191,6 @@ SEGMENT_SUMMARY = TableSpec(
         "numbers": all_of("customers >= 1", *(f"coalesce({c}, 0) >= 0" for c in _NOT_NEGATIVE)),
         "interval": "coalesce(clv_sum_low, 0) <= coalesce(clv_sum_high, 0)",
     },
-    version=3,
+    version=4,
     properties={"clv_spark.valueDefinition": DEFINED},
 )

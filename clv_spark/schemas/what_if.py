@@ -21,6 +21,19 @@ WHAT_IF = TableSpec(
         Column("clv_sum", "DOUBLE", "sum of clv over the customers one has; money", True),
         Column("clv_change", "DOUBLE", "clv_sum less that of the base; money", True),
         Column(
+            "clv_service_cost",
+            "DOUBLE",
+            "what it will cost to serve the customers one has, discounted, a part of clv_sum only "
+            "where value.definition is net; money",
+            nullable=True,
+        ),
+        Column(
+            "clv_service_cost_change",
+            "DOUBLE",
+            "clv_service_cost less that of the base; money",
+            True,
+        ),
+        Column(
             "new_customer_value",
             "DOUBLE",
             "discounted value of a new customer up to the horizon, before acquisition; money per "
@@ -59,5 +72,5 @@ WHAT_IF = TableSpec(
         "base": "scenario <> 'base' OR coalesce(clv_change, 0) = 0",
         "acquisition": "coalesce(cac, 0) >= 0 AND coalesce(payback_days, 0) >= 0",
     },
-    version=1,
+    version=2,
 )

@@ -23,6 +23,7 @@ MONEY = (
     "clv_revenue",
     "clv_margin",
     "clv_service_cost",
+    "loss",
     "clv",
     *AHEAD,
     "purchases_ahead",
@@ -86,14 +87,18 @@ def leaf_sums(
         "new_customers": is_new.cast("int"),
         "new_with_cost": (is_new & has_cost).cast("int"),
     }
+    left = F.col("clv_margin") - F.col("clv_service_cost")
+    amounts = {
+        "loss": F.when(F.col("loss_making"), left),
+        "new_acquisition_cost": F.when(is_new, F.col("acquisition_cost")),
+    }
     placed = valued.select(
         *group_columns(by_month=by_month),
         "clv_tier",
         F.col(BEFORE_TIER).alias("from_tier"),
         F.col(BEFORE_CLV).alias("clv_before"),
         *(count.cast("bigint").alias(name) for name, count in counts.items()),
-        *MONEY[:-1],
-        F.when(is_new, F.col("acquisition_cost")).alias(MONEY[-1]),
+        *(amounts.get(name, F.col(name)).alias(name) for name in MONEY),
     )
     return placed.groupBy(*LEAF).agg(
         *(F.sum(name).alias(name) for name in COUNTS),

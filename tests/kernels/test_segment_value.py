@@ -58,6 +58,7 @@ def sums(**more):
         "clv_revenue": 1000.0,
         "clv_margin": 300.0,
         "clv_service_cost": 90.0,
+        "loss": -15.0,
         "clv": 210.0,
         "service_of_purchases_ahead": 60.0,
         "service_of_time_ahead": 30.0,

@@ -63,6 +63,7 @@ def curve(repeats):
     )
 
 
+CHANGES = ("clv_change", "clv_service_cost_change", "clv_to_cac_change", "payback_days_change")
 CURVES = {1.0: curve(0.5), 0.9: curve(0.6)}
 
 
@@ -84,13 +85,14 @@ def test_the_base_by_hand():
     (row,) = what_if_rows(segment({}, "net"), {}, "net")
     assert row["segment"] == "uk"
     assert row["clv_sum"] == 300 - 50 - 20
+    assert row["clv_service_cost"] == 50 + 20
     # Two orders: 60 of margin, less 4 + 2 for them and 0.05 x 20 + 0.15 x 10 for the time.
     assert row["new_customer_value"] == pytest.approx(60 - 6 - 2.5)
     assert row["cac"] == 40
     assert row["clv_to_cac"] == pytest.approx(51.5 / 40)
     # Net 26 at once; after ten days 45 - 5 - 1.5 = 38.5, after twenty 51.5.
     assert row["payback_days"] == pytest.approx(10 + 10 * 1.5 / 13)
-    for name in ("clv_change", "clv_to_cac_change", "payback_days_change"):
+    for name in CHANGES:
         assert row[name] == 0
 
 
@@ -147,7 +149,8 @@ def test_prices_lift_revenue_and_points_of_margin_do_not():
     assert changed(Scenario(price=1.03), "revenue")[1]["clv_change"] == pytest.approx(30)
     assert changed(Scenario(order_value=1.05), "revenue")[1]["clv_change"] == pytest.approx(50)
     assert changed(Scenario(margin_rate=0.02), "revenue")[1]["clv_change"] == 0
-    assert changed(Scenario(service_cost=3.0), "margin")[1]["clv_change"] == 0
+    dearer = changed(Scenario(service_cost=3.0), "margin")[1]
+    assert (dearer["clv_change"], dearer["clv_service_cost_change"]) == (0, 140)
     value = changed(Scenario(price=1.03), "revenue")[1]["new_customer_value"]
     assert value == pytest.approx(206)
 
@@ -174,7 +177,7 @@ FUTURE = st.builds(Future, POSITIVE, POSITIVE, st.just({}))
 def test_a_scenario_without_a_change_changes_nothing(part, definition, cac):
     usual, other = changed(Scenario(), definition, existing=[part], cac=cac)
     assert {**other, "scenario": "base"} == usual
-    for name in ("clv_change", "clv_to_cac_change", "payback_days_change"):
+    for name in CHANGES:
         assert usual[name] in (0, None)
     # And the base is what the summary of segments says of new customers.
     value = new_customer_value(curve(0.5), RATES, definition, cac, target_ratio=3.0)

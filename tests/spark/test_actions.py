@@ -24,7 +24,8 @@ SCHEMA = (
     "customer_id STRING, as_of_date DATE, relationship STRING, frequency INT, recency INT, "
     "days_since_last_purchase INT, purchase_interval_days DOUBLE, lifecycle_status STRING, "
     "clv_tier STRING, rfm_monetary INT, clv DOUBLE, p_alive DOUBLE, replenish_category STRING, "
-    "replenish_date DATE, cross_sell_category STRING, historical_revenue DOUBLE"
+    "replenish_date DATE, cross_sell_category STRING, historical_revenue DOUBLE, "
+    "loss_making BOOLEAN"
 )
 DEFAULTS = Config().actions
 LAST = ActionRule(action="watch", when="true", reason="nothing")
@@ -47,6 +48,7 @@ def customer(name: str, **given: Any) -> Values:
         "clv": 10.0,
         "p_alive": 0.5,
         "historical_revenue": 120.0,
+        "loss_making": False,
     }
     return {**values, **usual, **given}
 
@@ -75,6 +77,9 @@ def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
         # Lost at its first renewal after a year; called off before it paid.
         ("win_back", customer("q", **{**yearly, **at_first})),
         ("leave", customer("r", **{**yearly, **at_first, "historical_revenue": 0.0})),
+        # Of the best by margin, and served at a loss; lost already, where it is for others to win.
+        ("leave", customer("s", clv_tier="Platinum", loss_making=True)),
+        ("win_back", customer("t", lifecycle_status="lost", rfm_monetary=5, loss_making=True)),
         ("repeat", customer("j", lifecycle_status="new", frequency=0)),
         ("watch", customer("k", lifecycle_status="new", frequency=0, **contract)),
         ("watch", customer("l", lifecycle_status="cooling")),
@@ -96,6 +101,7 @@ def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
     assert found["q"]["action_reason"] == (
         "no contract any more, was renewed over 0 days, for 365 at a time"
     )
+    assert found["s"]["action_reason"] == "costs more to serve than the margin to come"
     assert found["n"]["action_reason"] == "ink is due on 2024-07-14"
     categories = {name: row["action_category"] for name, row in found.items()}
     assert {name: c for name, c in categories.items() if c} == {"n": "ink", "p": "paper"}

@@ -1,4 +1,4 @@
--- segment_summary, schema version 3
+-- segment_summary, schema version 4
 CREATE TABLE segment_summary (
   `as_of_date` DATE NOT NULL,
   `relationship` STRING NOT NULL,
@@ -51,6 +51,7 @@ CREATE TABLE segment_summary (
   `clv_revenue_by_tier` MAP<STRING, DOUBLE>,
   `service_cost_by_tier` MAP<STRING, DOUBLE>,
   `loss_making_by_tier` MAP<STRING, BIGINT>,
+  `loss_by_tier` MAP<STRING, DOUBLE>,
   `service_cost_by_kind` MAP<STRING, DOUBLE>,
   `horizon_days` INT NOT NULL,
   `value_definition` STRING NOT NULL,

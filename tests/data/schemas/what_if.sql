@@ -1,4 +1,4 @@
--- what_if, schema version 1
+-- what_if, schema version 2
 CREATE TABLE what_if (
   `as_of_date` DATE NOT NULL,
   `relationship` STRING NOT NULL,
@@ -7,6 +7,8 @@ CREATE TABLE what_if (
   `scenario` STRING NOT NULL,
   `clv_sum` DOUBLE,
   `clv_change` DOUBLE,
+  `clv_service_cost` DOUBLE,
+  `clv_service_cost_change` DOUBLE,
   `new_customer_value` DOUBLE,
   `cac` DOUBLE,
   `clv_to_cac` DOUBLE,

@@ -59,6 +59,7 @@ SHARED = ("model_parameters", "segment_summary", "clv_scores", "clv_scores_lates
 OF_ALL = (
     *("clv_tier", "recommended_action", "action_reason", "customers_by_tier", "clv_by_tier"),
     *("clv_revenue_by_tier", "service_cost_by_tier", "loss_making_by_tier"),
+    "loss_by_tier",
 )
 
 

@@ -140,6 +140,10 @@ def test_sums_of_customers_are_those_of_their_segments_to_the_cent(
         values = sorted((row["clv"] for row in rows), reverse=True)
         middle = statistics.median(values)
         assert found["clv_median"] == pytest.approx(middle, rel=0.006, abs=0.02)
+        lost = sum(
+            row["clv_margin"] - row["clv_service_cost"] for row in rows if row["loss_making"]
+        )
+        assert sum(dict(found["loss_by_tier"]).values()) == pytest.approx(lost, abs=0.005)
         tiers = dict(found["clv_by_tier"])
         assert sum(tiers.values()) == pytest.approx(found["clv_sum"], abs=0.005)
         assert tiers.keys() == {row["clv_tier"] for row in rows}

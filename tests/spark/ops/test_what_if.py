@@ -59,10 +59,11 @@ def test_the_base_is_what_the_summary_says(
                 continue
             # To the cent: the sums were rounded one by one.
             assert base[name] == pytest.approx(known[name], rel=1e-9, abs=0.005), (key, name)
+        assert base["clv_service_cost"] == pytest.approx(known["clv_service_cost"], abs=0.005)
         assert base["currency"] == "EUR"
         nothing = rows[*key, "nothing"]
         assert {**nothing, "scenario": "base"} == base
-        assert base["clv_change"] == 0
+        assert base["clv_change"] == base["clv_service_cost_change"] == 0
         for name in ("clv_to_cac", "payback_days"):
             assert base[f"{name}_change"] == (None if known[name] is None else 0)
 
@@ -107,6 +108,9 @@ def test_scenarios_follow_from_the_sums_of_the_summary(
         if key[0] == "purchases" or key[1] == "global":
             assert 0.94 * expected[key] < purchases < expected[key], key
         assert purchases > 0
+        # What is net is less by what serving costs more.
+        dearer = rows[*key, "calls cost a third more"]["clv_service_cost_change"]
+        assert change("calls cost a third more") == pytest.approx(-dearer, abs=1e-6)
         assert -known["clv_service_cost"] / 3 < change("calls cost a third more") <= 0
         ratio = rows[*key, "cheaper to win"]["clv_to_cac"] / known["clv_to_cac"]
         assert ratio == pytest.approx(1 / 0.8)
