@@ -247,7 +247,7 @@ def _money(
     order_value: Floats,
 ) -> Numbers:
     refund, gross = numbers["refund_amount"], numbers["gross_amount"]
-    margin_rate = segments.margin_rate()
+    margin_rate = _margin_rate(numbers, segments)
     if settings.refunds == "rate":
         prior_rate, prior_amount = segments.return_rate(), segments.return_prior_amount()
         return_rate = shrunk_rate(refund, gross, prior_rate, prior_amount)
@@ -280,6 +280,19 @@ def _money(
         "historical_revenue": np.maximum(gross - refund, 0.0),
         "historical_margin": past,
     }
+
+
+def _margin_rate(numbers: Numbers, segments: SegmentTable) -> Floats:
+    """The customer's own rate where margin is recorded, drawn to that of the segment by money.
+
+    Who has bought for as much as the segment's mean customer counts half.
+    """
+    usual, recorded = segments.margin_rate(), numbers["margin_amount"]
+    # Recorded margins are net of refunds, whatever refunds are taken for ahead.
+    net = np.maximum(numbers["gross_amount"] - numbers["refund_amount"], 0.0)
+    prior = segments.return_prior_amount() * (1 - segments.return_rate())
+    own = shrunk_rate(np.where(net > 0, recorded, 0.0), net, usual, prior)
+    return np.where(np.isnan(recorded), usual, own)
 
 
 def _interval(

@@ -14,8 +14,8 @@ def rate_rows(tree: Mapping[str, Segment], min_customers: int) -> list[Row]:
     """The rates of every segment, those of small ones leaning on the segment above.
 
     Of a small segment the return rate is the parent's, since each customer's own returns count
-    beside it. Nothing stands between the margin rate and a customer, so that is drawn to the
-    parent's by money: a segment that sold as much as the parent's mean customer counts half.
+    beside it. The margin rate is drawn to the parent's by money: a segment that sold as much as
+    the parent's mean customer counts half.
 
     Args:
         tree: What ``segment_tree`` gives, parents before children.

@@ -60,7 +60,8 @@ def sum_segment(
         annual_discount_rate: As for clv.
     """
     rows = rows.sort_values(list(PATTERN))
-    # The scale of all draws is put right below; without a margin, revenue has bounds all the same.
+    # The scale of all draws is put right below: one margin stands for those of all customers, and
+    # without a margin revenue has bounds all the same.
     unit, rate = parameters.unit_days, parameters.margin_rate or 1.0
     columns = {name: rows[name].to_numpy(np.float64) for name in (*PATTERN, *SUMS)}
     patterns = {

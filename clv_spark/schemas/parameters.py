@@ -17,9 +17,9 @@ MODEL_PARAMETERS = TableSpec(
         Column(
             "model",
             "STRING",
-            "bg_nbd, mbg_nbd, pareto_nbd, bg_bb (purchases), gamma_gamma (spend), return_rate (a "
-            "ratio of sums that a customer's own rate is shrunk to), margin_rate (a ratio of sums "
-            "that holds for all customers of the segment); sbg, bdw (contracts); text",
+            "bg_nbd, mbg_nbd, pareto_nbd, bg_bb (purchases), gamma_gamma (spend), return_rate and "
+            "margin_rate (ratios of sums that a customer's own rates are shrunk to); sbg, bdw "
+            "(contracts); text",
         ),
         Column(
             "segment",

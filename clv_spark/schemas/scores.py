@@ -173,7 +173,12 @@ CLV_SCORES = TableSpec(
             nullable=True,
         ),
         Column("return_rate", "DOUBLE", "share of gross amount expected to be returned; 0 to 1"),
-        Column("margin_rate", "DOUBLE", "margin per unit of net revenue in clv; 0 to 1"),
+        Column(
+            "margin_rate",
+            "DOUBLE",
+            "margin per unit of net revenue in clv; where margins "
+            "are recorded the customer's own, drawn to the segment's; 0 to 1",
+        ),
         Column("frequency", "INT", "repeat purchase days, or renewals so far; count"),
         Column(
             "recency",

@@ -244,6 +244,23 @@ def test_refunds_can_be_ignored():
 def test_recorded_margin_wins_and_past_value_is_never_negative():
     assert score(margin_amount=11.0)["historical_margin"] == 11.0
     assert score(margin_amount=-11.0)["historical_margin"] == 0.0
+
+
+def test_a_recorded_margin_is_the_customers_own_rate_drawn_to_the_segments():
+    usual = score()
+    net, prior = CUSTOMER["gross_amount"] - 20, 50 * (1 - 0.1)
+    for recorded in (0.0, 0.05 * net, 0.6 * net):
+        row = score(margin_amount=recorded)
+        rate = (recorded + prior * 0.3) / (net + prior)
+        assert row["margin_rate"] == pytest.approx(rate)
+        assert row["clv_margin"] == pytest.approx(rate * row["clv_revenue"])
+        assert row["clv_revenue"] == usual["clv_revenue"]
+        for name in ("clv_low", "clv_high", "residual_clv"):
+            assert row[name] == pytest.approx(usual[name] * rate / 0.3, rel=1e-6), name
+    # Of what was sold and came back no margin is left to judge by; a loss is no rate.
+    returned = score(margin_amount=0.0, refund_amount=CUSTOMER["gross_amount"])
+    assert returned["margin_rate"] == pytest.approx(0.3)
+    assert score(margin_amount=-1e6)["margin_rate"] == 0.0
     assert score(refund_amount=200.0)["historical_margin"] == 0.0
 
 

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from clv_spark.kernels import sum_segment as kernel
@@ -33,7 +34,11 @@ def rows_of(entry, customers=40):
 
 @cache
 def _rows_of(name, model, margin_rate, customers):
+    # One margin for all, as the sums know it.
     batch = random_batch(customers, (name,), seed=3)
+    unknown = pa.nulls(customers, pa.float64())
+    place = batch.schema.get_field_index("margin_amount")
+    batch = batch.set_column(place, "margin_amount", unknown)
     memory = LivingForecasts(HORIZON, RATE)
     entry = segment(name, model, margin_rate=margin_rate)
     scored = score_batch(batch, SETTINGS, {name: entry}, memory).to_pandas()
