@@ -12,10 +12,12 @@ from clv_spark.schemas import CLV_SCORES, REVENUE_FORECAST, SEGMENT_SUMMARY, WHA
 
 # Countries that are shown: those with the most new customers.
 _SHOWN = 6
+# The head of a campaign's list.
+_FIRST = 5
 
 
 def marketing_report(lake: Lake, as_of: dt.date) -> str:
-    """Actions, tiers, what new customers may cost, the next months, and scenarios.
+    """Actions, a campaign, tiers, what new customers may cost, the next months, and scenarios.
 
     Args:
         lake: Its slices of the date are read.
@@ -24,6 +26,8 @@ def marketing_report(lake: Lake, as_of: dt.date) -> str:
     parts = [
         heading("Whom to keep, to grow and to win back (clv_scores.recommended_action)"),
         _actions(lake, as_of),
+        heading("Whom to keep first (recommended_action = 'retain', by value_at_stake)"),
+        _campaign(lake, as_of),
         heading("Who they are (clv_scores.clv_tier)"),
         _tiers(lake, as_of),
         heading("What a new customer may cost (segment_summary)"),
@@ -51,6 +55,13 @@ def _actions(lake: Lake, as_of: dt.date) -> str:
     )
     names = ("action", "customers", "value at stake", "reason of the first of them")
     return table(names, [tuple(row) for row in rows])
+
+
+def _campaign(lake: Lake, as_of: dt.date) -> str:
+    columns = ("customer_id", "segment", "value_at_stake", "p_active_365d", "action_reason")
+    rows = lake.read(CLV_SCORES, as_of).where("recommended_action = 'retain'")
+    rows = rows.orderBy(F.desc("value_at_stake"), "customer_id").limit(_FIRST)
+    return table_of(columns, rows.collect())
 
 
 def _tiers(lake: Lake, as_of: dt.date) -> str:
