@@ -22,6 +22,12 @@ CUSTOMER_COSTS = TableSpec(
         ),
         Column("service_events", "BIGINT", "events up to as_of_date; count"),
         Column(
+            "first_event_date",
+            "DATE",
+            "day of the first of these events, NULL where there is none; date",
+            nullable=True,
+        ),
+        Column(
             "service_of_purchases",
             "DECIMAL(28,2)",
             "cost of the events of kinds that grow with purchases; money",
@@ -53,7 +59,7 @@ CUSTOMER_COSTS = TableSpec(
             "service_of_later_time >= 0 AND coalesce(acquisition_cost, 0) >= 0"
         ),
     },
-    version=1,
+    version=2,
 )
 
 REJECTED_COSTS = TableSpec(

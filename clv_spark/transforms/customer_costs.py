@@ -64,7 +64,8 @@ def customer_costs(
             used.groupBy("customer_id").agg(F.sum("amount_cents").alias("acquisition_cost"))
         )
     folded = reduce(lambda one, other: one.join(other, "customer_id", "full"), parts)
-    for name in (*_SUMS, "service_events", "cost_by_kind", "acquisition_cost"):
+    of_events = ("service_events", "first_event_date", "cost_by_kind")
+    for name in (*_SUMS, *of_events, "acquisition_cost"):
         if name not in folded.columns:
             folded = folded.withColumn(name, F.lit(None))
     rows = folded.join(starts.select("customer_id", "relationship"), "customer_id", "left")
@@ -73,6 +74,7 @@ def customer_costs(
         "customer_id",
         F.coalesce("relationship", F.lit("none")).alias("relationship"),
         F.coalesce("service_events", F.lit(0)).cast("bigint").alias("service_events"),
+        F.col("first_event_date").cast("date").alias("first_event_date"),
         *(money(F.coalesce(name, F.lit(0)), 28).alias(name) for name in _SUMS),
         F.col("cost_by_kind").cast("map<string,decimal(28,2)>").alias("cost_by_kind"),
         money(F.col("acquisition_cost"), 28).alias("acquisition_cost"),
@@ -92,6 +94,7 @@ def _of_events(
     is_later = F.coalesce(later, F.lit(False))
     by_kind = begun.groupBy("customer_id", "kind").agg(
         F.count(F.lit(1)).alias("service_events"),
+        F.min("event_date").alias("first_event_date"),
         F.sum("amount_cents").alias("cents"),
         _sum_when(of_purchases).alias("service_of_purchases"),
         _sum_when(~of_purchases & ~is_later).alias("service_of_early_time"),
@@ -100,6 +103,7 @@ def _of_events(
     pairs = F.array_sort(F.collect_list(F.struct("kind", money(F.col("cents"), 28).alias("cost"))))
     return by_kind.groupBy("customer_id").agg(
         F.sum("service_events").alias("service_events"),
+        F.min("first_event_date").alias("first_event_date"),
         *(F.sum(name).alias(name) for name in _SUMS),
         F.map_from_entries(pairs).alias("cost_by_kind"),
     )

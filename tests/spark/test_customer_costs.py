@@ -110,6 +110,12 @@ def test_what_customers_cost(spark: SparkSession, events: DataFrame) -> None:
         "b": (0, Decimal("1.01"), None),
         "c": (0, 0, Decimal("0.00")),
     }
+    # What comes after the date, or was refused, was not the first.
+    assert {name: row["first_event_date"] for name, row in found.items()} == {
+        "a": dt.date(1969, 12, 31),
+        "b": dt.date(2024, 6, 29),
+        "c": None,
+    }
     assert found["a"]["cost_by_kind"] == {"call": Decimal("4.37")}
     assert found["c"]["cost_by_kind"] is None
     alone = customer_costs(None, acquisition, starts, service(), AS_OF).collect()
@@ -117,7 +123,7 @@ def test_what_customers_cost(spark: SparkSession, events: DataFrame) -> None:
         "a": Decimal("34.50"),
         "c": Decimal("0.00"),
     }
-    assert {row["service_events"] for row in alone} == {0}
+    assert {(row["service_events"], row["first_event_date"]) for row in alone} == {(0, None)}
 
 
 def test_a_column_that_is_not_there_is_named(spark: SparkSession) -> None:

@@ -1,9 +1,10 @@
--- customer_costs, schema version 1
+-- customer_costs, schema version 2
 CREATE TABLE customer_costs (
   `as_of_date` DATE NOT NULL,
   `customer_id` BIGINT NOT NULL,
   `relationship` STRING NOT NULL,
   `service_events` BIGINT NOT NULL,
+  `first_event_date` DATE,
   `service_of_purchases` DECIMAL(28,2) NOT NULL,
   `service_of_early_time` DECIMAL(28,2) NOT NULL,
   `service_of_later_time` DECIMAL(28,2) NOT NULL,
