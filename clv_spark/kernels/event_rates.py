@@ -11,9 +11,9 @@ from clv_spark.economics import ServiceRates
 from clv_spark.economics.discounting import DAYS_PER_YEAR
 
 _PARTS = {
-    "per_purchase": ("service_of_purchases", "purchases_so_far"),
-    "per_early_day": ("service_of_early_time", "early_days_so_far"),
-    "per_later_day": ("service_of_later_time", "later_days_so_far"),
+    "per_purchase": ("service_of_purchases", "purchases_seen"),
+    "per_early_day": ("service_of_early_time", "early_days_seen"),
+    "per_later_day": ("service_of_later_time", "later_days_seen"),
 }
 _NO_EVENTS = dict.fromkeys(_PARTS, 0.0)
 
@@ -102,8 +102,8 @@ def event_rates(sums: Iterable[Mapping[str, Any]], min_customers: int) -> list[t
     """Costs per purchase and per day by segment; a small segment has the rates of all.
 
     Args:
-        sums: Per relationship and segment: customers, costs and what they grew with, and the cost
-            of events by kind.
+        sums: Per relationship and segment: customers, costs, what they grew with since events
+            begin, and the cost of events by kind.
         min_customers: Customers a segment needs for rates of its own.
 
     Returns:
@@ -114,8 +114,8 @@ def event_rates(sums: Iterable[Mapping[str, Any]], min_customers: int) -> list[t
     Example:
         >>> one = {"relationship": "purchases", "segment": "uk", "customers": 100,
         ...     "service_of_purchases": 50.0, "service_of_early_time": 900.0,
-        ...     "service_of_later_time": 0.0, "purchases_so_far": 200.0,
-        ...     "early_days_so_far": 9000.0, "later_days_so_far": 0.0, "cost_by_kind": {}}
+        ...     "service_of_later_time": 0.0, "purchases_seen": 200.0,
+        ...     "early_days_seen": 9000.0, "later_days_seen": 0.0, "cost_by_kind": {}}
         >>> event_rates([one], min_customers=10)
         [('purchases', 'uk', 0.25, 0.1, 0.0, 0.5, 9.0)]
     """

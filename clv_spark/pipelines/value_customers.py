@@ -88,7 +88,8 @@ def value_customers(
             scored = scored.join(table, ["customer_id", "relationship"], "left")
         # For rates, ranks, scores and sums the join is done once.
         scored = kept.enter_context(cached(scored))
-    exposed = with_exposure(scored, service.early_days, config.value.annual_discount_rate)
+    discount, seen_days = config.value.annual_discount_rate, _seen_days(run)
+    exposed = with_exposure(scored, service.early_days, discount, seen_days)
     sums = _event_sums(run, exposed)
     found = event_rates(sums, config.fit.min_customers)
     rates = local_rows(run.spark, found, RATE_TYPES) if found else None
@@ -112,6 +113,15 @@ def _holders(run: Run) -> DataFrame:
     contracts = run.lake.read(CONTRACT_FEATURES, run.date)
     ids = contracts.select("customer_id").distinct()
     return ids.withColumns({"relationship": F.lit("purchases"), HOLDS: F.lit(True)})
+
+
+def _seen_days(run: Run) -> int | None:
+    """How far back service events go; None where none is read, or none counts."""
+    if run.config.costs.service.events is None:
+        return None
+    costs = run.lake.read(CUSTOMER_COSTS, run.date)
+    ((begins,),) = costs.agg(F.min("first_event_date")).collect()
+    return None if begins is None else (run.date - begins).days
 
 
 def _event_sums(run: Run, exposed: DataFrame) -> list[dict[str, Any]]:

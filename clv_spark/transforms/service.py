@@ -31,14 +31,24 @@ AHEAD = (
     "events_of_purchases_ahead",
     "events_of_time_ahead",
 )
+# What costs have grown with so far, and what of it lies in the days that the events tell of.
 _SO_FAR = ("purchases_so_far", "early_days_so_far", "later_days_so_far")
+_SEEN = ("purchases_seen", "early_days_seen", "later_days_seen")
 
 
-def with_exposure(scored: DataFrame, early_days: int, annual_discount_rate: float) -> DataFrame:
+def with_exposure(
+    scored: DataFrame, early_days: int, annual_discount_rate: float, seen_days: int | None
+) -> DataFrame:
     """Adds what costs have grown with so far, and will within the horizon.
 
     After the last purchase a customer counts as one with the probability of being alive today; a
     contract counts until it ends.
+
+    Args:
+        scored: what the kernels give of both relationships.
+        early_days: length of the early phase.
+        annual_discount_rate: of what lies ahead.
+        seen_days: how far back service events go, in days; None: there are none.
     """
     age, recency = F.col("T"), F.col("recency")
     guessed = recency + F.coalesce("p_alive", F.lit(1.0)) * (age - recency)
@@ -50,7 +60,7 @@ def with_exposure(scored: DataFrame, early_days: int, annual_discount_rate: floa
             "early_days_so_far": F.least(alive, F.lit(float(early_days))),
             "later_days_so_far": F.greatest(alive - early_days, F.lit(0.0)),
         }
-    )
+    ).withColumns(_seen(seen_days))
     left = F.greatest(early_days - age, F.lit(0))
     # Discounted, as all that lies ahead is.
     rate = rate_per_unit(annual_discount_rate, 1)
@@ -65,6 +75,41 @@ def with_exposure(scored: DataFrame, early_days: int, annual_discount_rate: floa
             ),
         }
     )
+
+
+def _seen(seen_days: int | None) -> dict[str, Column]:
+    """What of the exposure so far lies in the days that events go back; all of it without any.
+
+    Before the table of events begins nobody has one, so that what was bought then, and the time
+    then, would make the rates too low.
+    """
+    if seen_days is None:
+        return {seen: F.col(so_far) for seen, so_far in zip(_SEEN, _SO_FAR, strict=True)}
+    unseen = F.greatest(F.col("T") - seen_days, F.lit(0))
+    # The day on which events begin is seen, and the first purchase if it was on that day.
+    repeats = F.col("purchases_so_far") - 1 - _repeats_within(unseen - 1)
+    bought = F.when(unseen > 0, F.greatest(repeats, F.lit(0.0)))
+    early = F.greatest(F.col("early_days_so_far") - unseen, F.lit(0.0))
+    later = F.greatest(_days_from(unseen) - early, F.lit(0.0))
+    return dict(zip(_SEEN, (F.coalesce(bought, "purchases_so_far"), early, later), strict=True))
+
+
+def _days_from(age: Column) -> Column:
+    """Days as a customer from an age on.
+
+    After the last purchase each day counts by the probability of being alive today. To count all
+    days up to an expected last one would leave out many who are still there.
+    """
+    today, last = F.col("T"), F.col("recency")
+    alive = F.coalesce("p_alive", F.lit(1.0))
+    bought = F.greatest(last - age, F.lit(0)) + alive * (today - F.greatest(last, age))
+    # Of several contracts the days that any of them ran are known as a number alone: they are
+    # taken as spread evenly over the time up to the end of the last, and that as no earlier than
+    # its last renewal. Of a single one this is exact.
+    served = F.col("served_days").cast("double")
+    end = F.when(F.col("p_alive") == 1, today).otherwise(F.greatest("served_days", last))
+    held = F.when(end > 0, served * F.greatest(end - age, F.lit(0)) / end).otherwise(served)
+    return F.coalesce(held, bought)
 
 
 def _expected_within(days: Column) -> Column:
@@ -83,13 +128,13 @@ def _expected_within(days: Column) -> Column:
 
 
 def event_sums(exposed: DataFrame, kinds: Iterable[str]) -> DataFrame:
-    """What customers of a segment cost so far, and what that grew with: a handful of rows.
+    """What events of a segment's customers cost, and what that grew with: a handful of rows.
 
     Args:
         exposed: what :func:`with_exposure` gives, with ``EVENT_COSTS`` and cost_by_kind.
         kinds: of events, whose cost is summed one by one in cost_by_kind.
     """
-    parts = (*EVENT_COSTS, *_SO_FAR)
+    parts = (*EVENT_COSTS, *_SEEN)
     by_kind = F.create_map()
     for kind in kinds:
         cost = exact_sum(F.col("cost_by_kind")[kind]).cast("double")
@@ -149,17 +194,20 @@ def _configured(service: ServiceConfig, depths: Mapping[str, int]) -> tuple[Colu
 
 
 def _early_so_far(early_days: int) -> Column:
-    """Purchases of the early phase so far; without such a phase none is.
+    """Purchases of the early phase so far; without such a phase none is."""
+    return 1 + _repeats_within(F.lit(early_days)) if early_days else F.lit(0.0)
 
-    Which repeat purchases fell into it is not kept, only when the last one was: the others are
-    taken as spread evenly over the time up to it.
+
+def _repeats_within(days: Column) -> Column:
+    """Repeat purchases up to an age.
+
+    On which day each was is not kept, only when the last one was: the others are taken as spread
+    evenly over the time up to it.
     """
-    if not early_days:
-        return F.lit(0.0)
     repeats, recency = F.col("purchases_so_far") - 1, F.col("recency")
     # A contract that began and ended on one day may be the last, without a payment.
-    some = F.greatest(repeats - 1, F.lit(0)) * early_days / recency
-    return 1 + F.when(recency > early_days, some).otherwise(repeats)
+    some = F.greatest(repeats - 1, F.lit(0)) * days / recency
+    return F.when(recency > days, some).otherwise(repeats)
 
 
 def _from_events() -> tuple[Column, Column, Column]:
@@ -170,10 +218,10 @@ def _from_events() -> tuple[Column, Column, Column]:
         F.coalesce(F.col(name).cast("double"), F.lit(0.0)) for name in EVENT_COSTS
     )
     time_cost = of_time[0] + of_time[1]
-    usual = early * F.col("early_days_so_far") + later * F.col("later_days_so_far")
+    usual = early * F.col("early_days_seen") + later * F.col("later_days_seen")
     ahead = early * F.col("early_days") + later * (F.col("days_ahead") - F.col("early_days"))
     own_purchases = _own_part(
-        of_purchases, per_purchase * F.col("purchases_so_far"), "prior_purchases"
+        of_purchases, per_purchase * F.col("purchases_seen"), "prior_purchases"
     )
     return (
         own_purchases * per_purchase * F.col("purchases_ahead"),

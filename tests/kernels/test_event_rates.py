@@ -17,23 +17,23 @@ def sums(segment="uk", relationship="purchases", customers=100, **more):
         "service_of_purchases": 50.0,
         "service_of_early_time": 900.0,
         "service_of_later_time": 100.0,
-        "purchases_so_far": 200.0,
-        "early_days_so_far": 9000.0,
-        "later_days_so_far": 4000.0,
+        "purchases_seen": 200.0,
+        "early_days_seen": 9000.0,
+        "later_days_seen": 4000.0,
         "cost_by_kind": {"delivery": 50.0, "call": 750.0, "visit": 250.0},
         **more,
     }
 
 
 def test_a_segment_has_the_ratios_of_its_own_sums():
-    small = sums("fr", customers=10, service_of_purchases=70.0, purchases_so_far=20.0)
+    small = sums("fr", customers=10, service_of_purchases=70.0, purchases_seen=20.0)
     uk, fr = sorted(event_rates([small, sums()], min_customers=10), reverse=True)
     assert uk == ("purchases", "uk", 50 / 200, 900 / 9000, 100 / 4000, 0.5, 10.0)
     assert fr[:3] == ("purchases", "fr", 70 / 20)
 
 
 def test_a_small_segment_has_the_rates_of_all_customers_of_its_relationship():
-    small = sums("fr", customers=9, service_of_purchases=70.0, purchases_so_far=20.0)
+    small = sums("fr", customers=9, service_of_purchases=70.0, purchases_seen=20.0)
     other = sums("basic", "contract", service_of_purchases=1e6)
     rows = event_rates([small, sums(), other], min_customers=10)
     found = {row[:2]: row for row in rows}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.config import ServiceConfig, ValueConfig, of_segment
@@ -76,7 +76,39 @@ def customers(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def by_hand(row: dict[str, Any]) -> dict[str, float]:
+def frame_of(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
+    numbered = [{"id": number, **row} for number, row in enumerate(rows)]
+    texts = [tuple(v if v is None else str(v) for v in row.values()) for row in numbered]
+    typed = [part.strip().split(" ", 1) for part in SCHEMA.split(", ")]
+    frame = spark.createDataFrame(texts, ", ".join(f"{name} STRING" for name in numbered[0]))
+    return frame.select(*(F.col(name).cast(kind) for name, kind in typed))
+
+
+def seen_by_hand(row: dict[str, Any], seen_days: int | None) -> tuple[float, float, float]:
+    """Purchases, early and later days since events begin."""
+    age, last, served = row["T"], row["recency"], row["served_days"]
+    begins = 0 if seen_days is None else max(age - seen_days, 0)
+    repeats = (row["periods_paid"] or row["frequency"] + 1) - 1
+    if begins == 0:
+        bought = repeats + 1.0
+    elif last < begins:
+        bought = 0.0
+    else:
+        # The last one, and what of the others lies after the day before events begin.
+        bought = repeats - max(repeats - 1, 0) * (begins - 1) / last
+    if served is None:
+        known = range(begins, last)
+        days = len(known) + row["p_alive"] * len(range(max(begins, last), age))
+        alive = last + row["p_alive"] * (age - last)
+    else:
+        end = age if row["p_alive"] == 1 else max(served, last)
+        days = served / end * len(range(begins, end)) if end else served
+        alive = served
+    early = max(min(alive, 60) - begins, 0)
+    return bought, early, days - early
+
+
+def by_hand(row: dict[str, Any], seen_days: int | None) -> dict[str, float]:
     per_purchase = 3.0 if row["segment"] == "fr" else 2.0
     purchase, early_day, later_day, prior_purchases, prior_time = RATES[row["segment"]]
     alive = row["recency"] + row["p_alive"] * (row["T"] - row["recency"])
@@ -108,8 +140,9 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
         return (cost + prior) / (usual + prior) if usual + prior > 0 else 1.0
 
     time_cost = row["service_of_early_time"] + row["service_of_later_time"]
-    usual_time = early_day * early_so_far + later_day * later_so_far
-    more = own(row["service_of_purchases"], purchase * bought, prior_purchases)
+    bought_seen, early_seen, later_seen = seen_by_hand(row, seen_days)
+    usual_time = early_day * early_seen + later_day * later_seen
+    more = own(row["service_of_purchases"], purchase * bought_seen, prior_purchases)
     longer = own(time_cost, usual_time, prior_time)
     return {
         "service_of_purchases_ahead": per_purchase * (row["purchases_ahead"] - early)
@@ -133,23 +166,22 @@ def by_hand(row: dict[str, Any]) -> dict[str, float]:
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-@given(rows=st.lists(customers(), min_size=30, max_size=60))
+@given(
+    rows=st.lists(customers(), min_size=30, max_size=60),
+    seen_days=st.one_of(st.none(), st.integers(0, 500)),
+)
 def test_costs_and_net_values_are_those_by_hand(
-    spark: SparkSession, rows: list[dict[str, Any]]
+    spark: SparkSession, rows: list[dict[str, Any]], seen_days: int | None
 ) -> None:
-    numbered = [{"id": number, **row} for number, row in enumerate(rows)]
-    texts = [tuple(v if v is None else str(v) for v in row.values()) for row in numbered]
-    typed = [part.strip().split(" ", 1) for part in SCHEMA.split(", ")]
-    frame = spark.createDataFrame(texts, ", ".join(f"{name} STRING" for name in numbered[0]))
-    frame = frame.select(*(F.col(name).cast(kind) for name, kind in typed))
+    frame = frame_of(spark, rows)
     rates = [("purchases", name, *values) for name, values in RATES.items()]
-    exposed = with_exposure(frame, SERVICE.early_days, 0.10)
+    exposed = with_exposure(frame, SERVICE.early_days, 0.10, seen_days)
     of_events = spark.createDataFrame(rates, RATE_TYPES)
     costed = with_service_costs(exposed, SERVICE, of_events, {"purchases": 1, "contract": 0})
     found = with_value(costed, ValueConfig(definition="net")).collect()
     assert len(found) == len(rows)
     for row in found:
-        wanted = by_hand(rows[row["id"]])
+        wanted = by_hand(rows[row["id"]], seen_days)
         costs = {name: row[name] for name in wanted}
         assert costs == pytest.approx(wanted, rel=1e-9, abs=1e-9)
         of_purchases, of_time = costs["service_of_purchases_ahead"], costs["service_of_time_ahead"]
@@ -163,6 +195,29 @@ def test_costs_and_net_values_are_those_by_hand(
         assert row["historical_clv"] == pytest.approx(300 - row["historical_service_cost"])
         grown = 4.0 if margin else 1.0
         assert row["residual_clv"] == pytest.approx(margin * 4 - row["clv_service_cost"] * grown)
+
+
+@settings(
+    max_examples=2,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+@given(rows=st.lists(customers(), min_size=60, max_size=90))
+def test_events_that_go_back_to_the_first_customer_see_all_there_was(
+    spark: SparkSession, rows: list[dict[str, Any]]
+) -> None:
+    oldest = max(row["T"] for row in rows)
+    frame = frame_of(spark, rows).withColumn("cost_by_kind", F.lit(None).cast("map<string,double>"))
+    exposed = with_exposure(frame, SERVICE.early_days, 0.10, oldest).collect()
+    for row in exposed:
+        for what in ("purchases", "early_days", "later_days"):
+            # To the last bit, for those who have been there longest, too.
+            assert row[f"{what}_seen"] == row[f"{what}_so_far"]
+    begun_later = with_exposure(frame, SERVICE.early_days, 0.10, oldest - 1).collect()
+    pairs = zip(exposed, begun_later, strict=True)
+    changed = [one["T"] for one, other in pairs if one != other]
+    assert changed == [row["T"] for row in rows if row["T"] == oldest]
 
 
 @pytest.mark.parametrize(
