@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -9,7 +10,14 @@ from pydantic import Field, field_validator, model_validator
 from clv_spark.config.section import BySegment, Section, SourceSection
 
 EVENT_COLUMNS = ("customer_id", "event_date", "kind")
-EVENT_REASONS = ("missing_customer_id", "invalid_date", "missing_kind", "unknown_kind", "no_amount")
+EVENT_REASONS = (
+    "missing_customer_id",
+    "invalid_date",
+    "before_since",
+    "missing_kind",
+    "unknown_kind",
+    "no_amount",
+)
 MARGIN_KEYS = ("product", "category")
 Money = Annotated[float, Field(ge=0)]
 
@@ -18,6 +26,8 @@ class ServiceEvents(SourceSection):
     """Where service events come from: calls, tickets, visits, deliveries."""
 
     key: ClassVar[str] = "costs.service.events"
+
+    since: dt.date | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> ServiceEvents:

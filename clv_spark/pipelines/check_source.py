@@ -51,6 +51,7 @@ ADVICE = {
     "invalid_end": "check columns.end_date: NULL means running, other text must be a date",
     "end_before_start": "check that start_date and end_date are not mixed up",
     "invalid_tenure": "tenure is whole periods, at least 1 for a lost contract; is_lost is known",
+    "before_since": "before costs.service.events.since: no cost of anybody, and in no rate",
     "missing_kind": "check columns.kind: it says what kind of event it was",
     "unknown_kind": "name the kind under costs.service.kinds, or refuse it by a rule under reject",
     "no_amount": "check columns.amount, or give the kind a unit_cost; costs are not negative",

@@ -117,11 +117,14 @@ def _holders(run: Run) -> DataFrame:
 
 def _seen_days(run: Run) -> int | None:
     """How far back service events go; None where none is read, or none counts."""
-    if run.config.costs.service.events is None:
+    events = run.config.costs.service.events
+    if events is None:
         return None
-    costs = run.lake.read(CUSTOMER_COSTS, run.date)
-    ((begins,),) = costs.agg(F.min("first_event_date")).collect()
-    return None if begins is None else (run.date - begins).days
+    begins = events.since
+    if begins is None:
+        costs = run.lake.read(CUSTOMER_COSTS, run.date)
+        ((begins,),) = costs.agg(F.min("first_event_date")).collect()
+    return None if begins is None else max((run.date - begins).days, 0)
 
 
 def _event_sums(run: Run, exposed: DataFrame) -> list[dict[str, Any]]:

@@ -54,6 +54,8 @@ def conform_events(source: DataFrame, config: ServiceEvents, service: ServiceCon
     reason = (
         F.when(customer.isNull(), "missing_customer_id")
         .when(date.isNull(), "invalid_date")
+        # Where nothing is configured that is NULL, and does not hold.
+        .when(date < F.lit(config.since).cast("date"), "before_since")
         .when(kind.isNull(), "missing_kind")
         .when(~kind.isin(sorted(service.kinds)), "unknown_kind")
         .when(amount.isNull() | (amount < 0), "no_amount")

@@ -78,6 +78,20 @@ def test_every_event_has_an_amount_or_a_reason(events: DataFrame) -> None:
     assert all(row["line"].startswith('{"id":') for row in refused)
 
 
+def test_events_before_the_table_is_whole_are_refused(spark: SparkSession) -> None:
+    given = service().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    given["events"]["since"] = "2024-06-30"
+    config = ServiceConfig.model_validate(given)
+    assert config.events is not None
+    source = frame(spark, [row[:4] for row in EVENTS], "id day kind amount")
+    found = conform_events(source, config.events, config).collect()
+    for row, (_, day, _, _, wanted) in zip(found, EVENTS, strict=True):
+        early = row["event_date"] is not None and day < "2024-06-30"
+        told = row["amount_cents"] if row["reason"] is None else row["reason"]
+        assert told == ("before_since" if early else wanted)
+    assert Counter(row["reason"] for row in found)["before_since"] == 4
+
+
 def test_what_customers_cost(spark: SparkSession, events: DataFrame) -> None:
     won = frame(
         spark,

@@ -53,7 +53,7 @@ def log(since: int) -> Iterator[tuple[int, dt.date, str]]:
                 yield who, AS_OF - dt.timedelta(days=age - when), kind
 
 
-def valued(spark: SparkSession, folder: Path, days: int) -> Valued:
+def valued(spark: SparkSession, folder: Path, days: int, **events: Any) -> Valued:
     """The customers with their value, by a log of so many days."""
     config = Config.model_validate(
         {
@@ -69,7 +69,7 @@ def valued(spark: SparkSession, folder: Path, days: int) -> Valued:
                 "service": {
                     "per_purchase": 2.0,
                     "per_year": 5.0,
-                    "events": {"path": "events", "columns": COLUMNS},
+                    "events": {"path": "events", "columns": COLUMNS, **events},
                     "kinds": KINDS,
                 }
             },
@@ -126,3 +126,19 @@ def test_rates_are_those_of_the_time_that_the_log_tells_of(
         there = row["T"] if row["p_alive"] else row["recency"]
         configured = 2 * (row["frequency"] + 1) + 5 * there / 365
         assert row["historical_service_cost"] == pytest.approx(counted + configured)
+
+
+def test_a_log_may_be_said_to_begin_before_its_first_event_or_after(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    begins = {days: str(AS_OF - dt.timedelta(days=days)) for days in (10_000, 365, 200)}
+    rates = {
+        days: valued(spark, tmp_path / str(days), 365, since=day).events["purchases", "uk"]
+        for days, day in begins.items()
+    }
+    for days in (365, 200):
+        # With half a year of events rejected the rest makes the same rates.
+        assert rates[days]["per_later_day"] * 365 == pytest.approx(10, rel=0.05)
+        assert rates[days]["per_purchase"] == pytest.approx(3, rel=0.08)
+    # All the time of customers of five years, of which one year had a call.
+    assert rates[10_000]["per_later_day"] * 365 < 5
