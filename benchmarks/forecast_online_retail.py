@@ -39,26 +39,11 @@ def main() -> None:
 def forecast(folder: Path, least: int) -> dict[str, Any]:
     """The run as of the cut, and its months beside those that came and those a year before."""
     from clv_spark import pipelines
-    from clv_spark.config import load_config
     from clv_spark.lake import Lake
     from clv_spark.schemas import CUSTOMER_DAYS, REVENUE_FORECAST
     from clv_spark.session import get_session
 
-    lines = ROOT / "data" / "online_retail_ii.parquet"
-    settings = {
-        "lake.path": folder / "lake",
-        "source.transactions.path": lines,
-        "forecast.min_season_months": least,
-        "segments": [],
-        "reports.cohorts": False,
-        "spark.conf": {
-            "spark.sql.warehouse.dir": str(folder / "warehouse"),
-            "spark.sql.shuffle.partitions": "4",
-        },
-        "spark.master": "local[2]",
-    }
-    given = [f"{name}={json.dumps(value, default=str)}" for name, value in settings.items()]
-    config = load_config(ROOT / "conf" / "demo.yml", given, environ={})
+    config = configuration(folder, least)
     spark = get_session(config)
     pipelines.run(spark, config, AS_OF)
     lake = Lake(spark, config)
@@ -89,6 +74,26 @@ def forecast(folder: Path, least: int) -> dict[str, Any]:
         "year_before": errors(table["year_before"], table["actual"]),
         "months_within_80_percent": int(inside.sum()),
     }
+
+
+def configuration(folder: Path, least: int) -> Any:
+    """The settings of the run."""
+    from clv_spark.config import load_config
+
+    settings = {
+        "lake.path": folder / "lake",
+        "source.transactions.path": ROOT / "data" / "online_retail_ii.parquet",
+        "forecast.min_season_months": least,
+        "segments": [],
+        "reports.cohorts": "never",
+        "spark.conf": {
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.sql.shuffle.partitions": "4",
+        },
+        "spark.master": "local[2]",
+    }
+    given = [f"{name}={json.dumps(value, default=str)}" for name, value in settings.items()]
+    return load_config(ROOT / "conf" / "demo.yml", given, environ={})
 
 
 def errors(forecast: pd.Series[float], actual: pd.Series[float]) -> dict[str, float]:

@@ -1,0 +1,38 @@
+"""The configurations of the benchmarks, which no test runs, still load."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from clv_spark.config import load_config
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def benchmarks_import_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+@pytest.mark.parametrize("least", [24, 13])
+def test_the_forecast_of_the_shop(least: int, tmp_path: Path) -> None:
+    config = import_module("forecast_online_retail").configuration(tmp_path, least)
+    assert config.forecast.min_season_months == least
+    assert config.reports.cohorts == "never"
+
+
+def test_the_contracts(tmp_path: Path) -> None:
+    config = import_module("contracts").configuration(tmp_path)
+    assert config.contract_segments == ("plan",)
+
+
+def test_the_whole_job_beside_its_peer(tmp_path: Path) -> None:
+    bench, scale = import_module("bench"), import_module("scale")
+    conf = bench.write_conf(tmp_path / "lines", Namespace(work=tmp_path))
+    config = load_config(conf, [scale.SETTINGS], environ={})
+    assert config.segments == ("country",)
+    assert config.spark.conf["spark.driver.memory"] == scale.MEMORY
