@@ -165,7 +165,7 @@ class AcquisitionConfig(Section):
     spend: AcquisitionSpend | None = None
     recent_months: int = Field(default=12, ge=1)
     target_clv_to_cac: float = Field(default=3.0, gt=0)
-    target_payback_days: int = Field(default=365, ge=1)
+    target_payback_days: int = Field(default=365, ge=1, le=3650)
 
     @model_validator(mode="after")
     def _one_way(self) -> AcquisitionConfig:

@@ -9,7 +9,12 @@ from clv_spark.economics import rate_per_unit
 from clv_spark.economics.discounting import DAYS_PER_YEAR
 from clv_spark.errors import InputError
 from clv_spark.kernels.contract_parameters import PERIOD_DAYS, ContractParameters
-from clv_spark.kernels.new_customers import NewCustomerCurve, days_of_curve, early_phase
+from clv_spark.kernels.new_customers import (
+    PAYBACK_DAYS,
+    NewCustomerCurve,
+    days_of_curve,
+    early_phase,
+)
 from clv_spark.models.risk import contract_running
 
 Floats = NDArray[np.float64]
@@ -29,6 +34,7 @@ def new_contract_curve(
     early_days: int,
     draws: int,
     churn: float = 1.0,
+    target_payback_days: int = PAYBACK_DAYS,
 ) -> NewCustomerCurve:
     """The curve of a contract that begins today.
 
@@ -42,6 +48,7 @@ def new_contract_curve(
         draws: Draws of the parameters, even and at least 12, or none. They are those of
             ``sum_contracts`` where they are as many.
         churn: Factor on the rate at which every contract is lost; see ``models.risk``.
+        target_payback_days: Within how many days a new customer should pay back.
 
     Raises:
         InputError: The segment has no parameters of contracts.
@@ -60,7 +67,8 @@ def new_contract_curve(
         raise InputError(f"The segment {parameters.segment!r} has no parameters of contracts.")
     length = PERIOD_DAYS[parameters.period]
     sets = parameters.draws(draws if parameters.covariance else 0)
-    days, renewals = _days_and_renewals(days_of_curve(horizon_days, early_days), length)
+    every = days_of_curve(horizon_days, early_days, target_payback_days)
+    days, renewals = _days_and_renewals(every, length)
     k = np.arange(int(renewals[-1]) + 1)
     columns = {name: values[:, np.newaxis] for name, values in sets.items()}
     survival = contract_running(parameters.model, columns, k, 0, churn)

@@ -24,7 +24,7 @@ from clv_spark.models.risk import new_at_risk, purchases_at_risk, staying_at_ris
 
 Floats = NDArray[np.float64]
 
-# Who has not paid back within three years is taken not to pay back.
+# Who has not paid back within three years is taken not to pay back, unless the target is later.
 PAYBACK_DAYS = 1095
 STEP_DAYS = 7
 
@@ -80,6 +80,7 @@ def new_customer_curve(
     draws: int,
     refunds: Literal["rate", "ignore"] = "rate",
     churn: float = 1.0,
+    target_payback_days: int = PAYBACK_DAYS,
 ) -> NewCustomerCurve:
     """The curve of somebody who makes the first purchase today.
 
@@ -92,6 +93,7 @@ def new_customer_curve(
             ``sum_segment`` where they are as many.
         refunds: "rate" takes off the segment's return rate, "ignore" does not.
         churn: Factor on the rate at which every customer leaves; see ``models.risk``.
+        target_payback_days: Within how many days a new customer should pay back.
 
     Raises:
         InputError: The segment has no parameters of purchases.
@@ -127,8 +129,9 @@ def new_customer_curve(
         alone = replace(
             alone, segment="", purchases_covariance=(), purchases_shared=(), purchases_segment=None
         )
-    days, plain, discounted = _courses(
-        alone, horizon_days, annual_discount_rate, early_days, draws, churn
+    days = days_of_curve(horizon_days, early_days, target_payback_days)
+    plain, discounted = _courses(
+        alone, tuple(days.tolist()), annual_discount_rate, early_days, draws, churn
     )
     return NewCustomerCurve(
         days=days,
@@ -145,15 +148,15 @@ def new_customer_curve(
 @lru_cache(maxsize=256)
 def _courses(
     parameters: SegmentParameters,
-    horizon_days: int,
+    days_of_course: tuple[float, ...],
     annual_discount_rate: float,
     early_days: int,
     draws: int,
     churn: float,
-) -> tuple[Floats, Course, Course]:
-    """The days of the curve, and the plain and the discounted course; nobody changes them."""
+) -> tuple[Course, Course]:
+    """The plain and the discounted course up to each of the days; nobody changes them."""
     unit, params = parameters.unit_days, parameters.purchase_draws(draws)
-    days = days_of_curve(horizon_days, early_days)
+    days = np.array(days_of_course)
     rate = rate_per_unit(annual_discount_rate, unit)
     middles = np.arange(int(days[-1])) + 0.5
     weight = np.exp(-rate_per_unit(annual_discount_rate, 1) * middles)
@@ -170,19 +173,26 @@ def _courses(
             (living.discounted, weight),
         )
     )
-    return days, plain, discounted
+    return plain, discounted
 
 
-def days_of_curve(horizon_days: int, early_days: int) -> Floats:
+def days_of_curve(
+    horizon_days: int, early_days: int, target_payback_days: int = PAYBACK_DAYS
+) -> Floats:
     """Days of a curve: every week of three years, the end of the early phase and the horizon.
+
+    With a target beyond three years every week up to it: payback is looked for between the days.
 
     Example:
         >>> days_of_curve(365, 90)[[0, 1, 13, 14, -1]].tolist(), days_of_curve(2000, 0)[-1]
         ([0.0, 7.0, 90.0, 91.0, 1095.0], np.float64(2000.0))
+        >>> days_of_curve(365, 90, target_payback_days=1100)[[-2, -1]].tolist()
+        [1099.0, 1100.0]
     """
-    last = max(PAYBACK_DAYS, horizon_days)
-    weeks = np.arange(0, PAYBACK_DAYS, STEP_DAYS)
-    days = np.concatenate([weeks, [PAYBACK_DAYS, horizon_days, min(early_days, last)]])
+    end = max(PAYBACK_DAYS, target_payback_days)
+    last = max(end, horizon_days)
+    weeks = np.arange(0, end, STEP_DAYS)
+    days = np.concatenate([weeks, [end, horizon_days, min(early_days, last)]])
     return np.unique(days).astype(np.float64)
 
 

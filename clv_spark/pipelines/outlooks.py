@@ -55,34 +55,36 @@ def purchase_outlooks(
     def look(rows: pd.DataFrame) -> pd.DataFrame:
         segment = rows["segment"].iloc[0]
         used = parameters[segment]
-        curves = {
-            churn: new_customer_curve(
-                used,
-                **horizon,
-                early_days=serving[segment].rates.early_days,
-                draws=DRAWS if churn == 1 else 0,
-                refunds=config.refunds,
-                churn=churn,
-            )
-            for churn in (1.0, *churn_factors(config.what_if))
-        }
         futures = []
         if config.what_if:
             # Only scenarios ask for it, and it costs more than the sum.
             factors = churn_factors(config.what_if)
             futures.append(future_of_customers(rows, used, factors, **horizon))
         summed = sum_segment(rows, used, **horizon)
-        new = new_values(
-            curves,
-            serving[segment],
-            config.what_if,
-            config.value.definition,
-            of_groups=has_groups(config),
-        )
+        new = _customer_values(config, used, serving[segment])
         return _pickled(segment, LeafOutlook((summed,), futures, new, serving[segment].mix))
 
     found = patterns.groupBy("segment").applyInPandas(in_worker(look), _PICKLED).collect()
     return {row["segment"]: pickle.loads(row["outlook"]) for row in found}
+
+
+def _customer_values(
+    config: Config, used: SegmentParameters, costs: ServiceCosts
+) -> dict[str, tuple[NewValue, ...]]:
+    """What one new customer brings, by scenario."""
+    curves = {
+        churn: new_customer_curve(
+            used,
+            **_ahead_of_new(config),
+            early_days=costs.rates.early_days,
+            draws=DRAWS if churn == 1 else 0,
+            refunds=config.refunds,
+            churn=churn,
+        )
+        for churn in (1.0, *churn_factors(config.what_if))
+    }
+    definition, of_groups = config.value.definition, has_groups(config)
+    return new_values(curves, costs, config.what_if, definition, of_groups=of_groups)
 
 
 def contract_outlooks(
@@ -168,7 +170,7 @@ def _contract_values(
             used,
             order_value=order_value,
             margin_rate=margin_rate,
-            **_horizon(config),
+            **_ahead_of_new(config),
             early_days=costs.rates.early_days,
             draws=DRAWS if churn == 1 else 0,
             churn=churn,
@@ -198,6 +200,11 @@ def _horizon(config: Config) -> dict[str, Any]:
         "horizon_days": value.horizon_days,
         "annual_discount_rate": value.annual_discount_rate,
     }
+
+
+def _ahead_of_new(config: Config) -> dict[str, Any]:
+    target = config.costs.acquisition.target_payback_days
+    return {**_horizon(config), "target_payback_days": target}
 
 
 def _pickled(segment: str, found: object) -> pd.DataFrame:

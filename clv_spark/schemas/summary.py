@@ -136,15 +136,16 @@ SEGMENT_SUMMARY = TableSpec(
             "payback_days",
             "DOUBLE",
             "until the expected margin of a new customer, not discounted, less service cost where "
-            "value_definition is net, reaches cac, NULL when it does not within three years or the "
-            "horizon; days",
+            "value_definition is net, reaches cac, NULL when it does not within the longest of "
+            "three years, the horizon and costs.acquisition.target_payback_days; days",
             nullable=True,
         ),
         Column("payback_days_discounted", "DOUBLE", "the same, discounted; days", True),
         Column(
             "payback_reached",
             "BOOLEAN",
-            "payback_days is at most costs.acquisition.target_payback_days; true or false",
+            "payback_days is at most costs.acquisition.target_payback_days; false also where it "
+            "is NULL, NULL without cac or value; true or false",
             nullable=True,
         ),
         _money("max_cac", "the most a new customer may cost for the target of clv_to_cac"),

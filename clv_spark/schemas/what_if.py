@@ -52,8 +52,8 @@ WHAT_IF = TableSpec(
             "payback_days",
             "DOUBLE",
             "days until the expected margin of a new customer, not discounted, less service cost "
-            "where value.definition is net, reaches cac, NULL when it does not within three years "
-            "or the horizon; days",
+            "where value.definition is net, reaches cac, NULL when it does not within the longest "
+            "of three years, the horizon and costs.acquisition.target_payback_days; days",
             nullable=True,
         ),
         Column(

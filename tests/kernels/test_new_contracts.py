@@ -120,3 +120,13 @@ def test_what_has_no_price_has_no_value():
 def test_parameters_are_needed():
     with pytest.raises(InputError, match="'basic' has no parameters of contracts"):
         curve_of(contracts(values=None))
+
+
+def test_a_target_beyond_three_years_can_be_reached():
+    """Nobody is lost: with 12 a month the sixtieth payment, after 59 months, makes it 720."""
+    loyal = contracts(values=(1e-9, 1e6))
+    paid = [
+        new_customer_value(curve, ServiceRates(), "margin", 715.0, target_ratio=3.0)["payback_days"]
+        for curve in (curve_of(loyal), curve_of(loyal, target_payback_days=2000))
+    ]
+    assert paid == [None, pytest.approx(59 * 365 / 12, abs=0.01)]

@@ -149,12 +149,29 @@ def test_the_early_phase_is_the_curve_up_to_its_end(model):
 def test_days_reach_payback_and_horizon():
     assert days_of_curve(365, 90)[-1] == 1095
     assert days_of_curve(2000, 90)[-1] == 2000
+    assert days_of_curve(365, 90, 100).tolist() == days_of_curve(365, 90).tolist()
+    assert days_of_curve(365, 9000, 2000)[-1] == 2000
     for horizon, early in ((365, 90), (1, 0), (3000, 1200), (30, 9000)):
         days = days_of_curve(horizon, early)
         assert days[0] == 0
         assert np.all(np.diff(days) > 0)
         assert horizon in days
         assert min(early, days[-1]) in days
+
+
+def test_a_target_beyond_three_years_can_be_reached():
+    """2,000 days are no multiple of a week, and the curve bends between the third year and them."""
+    near, far = curve_of(segment()), curve_of(segment(), target_payback_days=2000)
+    every = curve_of(segment(), horizon_days=1800)
+    rates = ServiceRates(early_days=EARLY)
+    known = new_value(every, rates, "margin").plain[every.days == 1800][0]
+    values = [new_value(curve, rates, "margin") for curve in (near, far)]
+    paid = [new_customer_row(value, known, 3.0)["payback_days"] for value in values]
+    assert paid == [None, pytest.approx(1800, abs=0.1)]
+    # Nothing else moves.
+    for name in ("new_customer_value", "new_customer_margin", "max_cac"):
+        before, after = (new_customer_row(value, known, 3.0)[name] for value in values)
+        assert before == pytest.approx(after, rel=1e-12)
 
 
 def test_without_discount_both_courses_are_one():

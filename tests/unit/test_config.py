@@ -273,6 +273,7 @@ def with_source(**changes: Any) -> str:
             "costs: {service: {kinds: {email: {unit_cost: 0.004}}}}",
             ["costs.service.kinds.email.unit_cost", "0.004", "whole cents", "amount"],
         ),
+        ("costs: {acquisition: {target_payback_days: 4000}}", ["target_payback_days", "3650"]),
         ("export: {columns: [clv, clv]}", ["export.columns", "each column once"]),
         ("export: {order_by: [clv down]}", ["export.order_by", "clv desc"]),
         ("export: {format: xlsx}", ["export.format", "parquet"]),

@@ -1,0 +1,38 @@
+"""What the settings say of a new customer's future reaches the curves."""
+
+from __future__ import annotations
+
+import pytest
+
+from clv_spark.config import Config
+from clv_spark.economics import ServiceRates
+from clv_spark.kernels.contract_parameters import ContractParameters
+from clv_spark.kernels.event_rates import ServiceCosts
+from clv_spark.kernels.new_value import NewValue
+from clv_spark.pipelines import outlooks
+from tests.kernels.worlds import segment
+
+PLAN = ContractParameters(
+    segment="basic",
+    period="month",
+    model="sbg",
+    values=(0.7, 3.8),
+    covariance=(),
+    parameters_segment="basic",
+)
+NO_COSTS = ServiceCosts(ServiceRates())
+
+
+def of_customers(config: Config) -> NewValue:
+    return outlooks._customer_values(config, segment(), NO_COSTS)["base"]
+
+
+def of_contracts(config: Config) -> NewValue:
+    return outlooks._contract_values(config, PLAN, (30.0, 0.4), NO_COSTS)["base"]
+
+
+@pytest.mark.parametrize("values", [of_customers, of_contracts])
+@pytest.mark.parametrize(("target", "end"), [(365, 1095), (2000, 2000)])
+def test_the_curve_of_a_new_customer_reaches_the_target_of_payback(values, target, end) -> None:
+    costs = {"acquisition": {"target_payback_days": target}}
+    assert values(Config.model_validate({"costs": costs})).days[-1] == end
