@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -11,6 +13,14 @@ from clv_spark.config.section import Days, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Above = Annotated[float, Field(gt=0, le=1)]
+# Texts without escapes, which hardly a tier's name needs, and what compares clv_tier with some.
+_TEXT = r"""(?:'[^'\\]*'(?!')|"[^"\\]*"(?!"))"""
+_EQUALS = r"(?:<=>|<>|!=|==?)"
+_COMPARED = re.compile(
+    rf"\bclv_tier\b`?\s*(?:{_EQUALS}|(?:\bnot\s+)?\bin\s*\()\s*({_TEXT}(?:\s*,\s*{_TEXT})*)"
+    rf"|({_TEXT})\s*{_EQUALS}\s*`?clv_tier\b",
+    re.IGNORECASE,
+)
 
 
 class Tier(Section):
@@ -150,6 +160,30 @@ class ActionRule(Section):
             [('', 'T'), (' days old', None)]
         """
         return [(text, name) for text, name, _, _ in _parts_of(self.reason)]
+
+    @property
+    def tiers(self) -> list[str]:
+        """The names that the condition compares clv_tier with.
+
+        Example:
+            >>> either = "clv_tier IN ('A', 'B') OR 'C' = clv_tier AND lifecycle_status = 'new'"
+            >>> ActionRule(action="watch", when=either, reason="").tiers
+            ['A', 'B', 'C']
+        """
+        lists = ("".join(found) for found in _COMPARED.findall(self.when))
+        return [text[1:-1] for names in lists for text in re.findall(_TEXT, names)]
+
+
+def require_known_tiers(rules: Sequence[ActionRule], tiers: Sequence[str]) -> None:
+    """Refuse a rule about a tier that nobody is in: it would do nothing without a word."""
+    for place, rule in enumerate(rules, 1):
+        strange = [name for name in rule.tiers if name not in tiers]
+        if strange:
+            raise ValueError(
+                f"actions {place} ({rule.action}).when compares clv_tier with {strange}, and "
+                f"ranks.tiers are {list(tiers)}; who renames tiers replaces actions, too: copy the "
+                "list from conf/base.yml, with the new names"
+            )
 
 
 def _parts_of(reason: str) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -18,6 +18,7 @@ from clv_spark.config.judgement import (
     Actions,
     LifecycleConfig,
     RanksConfig,
+    require_known_tiers,
 )
 from clv_spark.config.products import ProductsConfig
 from clv_spark.config.reports import ReportsConfig
@@ -269,6 +270,7 @@ class Config(Section):
                 f"products.best_tiers is {list(self.products.best_tiers)}; name some of the tiers "
                 f"under ranks.tiers: {tiers}"
             )
+        require_known_tiers(self.actions, tiers)
         kinds = self.costs.service.kinds
         for name, scenario in self.what_if.items():
             uncounted = [kind for kind in scenario.service_cost_by_kind if kind not in kinds]

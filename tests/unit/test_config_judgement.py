@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,7 @@ from clv_spark.config import RanksConfig, load_config
 from clv_spark.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
+LAST = "{action: watch, when: 'true', reason: x}"
 ELEVEN = {
     "Champions",
     "Loyal",
@@ -81,8 +83,55 @@ def test_the_default_segments_mean_what_their_names_say() -> None:
         ("actions=[{action: watch, when: 'true', reason: '{clv'}]", "expected '}'"),
         ("actions=[{action: watch, if: 'true', reason: x}]", "known are .*when"),
         ("ranks.rfm_segments=[{name: A, if: 'true'}]", "unknown key"),
+        (
+            "ranks.tiers=[{name: A, top: 0.1}, {name: B, top: 1}]",
+            r"actions 1 \(retain\).*'Platinum', 'Gold', 'Silver', 'Bronze'.*\['A', 'B'\].*actions",
+        ),
     ],
 )
 def test_a_mistake_is_named(override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load_config(overrides=[override], environ={})
+
+
+def rules(when: str) -> str:
+    return f"actions=[{{action: grow, when: {json.dumps(when)}, reason: x}}, {LAST}]"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "clv_tier = 'gold'",
+        'clv > 1 AND `clv_tier` <> "gold"',
+        "lower(clv_tier) = 'low' OR 'gold' == clv_tier",
+        "CLV_TIER\n NOT IN ( 'Gold' ,'gold')",
+        "(clv_tier<=>'gold')",
+    ],
+)
+def test_a_tier_that_there_is_not_is_refused_in_a_rule(when: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"actions 1 \(grow\).*\['gold'\].*'Medium', 'Low'"
+    ) as error:
+        load_config(overrides=[rules(when)], environ={})
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "clv_tier IN ('Gold', 'Silver') AND lifecycle_status = 'gold'",
+        "previous_clv_tier = 'gold' AND clv_tier = 'Low'",  # before they were renamed
+        "segment = 'gold' OR clv_tier IS NULL",
+        "clv_tier LIKE 'gold%' OR lower(clv_tier) IN ('gold')",
+    ],
+)
+def test_other_texts_of_a_rule_are_no_tiers(when: str) -> None:
+    assert load_config(overrides=[rules(when)], environ={}).actions[0].when == when
+
+
+def test_other_tiers_come_with_other_rules() -> None:
+    tiers = "ranks.tiers=[{name: A's, top: 0.1}, {name: B, top: 1}]"
+    config = load_config(
+        overrides=[tiers, rules("clv_tier = 'A''s' OR clv_tier = 'B'")], environ={}
+    )
+    assert config.actions[0].tiers == ["B"]
