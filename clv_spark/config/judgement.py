@@ -221,7 +221,7 @@ DEFAULT_ACTIONS: Actions = (
     ),
     ActionRule(
         action="replenish",
-        when="replenish_date <= date_add(as_of_date, 14) AND lifecycle_status <> 'lost'",
+        when="replenish_category IS NOT NULL AND lifecycle_status <> 'lost'",
         reason="{replenish_category} is due on {replenish_date}",
     ),
     ActionRule(

@@ -99,8 +99,8 @@ def offers(
 
     Returns:
         One row per ranked customer. ``replenish_category``: of the categories whose next purchase
-        is expected at most ``replenish_days`` before or after ``as_of``, the one with the largest
-        gross_amount, ties by name; ``replenish_date``: that next purchase.
+        is expected at most ``replenish_days`` before or after ``as_of``, the one that is nearest to
+        it, ties by the largest gross_amount, then by name; ``replenish_date``: that next purchase.
         ``cross_sell_category``: of the categories that the best tiers of the segment buy more
         often than others, the first the customer has not bought: by lift, ties by name; where the
         segment has too few buyers for any such category, those of all customers. NULL where there
@@ -109,7 +109,8 @@ def offers(
     named = products.where(F.col("category") != UNKNOWN)
     days = F.datediff("next_date", F.lit(as_of))
     due = named.where(days.between(-config.replenish_days, config.replenish_days))
-    first = F.struct(-cents(F.col("gross_amount")), "category", "next_date")
+    # By money alone a category due in a month would hide one that is due tomorrow.
+    first = F.struct(F.abs(days), -cents(F.col("gross_amount")), "category", "next_date")
     reminded = due.groupBy("customer_id").agg(F.min(first).alias("first"))
     bought = named.groupBy("customer_id").agg(F.collect_set("category").alias("bought"))
     wanted = _wanted(segments, config)

@@ -88,7 +88,11 @@ def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
             "replenish",
             customer("n", replenish_category="ink", replenish_date=AS_OF + dt.timedelta(14)),
         ),
-        ("watch", customer("o", replenish_category="ink", replenish_date=AS_OF + dt.timedelta(15))),
+        # How far ahead is for products.replenish_days to say, and for nothing else.
+        (
+            "replenish",
+            customer("o", replenish_category="ink", replenish_date=AS_OF + dt.timedelta(45)),
+        ),
         ("cross_sell", customer("p", cross_sell_category="paper")),
     ]
     found = judged(spark, DEFAULTS, *(values for _, values in cases))
@@ -104,7 +108,11 @@ def test_the_default_rules_do_what_their_names_say(spark: SparkSession) -> None:
     assert found["s"]["action_reason"] == "costs more to serve than the margin to come"
     assert found["n"]["action_reason"] == "ink is due on 2024-07-14"
     categories = {name: row["action_category"] for name, row in found.items()}
-    assert {name: c for name, c in categories.items() if c} == {"n": "ink", "p": "paper"}
+    assert {name: c for name, c in categories.items() if c} == {
+        "n": "ink",
+        "o": "ink",
+        "p": "paper",
+    }
 
 
 def test_at_stake_is_the_value_of_a_relationship_that_exists(spark: SparkSession) -> None:

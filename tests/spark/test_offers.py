@@ -97,8 +97,9 @@ def offers_by_hand(
     found = {}
     for who, segment, _ in ranked:
         mine = [b for b in bought if b.who == who and b.category != "(unknown)"]
-        due = [b for b in mine if b.next_date and abs((b.next_date - AS_OF).days) <= 14]
-        first = min(due, key=lambda b: (-b.amount, b.category), default=None)
+        away = {b: abs((b.next_date - AS_OF).days) for b in mine if b.next_date}
+        due = [b for b, days in away.items() if days <= CONFIG.replenish_days]
+        first = min(due, key=lambda b: (away[b], -b.amount, b.category), default=None)
         have = {b.category for b in mine}
         candidates = sorted(wanted.get(segment) or wanted["global"])
         new = next((name for _, name in candidates if name not in have), None)
@@ -131,6 +132,36 @@ def test_segments_and_offers_agree_with_plain_python(spark: SparkSession, seed: 
     assert {"pearls", None} < offered
     assert len({one[0] for one in expected_offers.values()}) > 3
     assert any(expected_offers[r.who][2] for r in ranked if r.segment == "Fiji"), "those of all"
+
+
+def test_what_is_due_tomorrow_is_not_hidden_by_what_is_due_in_a_month(spark: SparkSession) -> None:
+    """However large the other; of equally near ones the larger is named, then the first by name."""
+    given = {
+        "a": [("cars", 900, 30), ("milk", 1, 1)],
+        "b": [("cars", 900, -30), ("milk", 1, 2)],
+        "c": [("cars", 900, -5), ("bread", 9, 5), ("milk", 9, 5)],
+        "d": [("milk", 9, -5), ("bread", 9, 5)],
+        "e": [("milk", 9, 46)],
+    }
+    bought = [
+        Bought(who, category, Decimal(amount), AS_OF + dt.timedelta(days))
+        for who, rows in given.items()
+        for category, amount, days in rows
+    ]
+    with trusted_session(spark):
+        products = spark.createDataFrame(bought, BOUGHT)
+        ranks = spark.createDataFrame([(who, "Peru", "Gold") for who in given], RANKED)
+        segments = segment_products(products, ranks, AS_OF, CONFIG)
+        wide = ProductsConfig(replenish_days=45)
+        rows = offers(products, segments, ranks, AS_OF, wide).collect()
+    named = {row[0]: (row[1], row[2] and (row[2] - AS_OF).days) for row in rows}
+    assert named == {
+        "a": ("milk", 1),
+        "b": ("milk", 2),
+        "c": ("cars", -5),
+        "d": ("bread", 5),
+        "e": (None, None),
+    }
 
 
 def test_without_segments_there_is_one_row_per_category(spark: SparkSession) -> None:
