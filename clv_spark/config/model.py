@@ -349,9 +349,20 @@ class Config(Section):
         """The number of segment keys that a name is made of, by relationship."""
         return {"purchases": len(self.segments), "contract": len(self.contract_segments)}
 
+    @property
+    def assignments(self) -> dict[str, Assignment]:
+        """Which value of a key counts, where it is not by default the latest.
+
+        By default it is the first where spend is split by the key: what won a customer stays so.
+        """
+        spend = self.costs.acquisition.spend
+        split = spend.keys if spend is not None and "purchases" in self.spend_counts_for else ()
+        first: dict[str, Assignment] = dict.fromkeys(split, "first")
+        return {**first, **self.segment_assignment}
+
     def assignment(self, key: str) -> Assignment:
         """Which value of a segment key a customer with several gets: the latest or the first."""
-        return self.segment_assignment.get(key, "latest")
+        return self.assignments.get(key, "latest")
 
 
 def _are_keys(name: str, keys: tuple[str, ...], reserved: frozenset[str]) -> None:

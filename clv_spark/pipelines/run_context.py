@@ -208,6 +208,9 @@ class Run:
         for section, _, part in (name.partition(".") for name in sections):
             include[section] = {part: True, **include.get(section, {})} if part else True
         values = self.config.model_dump(mode="json", include=include)
+        if "segment_assignment" in values:
+            # Also what follows from the keys that acquisition spend is split by.
+            values["segment_assignment"] = self.config.assignments
         return _digest([values])
 
     def _finish(self, result: StageResult) -> None:

@@ -231,6 +231,22 @@ def test_features_are_what_plain_python_says(
     assert found == plain_features(plain_days(lines), as_of, assignment)
 
 
+def test_a_key_that_spend_is_split_by_has_its_first_value(
+    days: DataFrame, lines: list[Line]
+) -> None:
+    """What won a customer stays so when the customer buys elsewhere."""
+    spend = {"path": "-", "columns": {"month": "m", "amount": "a", "country": "c"}}
+    values = config().model_dump(by_alias=True, exclude={"segment_assignment"})
+    values["costs"]["acquisition"]["spend"] = spend
+    pieces = pieces_of_days(days, ("country",), LAST)
+    folded = fold(pieces, segment_codes(pieces, ("country",)), Config.model_validate(values))
+    found = {row["customer_id"]: row["country"] for row in folded.collect()}
+    expected = plain_features(plain_days(lines), LAST, "first")
+    assert {who: found[who] for who in expected} == {
+        who: row["country"] for who, row in expected.items()
+    }
+
+
 def test_the_worlds_hold_what_they_are_for(lines: list[Line]) -> None:
     """Both sides could agree on nothing: the hard cases must be among the examples."""
     by_day = plain_days(lines)

@@ -18,7 +18,7 @@ from clv_spark.pipelines.acquisition import (
     shared_acquisition,
     with_acquisition_cost,
 )
-from clv_spark.pipelines.run_context import Run
+from clv_spark.pipelines.run_context import SECTIONS, Run
 
 AS_OF = dt.date(2024, 6, 30)
 # relationship, segment, first day, whether the buyer holds a contract besides.
@@ -186,3 +186,33 @@ def test_spend_from_before_the_first_customer_counts_for_nobody(
     found = costs(config, customers, dt.date(2024, 8, 31))
     assert found == {("purchases", "web", 100.0): 20, ("purchases", "shop", 3000.0): 1}
     assert "22 months and segments of costs.acquisition.spend come before the month" in caplog.text
+
+
+def test_features_are_made_again_when_spend_is_split_by_another_key(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """They hold the first value of such a key; nothing else about spend matters to them."""
+    keys = {"segments": ["country", "channel"]}
+    given = [
+        configured(tmp_path / "whole.csv", "month,amount", **keys),
+        configured(tmp_path / "other.csv", "month,amount", **keys),
+        configured(tmp_path / "split.csv", "month,amount,channel", ("channel",), **keys),
+        configured(
+            tmp_path / "split.csv",
+            "month,amount,channel",
+            ("channel",),
+            **keys,
+            segment_assignment={"channel": "latest"},
+        ),
+    ]
+    assert [[one.assignment(key) for key in keys["segments"]] for one in given] == [
+        ["latest", "latest"],
+        ["latest", "latest"],
+        ["latest", "first"],
+        ["latest", "latest"],
+    ]
+    whole, other, split, latest = (
+        Run(spark, one, "run").config_hash(SECTIONS["customer_features"]) for one in given
+    )
+    assert whole == other
+    assert len({whole, split, latest}) == 3
