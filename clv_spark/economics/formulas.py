@@ -135,11 +135,14 @@ def churn_formula_clv(
 
 
 def observed_churn(lost: float, retained: float) -> float | None:
-    """Share of customers who were lost in a period, of those there when it began.
+    """Share of customers who were lost in a period, of these and those who were kept.
+
+    Of those there when it began it is the share where both count nobody else. Without contract
+    ``segment_summary`` keeps also who came back after a long silence: its share is rather too low.
 
     Args:
         lost: Customers lost in the period.
-        retained: Those who were still there at its end.
+        retained: Those who were there at its end.
 
     Example:
         >>> observed_churn(5, 95), observed_churn(0, 0)

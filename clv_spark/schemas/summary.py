@@ -160,7 +160,8 @@ SEGMENT_SUMMARY = TableSpec(
             "DOUBLE",
             "share lost in a year: of those with a contract a year ago who has none now, NULL for "
             "a snapshot; else of customers first seen more than a year ago and last seen within "
-            "two years those not seen in the last; 0 to 1",
+            "two years those not seen in the last, so that who came back after a longer silence "
+            "makes it lower; 0 to 1",
             nullable=True,
         ),
         *_FORMULAS,

@@ -111,7 +111,8 @@ def _within_a_year(*, ends_known: bool) -> tuple[Column, Column]:
     """Whether a customer of a year ago was lost since, and whether they were kept.
 
     Of contracts that is who had one then and has none now. Without contract nobody says so: who
-    bought within the year before and not since counts as lost.
+    bought within the year before and not since counts as lost, and who is older than a year and
+    bought since as kept, also after a silence of more than a year before.
     """
     was_there, silent = F.col("T") > _YEAR, F.col("T") - F.col("recency")
     contract = F.col("relationship") == "contract"
