@@ -110,8 +110,16 @@ CLV_SCORES = TableSpec(
             "expected discounted cost to serve of the next horizon_days; money",
             nullable=True,
         ),
-        Column("historical_revenue", "DOUBLE", "revenue so far less refunds, at least 0; money"),
-        Column("historical_margin", "DOUBLE", "margin so far, at least 0; money"),
+        Column(
+            "historical_revenue",
+            "DOUBLE",
+            "revenue so far less refunds, 0 where these exceed what was paid; money",
+        ),
+        Column(
+            "historical_margin",
+            "DOUBLE",
+            "margin so far less that of refunds, 0 where it would be less; money",
+        ),
         Column("historical_service_cost", "DOUBLE", "cost to serve so far; money"),
         Column(
             "acquisition_cost",

@@ -99,8 +99,13 @@ SEGMENT_SUMMARY = TableSpec(
             "sum is not above 0; no unit",
             nullable=True,
         ),
-        _money("historical_revenue", "revenue so far less refunds"),
-        _money("historical_margin", "margin so far"),
+        _money(
+            "historical_revenue",
+            "sum of historical_revenue over the customers: revenue so far less refunds, where a "
+            "customer whose refunds exceed what they paid counts with 0, other than in "
+            "cohort_summary",
+        ),
+        _money("historical_margin", "sum of historical_margin, no customer's below 0 either"),
         _money("historical_service_cost", "cost to serve so far"),
         _money("historical_clv_sum", f"{DEFINED} so far"),
         _money("historical_clv_mean", f"{DEFINED} so far, per customer"),

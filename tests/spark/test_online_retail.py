@@ -18,6 +18,7 @@ from clv_spark.lake import Lake
 from clv_spark.schemas import (
     CLV_SCORES,
     CLV_SCORES_LATEST,
+    COHORT_SUMMARY,
     CUSTOMER_DAYS,
     CUSTOMER_FEATURES,
     MODEL_PARAMETERS,
@@ -336,6 +337,18 @@ def test_money_earned_is_the_margin_of_what_was_kept(
     net = (both["gross_amount"] - both["refund_amount"]).astype(float)
     earned = (0.30 * net).clip(lower=0)
     assert both["historical_clv"].to_numpy() == pytest.approx(earned.to_numpy(), abs=1e-6)
+
+
+def test_who_got_back_more_than_they_paid_counts_with_nothing_in_what_was_earned(
+    demo_lake: Lake, features: pd.DataFrame
+) -> None:
+    """The sums of segment_summary are those of customers, so they exceed those of the cohorts."""
+    rows = demo_lake.read(SEGMENT_SUMMARY, AS_OF).where("segment_level = 'global'").collect()
+    cohorts = demo_lake.read(COHORT_SUMMARY, AS_OF).where("segment = 'global'").toPandas()
+    net = features["gross_amount"] - features["refund_amount"]
+    earned = float(sum(max(amount, 0) for amount in net))
+    assert [row["historical_revenue"] for row in rows] == [pytest.approx(earned, abs=0.005)]
+    assert (earned, cohorts["revenue"].sum()) == (16360996.43, Decimal("16359446.97"))
 
 
 def test_the_return_rate_of_the_shop_is_a_ratio_of_sums(
