@@ -85,7 +85,7 @@ def test_the_default_segments_mean_what_their_names_say() -> None:
         ("ranks.rfm_segments=[{name: A, if: 'true'}]", "unknown key"),
         (
             "ranks.tiers=[{name: A, top: 0.1}, {name: B, top: 1}]",
-            r"actions 1 \(retain\).*'Platinum', 'Gold', 'Silver', 'Bronze'.*\['A', 'B'\].*actions",
+            r"actions 2 \(retain\).*'Platinum', 'Gold', 'Silver', 'Bronze'.*\['A', 'B'\].*actions",
         ),
     ],
 )

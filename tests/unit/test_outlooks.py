@@ -24,7 +24,8 @@ NO_COSTS = ServiceCosts(ServiceRates())
 
 
 def of_customers(config: Config) -> NewValue:
-    return outlooks._customer_values(config, segment(), NO_COSTS)["base"]
+    (value,) = outlooks._customer_values(config, segment(), NO_COSTS)["base"]
+    return value
 
 
 def of_contracts(config: Config) -> NewValue:
