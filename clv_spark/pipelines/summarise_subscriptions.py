@@ -18,9 +18,11 @@ from clv_spark.kernels.contract_parameters import (
 )
 from clv_spark.kernels.fit_segment import as_frame
 from clv_spark.kernels.forecast_subscriptions import (
+    NewSubscriptions,
     SubscriptionDraws,
     forecast_rows,
     forecast_subscriptions,
+    new_subscriptions,
 )
 from clv_spark.kernels.worker import in_worker
 from clv_spark.lake import Commit
@@ -43,14 +45,15 @@ from clv_spark.transforms.contract_scores import contract_score_input
 from clv_spark.transforms.money import summand
 from clv_spark.transforms.segments import GLOBAL
 from clv_spark.transforms.subscriptions import (
+    arrival_sums,
     running_patterns,
     subscription_events,
     subscription_metrics,
 )
 
 _DRAWN = (
-    "segment STRING, running ARRAY<DOUBLE>, running_variance ARRAY<DOUBLE>, mrr ARRAY<DOUBLE>, "
-    "mrr_variance ARRAY<DOUBLE>"
+    "segment STRING, period STRING, running ARRAY<DOUBLE>, running_variance ARRAY<DOUBLE>, "
+    "mrr ARRAY<DOUBLE>, mrr_variance ARRAY<DOUBLE>"
 )
 
 
@@ -148,16 +151,19 @@ def _forecast(run: Run, fit_date: dt.date, fitted: list[Row]) -> DataFrame:
     known = [row.asDict() for row in fitted]
     new = new_contract_segments(run, fit_date, inputs, known)
     groups = running_patterns(inputs).groupBy("segment", "period")
-    draw = _draw_group(contract_parameters(known, new))
+    parameters = contract_parameters(known, new)
+    draw = _draw_group(parameters)
     drawn = groups.applyInPandas(in_worker(draw), _DRAWN).collect()
     parts: dict[str, list[SubscriptionDraws]] = {}
     for row in sorted(drawn):
         parts.setdefault(row["segment"], []).append(SubscriptionDraws(**row.asDict()))
-    above = places_of(fitted)
+    above, to_come = places_of(fitted), _to_come(run, inputs, parameters)
     rows = []
     for segment, members in members_of(parts, above, len(keys) > 1).items():
         level = above.get(segment, (keys[-1] if keys else GLOBAL, None))[0]
-        for numbers in forecast_rows([part for leaf in members for part in parts[leaf]]):
+        ours = [part for leaf in members for part in parts[leaf]]
+        ahead = [to_come[part.segment, part.period] for part in ours]
+        for numbers in forecast_rows(ours, ahead):
             rows.append((segment, level, *numbers.values()))
     names = [c for c in SUBSCRIPTION_FORECAST.columns if c.name not in _SAME]
     frame = local_rows(run.spark, rows, ", ".join(map(SUBSCRIPTION_FORECAST.ddl, names)))
@@ -167,6 +173,22 @@ def _forecast(run: Run, fit_date: dt.date, fitted: list[Row]) -> DataFrame:
         F.add_months(F.lit(run.date), F.col("months_ahead")).alias("forecast_date"),
         F.lit(run.config.currency).cast("string").alias("currency"),
     )
+
+
+def _to_come(
+    run: Run, inputs: DataFrame, parameters: Mapping[ContractKey, ContractParameters]
+) -> dict[ContractKey, NewSubscriptions]:
+    """The contracts to come of every segment and period with a model."""
+    config, recent = run.config, round(run.config.forecast.recent_months * 365 / 12)
+    sums = arrival_sums(inputs, config.value.margin_rate, len(config.contract_segments), recent)
+    found = sums.collect()
+    # Without so much history they arrived in all there is, as in revenue_forecast.
+    days = min(recent, 1 + max((row["oldest"] for row in found), default=0))
+    return {
+        (row["segment"], row["period"]): new_subscriptions(used, row.asDict(), days)
+        for row in found
+        if (used := parameters.get((row["segment"], row["period"]))) and used.values is not None
+    }
 
 
 _SAME = ("as_of_date", "forecast_date", "currency")

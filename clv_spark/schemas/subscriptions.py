@@ -106,7 +106,7 @@ SUBSCRIPTION_FORECAST = TableSpec(
     name="subscription_forecast",
     comment=(
         "One row per as_of_date, segment and month ahead: what the next 24 months leave of the "
-        "contracts that run on as_of_date and have a model. New contracts are not foreseen."
+        "contracts that run on as_of_date and have a model, and the contracts to come."
     ),
     columns=(
         Column("as_of_date", "DATE", "last day that counts; date, the partition"),
@@ -124,6 +124,15 @@ SUBSCRIPTION_FORECAST = TableSpec(
         Column("mrr", "DOUBLE", "expected MRR of these contracts; money per month"),
         Column("mrr_low", "DOUBLE", "lower with probability 0.1; money per month"),
         Column("mrr_high", "DOUBLE", "higher with probability 0.1; money per month"),
+        Column("margin", "DOUBLE", "expected margin of these contracts; money per month"),
+        Column(
+            "new_contracts",
+            "DOUBLE",
+            "expected contracts that will have begun and still run, where as many begin as in the "
+            "forecast.recent_months; count",
+        ),
+        Column("new_mrr", "DOUBLE", "expected MRR of these; money per month"),
+        Column("new_margin", "DOUBLE", "expected margin of these; money per month"),
         _CURRENCY,
     ),
     key=("as_of_date", "segment", "months_ahead"),
@@ -134,6 +143,7 @@ SUBSCRIPTION_FORECAST = TableSpec(
             "running_low >= 0 AND running_low <= running_high AND mrr_low >= 0 "
             "AND mrr_low <= mrr_high"
         ),
+        "new": "margin >= 0 AND new_contracts >= 0 AND new_mrr >= 0 AND new_margin >= 0",
     },
-    version=1,
+    version=2,
 )

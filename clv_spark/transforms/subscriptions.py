@@ -15,7 +15,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.transforms.conform_contracts import CONTRACT
 from clv_spark.transforms.contract_features import dated_rows, months
-from clv_spark.transforms.money import cents, money, summand
+from clv_spark.transforms.money import cents, exact_sum, money, summand
 from clv_spark.transforms.segments import (
     level_columns,
     of_segment_column,
@@ -226,6 +226,51 @@ def subscription_metrics(
         margin.alias("margin_rate"),
         F.when(churn > 0, arpu * margin / churn).alias("formula_clv"),
         F.when(churn + monthly > 0, discounted).alias("formula_clv_discounted"),
+    )
+
+
+def arrival_sums(
+    inputs: DataFrame, margin_rate: float | Mapping[str, float], keys: int, recent_days: int
+) -> DataFrame:
+    """What the running contracts of each segment and period bring a month, and the new ones.
+
+    New ones that were lost since count like all others; who goes on with another period, or after a
+    pause, brings none.
+
+    Args:
+        inputs: rows of ``contract_score_input``.
+        margin_rate: margin per unit of price where there is none, or by segment.
+        keys: number of segment keys.
+        recent_days: younger contracts are new.
+
+    Returns:
+        segment, period, mrr and margin of those that run, new (their number), new_mrr, new_margin,
+        in money per month, and oldest: the age of the first contract in days.
+    """
+    monthly = F.col("amount") / months()
+    recorded = F.col("margin") / months()
+    usual = of_segment_column(margin_rate, keys) * monthly
+    is_new = (F.col("age_days") < recent_days) & (F.col("life") == 1)
+    told = inputs.select(
+        "segment",
+        "period",
+        "age_days",
+        F.col("is_active").alias("runs"),
+        is_new.alias("is_new"),
+        monthly.alias("mrr"),
+        F.greatest(F.coalesce(recorded, usual), F.lit(0.0)).alias("margin"),
+    )
+
+    def total(of: str, name: str) -> Column:
+        return F.coalesce(exact_sum(F.when(F.col(of), F.col(name))).cast("double"), F.lit(0.0))
+
+    return told.groupBy("segment", "period").agg(
+        total("runs", "mrr").alias("mrr"),
+        total("runs", "margin").alias("margin"),
+        F.count_if("is_new").alias("new"),
+        total("is_new", "mrr").alias("new_mrr"),
+        total("is_new", "margin").alias("new_margin"),
+        F.max("age_days").alias("oldest"),
     )
 
 

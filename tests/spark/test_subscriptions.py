@@ -7,11 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clv_spark.transforms.contracts import contract_rows, with_lives
-from clv_spark.transforms.subscriptions import subscription_events, subscription_metrics
+from clv_spark.transforms.subscriptions import (
+    arrival_sums,
+    subscription_events,
+    subscription_metrics,
+)
 from tests.contract_rows import SHAPE, Values, conformed, source
 
 AS_OF = dt.date(2024, 5, 15)
@@ -206,3 +210,35 @@ def test_a_contract_counts_in_the_segment_of_its_newest_row(
     assert metrics["small", 2]["expansion_mrr"] == 10
     assert metrics["large", 2]["expansion_mrr"] == 0
     assert metrics["small", 5]["mrr_end"] == 5
+
+
+def test_what_arrived_lately_counts_whether_it_still_runs_or_not(spark: SparkSession) -> None:
+    columns = (
+        "segment STRING, period STRING, life INT, age_days INT, is_active BOOLEAN, amount DOUBLE, "
+        "margin DOUBLE"
+    )
+    rows = [
+        ("basic", "month", 1, 10, True, 20.0, None),
+        ("basic", "month", 1, 364, False, 30.0, 6.0),
+        # Went on with another period; too old; at a loss, which is no margin.
+        ("basic", "month", 2, 50, True, 40.0, 10.0),
+        ("basic", "month", 1, 365, True, 50.0, -5.0),
+        ("annual", "year", 1, 5, True, 120.0, 60.0),
+        ("annual", "year", 1, 900, False, 240.0, None),
+    ]
+    frame = spark.createDataFrame(rows, columns)
+    sums = arrival_sums(frame, {"default": 0.3, "basic": 0.5}, 1, 365).collect()
+    found = {(row["segment"], row["period"]): row.asDict() for row in sums}
+    assert found["basic", "month"] == {
+        "segment": "basic",
+        "period": "month",
+        "mrr": pytest.approx(20 + 40 + 50),
+        "margin": pytest.approx(10 + 10),
+        "new": 2,
+        "new_mrr": pytest.approx(20 + 30),
+        "new_margin": pytest.approx(10 + 6),
+        "oldest": 365,
+    }
+    annual = found["annual", "year"]
+    assert (annual["mrr"], annual["margin"], annual["new"]) == pytest.approx((10.0, 5.0, 1))
+    assert (annual["new_mrr"], annual["oldest"]) == pytest.approx((10.0, 900))

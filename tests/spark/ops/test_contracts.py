@@ -192,6 +192,32 @@ def test_every_table_has_its_comments_and_needs_reader_version_1(held: Finished)
                 assert comments[column.name] == column.comment
 
 
+def test_months_ahead_hold_what_they_bring_and_the_contracts_to_come(held: Finished) -> None:
+    rows = read_table(held.lake / "subscription_forecast").to_pylist()
+    months: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        months[row["months_ahead"]][row["segment"]] = row
+    assert len(months) == 24
+    names = ("running_contracts", "mrr", "margin", "new_contracts", "new_mrr", "new_margin")
+    for segments in months.values():
+        every = segments.pop("global")
+        assert len(segments) == 3
+        for name in names:
+            assert every[name] == pytest.approx(sum(row[name] for row in segments.values())), name
+    for name, grows in (("running_contracts", False), ("new_contracts", True)):
+        basic = [months[month]["basic"][name] for month in range(1, 25)]
+        assert sorted(basic, reverse=not grows) == basic
+    # As many begin in a month as in one of the last twelve.
+    features = read_table(held.lake / "contract_features").to_pylist()
+    lately = [
+        row for row in features if row["life"] == 1 and (AS_OF - row["start_date"]).days < 365
+    ]
+    yearly = [row for row in lately if row["period"] == "year"]
+    assert months[1]["annual"]["new_contracts"] == pytest.approx(len(yearly) / 12)
+    paid = sum(float(row["periodic_amount"]) / 12 for row in yearly)
+    assert months[1]["annual"]["new_mrr"] == pytest.approx(paid / 12)
+
+
 def test_purchases_are_as_without_contracts_and_products(
     spark: SparkSession, held: Finished, finished: Finished
 ) -> None:

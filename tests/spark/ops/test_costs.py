@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import pytest
 from pyspark.sql import SparkSession
 
@@ -89,6 +90,27 @@ def test_events_are_summed_per_customer_and_phase_and_refused_with_a_reason(
     assert refused == dict.fromkeys(reasons, 1)
     (run,) = (row for row in runs(costed.lake) if row["stage"] == "customer_costs")
     assert run["rows_read"] == run["rows_used"] + USELESS
+
+
+def test_tables_say_what_counts_as_value_and_say_it_anew(
+    costed: Finished, finished: Finished
+) -> None:
+    """The costed lake began as a copy of the finished one, where margin counts."""
+    columns = {
+        "clv_scores": "clv",
+        "clv_scores_latest": "clv",
+        "segment_summary": "historical_clv_sum",
+    }
+    for name, column in columns.items():
+        for lake, definition, words in (
+            (finished.lake, "margin", "margin"),
+            (costed.lake, "net", "margin less cost to serve"),
+        ):
+            table = deltalake.DeltaTable(str(lake / name))
+            assert table.metadata().configuration["clv_spark.valueDefinition"] == definition
+            said = {field.name: field.metadata["comment"] for field in table.schema().fields}
+            wanted = f"{words} so far" if name == "segment_summary" else f"discounted {words} of"
+            assert wanted in said[column], said[column]
 
 
 def test_values_are_net_of_the_cost_to_serve_and_their_parts_add_up(

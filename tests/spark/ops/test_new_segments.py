@@ -9,18 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.kernels.contract_parameters import contract_parameters
-from clv_spark.kernels.forecast_subscriptions import forecast_rows, forecast_subscriptions
+from clv_spark.kernels.forecast_subscriptions import (
+    forecast_rows,
+    forecast_subscriptions,
+    new_subscriptions,
+)
 from clv_spark.kernels.newcomers import newcomer_rows
 from clv_spark.lake import Lake
 from clv_spark.pipelines.newcomers import new_contract_segments
 from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import CONTRACT_FEATURES, MODEL_PARAMETERS
 from clv_spark.transforms.contract_scores import contract_score_input
-from clv_spark.transforms.subscriptions import running_patterns
+from clv_spark.transforms.subscriptions import arrival_sums, running_patterns
 from tests.contract_world import AS_OF, contract_sections, contracts, write_contracts
 from tests.operations import read_table
 
@@ -64,8 +69,11 @@ def test_a_plan_that_came_after_the_fit_is_forecast_as_unsure_as_plans_differ(
     inputs = contract_score_input(lake.read(CONTRACT_FEATURES, AS_OF), ("plan",), AS_OF)
     patterns = running_patterns(inputs.where(f"segment = '{NEW}'")).toPandas()
     known = contract_parameters(fitted, newcomer_rows([NEW], fitted, nested=False))
+    (arrived,) = arrival_sums(inputs.where(f"segment = '{NEW}'"), 0.3, 1, 365).collect()
+    ((oldest,),) = inputs.agg(F.max("age_days")).collect()
+    to_come = new_subscriptions(known[NEW, "month"], arrived.asDict(), min(365, 1 + oldest))
     wanted, narrow = (
-        forecast_rows([forecast_subscriptions(patterns, known[name, "month"])])
+        forecast_rows([forecast_subscriptions(patterns, known[name, "month"])], [to_come])
         for name in (NEW, "global")
     )
     for row, sure in zip(wanted, narrow, strict=True):
