@@ -19,7 +19,7 @@ def expect_cohorts(
     as_of: dt.date,
     keeps_refunds: bool,
 ) -> pd.DataFrame:
-    """Expected cumulative revenue of cohorts of one segment up to as_of.
+    """Expected cumulative revenue and margin of cohorts of one segment up to as_of.
 
     Customers x (1 + E[X(t)]) x p gamma / (q - 1) x share kept, with t from the mean first day of
     the cohort to the end of the month, or to as_of.
@@ -32,7 +32,7 @@ def expect_cohorts(
         keeps_refunds: Whether refunds are left out.
 
     Returns:
-        segment, cohort_month, age_months, expected.
+        segment, cohort_month, age_months, expected and expected_margin.
     """
     if parameters.purchases is None or parameters.spend is None:
         return pd.DataFrame()
@@ -61,4 +61,6 @@ def expect_cohorts(
     p, q, gamma = (parameters.spend[name] for name in ("p", "q", "gamma"))
     kept = 1.0 if keeps_refunds else 1 - parameters.return_rate
     each = (1 + alive * ahead.expected[places, 0]) * p * gamma / (q - 1) * kept
-    return frame.assign(expected=frame["expected"] * each).drop(columns="days")
+    revenue = frame["expected"] * each
+    margin = revenue * parameters.margin_rate
+    return frame.drop(columns="days").assign(expected=revenue, expected_margin=margin)

@@ -16,7 +16,9 @@ from clv_spark.pipelines.run_context import Run
 from clv_spark.schemas import COHORT_SUMMARY, CUSTOMER_DAYS
 from clv_spark.transforms.cohorts import cohort_months, cohort_sizes, cohort_summary
 
-_EXPECTED = "segment STRING, cohort_month DATE, age_months INT, expected DOUBLE"
+_EXPECTED = (
+    "segment STRING, cohort_month DATE, age_months INT, expected DOUBLE, expected_margin DOUBLE"
+)
 
 
 def summarise_cohorts(

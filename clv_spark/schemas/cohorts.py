@@ -42,6 +42,12 @@ COHORT_SUMMARY = TableSpec(
             "x mean spend less returns, NULL without parameters; money",
             nullable=True,
         ),
+        Column(
+            "expected_cumulative_margin",
+            "DOUBLE",
+            "that by the margin rates of the leaf segments; money",
+            nullable=True,
+        ),
     ),
     key=("as_of_date", "relationship", "segment", "cohort_month", "age_months"),
     partition_by=("as_of_date",),
@@ -53,5 +59,5 @@ COHORT_SUMMARY = TableSpec(
             "AND purchase_days >= active_customers"
         ),
     },
-    version=1,
+    version=2,
 )

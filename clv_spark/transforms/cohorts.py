@@ -13,7 +13,12 @@ from clv_spark.transforms.money import cents, money, summand
 from clv_spark.transforms.segments import GLOBAL, segment_name
 
 _CELL = ("segment", "cohort_month", "age_months")
-_SUMS = ("customers", "active_customers", "purchase_days", "revenue", "margin", "expected")
+_SEEN = ("active_customers", "purchase_days", "revenue", "margin")
+_EXPECTED = {
+    "expected": "expected_cumulative_revenue",
+    "expected_margin": "expected_cumulative_margin",
+}
+_SUMS = ("customers", *_SEEN, *_EXPECTED)
 
 
 def cohort_sizes(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
@@ -93,7 +98,7 @@ def cohort_summary(
     Args:
         sizes: See ``cohort_sizes``.
         months: See ``cohort_months``.
-        expected: segment, cohort_month, age_months and the expected cumulative revenue.
+        expected: segment, cohort_month, age_months and the expected cumulative revenue and margin.
         as_of: Last day that counts.
 
     Returns:
@@ -106,8 +111,8 @@ def cohort_summary(
     leaves = whole.select(
         *_CELL,
         "customers",
-        *(F.coalesce(name, F.lit(0)).alias(name) for name in _SUMS[1:5]),
-        summand(F.col("expected")).alias("expected"),
+        *(F.coalesce(name, F.lit(0)).alias(name) for name in _SEEN),
+        *(summand(F.col(name)).alias(name) for name in _EXPECTED),
     )
     rows = leaves.where(F.col("segment") != GLOBAL).unionByName(
         leaves.groupBy(F.lit(GLOBAL).alias("segment"), *_CELL[1:]).agg(
@@ -125,7 +130,7 @@ def cohort_summary(
             money(F.sum(name).over(so_far), 28).alias(f"cumulative_{name}")
             for name in ("revenue", "margin")
         ),
-        F.col("expected").cast("double").alias("expected_cumulative_revenue"),
+        *(F.col(name).cast("double").alias(told) for name, told in _EXPECTED.items()),
     )
 
 

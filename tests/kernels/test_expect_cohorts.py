@@ -45,6 +45,8 @@ def test_by_hand(model, keeps_refunds):
         again = PURCHASE_MODELS[model].expected_purchases_new(named(model), age / UNIT_DAYS[model])
         wanted = customers * (1 + float(again)) * MEAN * kept
         assert rows[cell] == pytest.approx(wanted, rel=1e-7), cell
+    margins = (entry.margin_rate * found["expected"]).tolist()
+    assert found["expected_margin"].tolist() == pytest.approx(margins)
 
 
 def test_without_parameters_nothing_is_expected():

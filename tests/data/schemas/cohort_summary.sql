@@ -1,4 +1,4 @@
--- cohort_summary, schema version 1
+-- cohort_summary, schema version 2
 CREATE TABLE cohort_summary (
   `as_of_date` DATE NOT NULL,
   `relationship` STRING NOT NULL,
@@ -13,6 +13,7 @@ CREATE TABLE cohort_summary (
   `cumulative_revenue` DECIMAL(28,2) NOT NULL,
   `cumulative_margin` DECIMAL(28,2) NOT NULL,
   `expected_cumulative_revenue` DOUBLE,
+  `expected_cumulative_margin` DOUBLE,
   CONSTRAINT relationship CHECK (relationship IN ('purchases', 'contract')),
   CONSTRAINT counts CHECK (age_months >= 0 AND customers >= active_customers AND active_customers >= 0 AND purchase_days >= active_customers)
 )

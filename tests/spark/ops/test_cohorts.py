@@ -115,6 +115,8 @@ def test_what_is_expected_grows_and_comes_true_in_sum(
                 if country != "global" and rest == [month, age]
             ]
             assert row["expected_cumulative_revenue"] == pytest.approx(sum(parts), rel=1e-9)
+        margin = 0.3 * row["expected_cumulative_revenue"]
+        assert row["expected_cumulative_margin"] == pytest.approx(margin, abs=1e-5)
 
 
 def test_monthly_means_the_first_date_and_then_the_last_days_of_months(
