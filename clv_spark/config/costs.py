@@ -128,6 +128,13 @@ class ServiceConfig(Section):
         by_time = any(kind.grows_with == "time" for kind in self.kinds.values())
         return by_time or any(rate not in (None, 0) for rate in rates)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no customer ever costs anything to serve."""
+        rates = (self.per_purchase, self.per_purchase_early)
+        no_rate = all(rate in (None, 0) for rate in rates)
+        return no_rate and not self.counts_time and self.events is None
+
 
 class AcquisitionSpend(SourceSection):
     """Where the money spent on winning customers comes from, by month and segment key."""
@@ -166,6 +173,11 @@ class AcquisitionConfig(Section):
     recent_months: int = Field(default=12, ge=1)
     target_clv_to_cac: float = Field(default=3.0, gt=0)
     target_payback_days: int = Field(default=365, ge=1, le=3650)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the acquisition cost of any customer is."""
+        return any(way is not None for way in (self.per_customer, self.customers, self.spend))
 
     @model_validator(mode="after")
     def _one_way(self) -> AcquisitionConfig:

@@ -36,6 +36,7 @@ from clv_spark.transforms.segment_sums import (
     step_sums,
     tier_sums,
     with_levels,
+    without_cost,
 )
 from clv_spark.transforms.segments import GLOBAL
 
@@ -89,7 +90,13 @@ def summarise_segments(
     recent = recent_days(config)
     contracts = config.source.contracts
     ends_known = contracts is None or contracts.shape != "snapshot"
-    summed = leaf_sums(valued, recent_days=recent, by_month=by_month, ends_known=ends_known)
+    summed = leaf_sums(
+        valued,
+        recent_days=recent,
+        by_month=by_month,
+        ends_known=ends_known,
+        nothing=without_cost(config.costs),
+    )
     # Read twice, and as few rows as there are segments, groups and tiers.
     with cached(summed) as kept:
         by_tier = tier_sums(with_levels(kept, keys, report)).collect()

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
-from clv_spark.config import ACQUISITION_MONTH
+from clv_spark.config import ACQUISITION_MONTH, CostsConfig
 from clv_spark.transforms.acquisition import acquisition_month
 from clv_spark.transforms.earlier import BEFORE_CLV, BEFORE_TIER
 from clv_spark.transforms.money import exact_sum, summand
@@ -55,8 +55,30 @@ _WIDTH, _CENT, _NOTHING = 0.005, 0.01, -1_000_000
 _YEAR = 365
 
 
+def without_cost(costs: CostsConfig) -> frozenset[str]:
+    """The sums that are nothing whoever the customers are, as no such cost is configured.
+
+    Example:
+        >>> sorted(without_cost(CostsConfig()) & {"clv", "loss", "acquisition_cost"})
+        ['acquisition_cost', 'loss']
+    """
+    nothing: set[str] = set()
+    if costs.service.events is None:
+        nothing |= {"events_of_purchases_ahead", "events_of_time_ahead"}
+    if costs.service.is_free:
+        nothing |= {"clv_service_cost", "historical_service_cost", "loss", *AHEAD}
+    if not costs.acquisition.is_known:
+        nothing |= {"acquisition_cost", "new_acquisition_cost"}
+    return frozenset(nothing)
+
+
 def leaf_sums(
-    valued: DataFrame, *, recent_days: int, by_month: bool, ends_known: bool = True
+    valued: DataFrame,
+    *,
+    recent_days: int,
+    by_month: bool,
+    ends_known: bool = True,
+    nothing: frozenset[str] = frozenset(),
 ) -> DataFrame:
     """Sums over customers of a segment, group, month and tier.
 
@@ -66,6 +88,7 @@ def leaf_sums(
         by_month: Whether the month of acquisition tells groups apart.
         ends_known: Whether contracts have the dates they ended on; without them nobody can say how
             many were lost within a year.
+        nothing: Names of ``MONEY`` that are known to be nothing: nobody need add them up.
 
     Returns:
         ``LEAF``, ``COUNTS`` as bigints, ``MONEY`` and clv_before (of the slice before, where the
@@ -98,11 +121,15 @@ def leaf_sums(
         F.col(BEFORE_TIER).alias("from_tier"),
         F.col(BEFORE_CLV).alias("clv_before"),
         *(count.cast("bigint").alias(name) for name, count in counts.items()),
-        *(amounts.get(name, F.col(name)).alias(name) for name in MONEY),
+        *(amounts.get(name, F.col(name)).alias(name) for name in MONEY if name not in nothing),
     )
+    none = F.lit(0).cast("decimal(38,6)")
     return placed.groupBy(*LEAF).agg(
         *(F.sum(name).alias(name) for name in COUNTS),
-        *(exact_sum(F.col(name)).alias(name) for name in (*MONEY, "clv_before")),
+        *(
+            (none if name in nothing else exact_sum(F.col(name))).alias(name)
+            for name in (*MONEY, "clv_before")
+        ),
         F.max("age_days").alias("oldest"),
     )
 
