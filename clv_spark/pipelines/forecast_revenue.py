@@ -138,7 +138,7 @@ def _seasons(run: Run, parameters: Mapping[str, SegmentParameters]) -> dict[str,
 def _arrivals(run: Run, features: DataFrame) -> dict[str, Arrivals]:
     """New customers of every leaf segment, as counted or as configured."""
     settings = run.config.forecast
-    days = (run.date - _months_before(run.date, settings.recent_months)).days
+    days = days_of_arrivals(run)
     found = newcomers(features, run.config.segments, days).collect()
     # Without so much history it is all there is.
     days = min(days, 1 + max(row["oldest"] for row in found))
@@ -154,6 +154,11 @@ def _arrivals(run: Run, features: DataFrame) -> dict[str, Arrivals]:
         total = sum(weights.values())
         rates = {name: given * weight / total for name, weight in weights.items()}
     return {name: Arrivals(days, number, rates.get(name)) for name, number in counted.items()}
+
+
+def days_of_arrivals(run: Run) -> int:
+    """How many days back who came says how many will come, of buyers and of contracts."""
+    return (run.date - _months_before(run.date, run.config.forecast.recent_months)).days
 
 
 def _months_before(day: dt.date, months: int) -> dt.date:

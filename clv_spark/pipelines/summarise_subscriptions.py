@@ -28,6 +28,7 @@ from clv_spark.kernels.worker import in_worker
 from clv_spark.lake import Commit
 from clv_spark.pipelines.build_contracts import contracts_of
 from clv_spark.pipelines.fit_of_date import fit_date_of
+from clv_spark.pipelines.forecast_revenue import days_of_arrivals
 from clv_spark.pipelines.local_rows import local_rows
 from clv_spark.pipelines.newcomers import new_contract_segments
 from clv_spark.pipelines.run_context import SECTIONS, Run, cached, reached
@@ -179,7 +180,7 @@ def _to_come(
     run: Run, inputs: DataFrame, parameters: Mapping[ContractKey, ContractParameters]
 ) -> dict[ContractKey, NewSubscriptions]:
     """The contracts to come of every segment and period with a model."""
-    config, recent = run.config, round(run.config.forecast.recent_months * 365 / 12)
+    config, recent = run.config, days_of_arrivals(run)
     sums = arrival_sums(inputs, config.value.margin_rate, len(config.contract_segments), recent)
     found = sums.collect()
     # Without so much history they arrived in all there is, as in revenue_forecast.
