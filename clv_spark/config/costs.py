@@ -175,16 +175,15 @@ class AcquisitionConfig(Section):
     target_payback_days: int = Field(default=365, ge=1, le=3650)
 
     @property
-    def is_known(self) -> bool:
-        """Whether the acquisition cost of any customer is."""
-        return any(way is not None for way in (self.per_customer, self.customers, self.spend))
+    def ways(self) -> list[str]:
+        """How the acquisition cost of customers is known: at most one way, none where it is not."""
+        names = ("per_customer", "customers", "spend")
+        return [name for name in names if getattr(self, name) is not None]
 
     @model_validator(mode="after")
     def _one_way(self) -> AcquisitionConfig:
-        ways = ("per_customer", "customers", "spend")
-        given = [way for way in ways if getattr(self, way) is not None]
-        if len(given) > 1:
-            raise ValueError(f"costs.acquisition has {given}; keep the one that holds")
+        if len(self.ways) > 1:
+            raise ValueError(f"costs.acquisition has {self.ways}; keep the one that holds")
         return self
 
 

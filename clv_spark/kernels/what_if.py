@@ -187,12 +187,11 @@ def _existing_value(
     margin = part.margin * scenario.order_value * ratio.revenue
     # As many are sold at the same cost of goods, so all that prices rise by is margin.
     margin += (scenario.margin_rate + scenario.price - 1) * before
-    more_of_purchases, more_of_time = part.costs.mix.growth(scenario.service_cost_by_kind)
-    purchase_cost = part.costs.of_purchases + more_of_purchases * part.costs.events_of_purchases
-    time_cost = part.costs.of_time + more_of_time * part.costs.events_of_time
-    purchase_cost *= scenario.service_cost
+    costs, factor = part.costs, scenario.service_cost
+    more_of_purchases, more_of_time = costs.mix.growth(scenario.service_cost_by_kind)
+    purchase_cost = (costs.of_purchases + more_of_purchases * costs.events_of_purchases) * factor
     purchase_cost += future.purchases * scenario.service_cost_per_purchase
-    time_cost *= scenario.service_cost
+    time_cost = (costs.of_time + more_of_time * costs.events_of_time) * factor
     time_cost += future.years * scenario.service_cost_per_year
     service_cost = purchase_cost * ratio.purchases + time_cost * ratio.time
     value = value_by_definition(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_spark.transforms.money import exact_sum
+from clv_spark.transforms.money import exact_sum, exact_sum_where
 
 _KEYS = ("segment", "period", "tenure", "days_to_renewal", "period_days")
 
@@ -72,17 +72,13 @@ def new_contract_sums(scored: DataFrame, recent_days: int, begin_days: int) -> D
         (F.col("margin_rate") * F.col("amount")).alias("margin"),
     )
 
-    def total(of: str, name: str) -> Column:
-        paid = exact_sum(F.when(F.col(of), F.col(name)))
-        return F.coalesce(paid.cast("double"), F.lit(0.0))
-
     return told.groupBy("home", "segment", "period").agg(
         F.count_if("is_new").alias("new"),
         F.count_if("runs").alias("running"),
         F.count_if("new_customer").alias("new_customers"),
         F.count_if("customer").alias("customers"),
-        total("is_new", "amount").alias("new_amount"),
-        total("is_new", "margin").alias("new_margin"),
-        total("runs", "amount").alias("amount"),
-        total("runs", "margin").alias("margin"),
+        exact_sum_where(F.col("is_new"), F.col("amount")).alias("new_amount"),
+        exact_sum_where(F.col("is_new"), F.col("margin")).alias("new_margin"),
+        exact_sum_where(F.col("runs"), F.col("amount")).alias("amount"),
+        exact_sum_where(F.col("runs"), F.col("margin")).alias("margin"),
     )

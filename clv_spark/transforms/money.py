@@ -56,6 +56,12 @@ def exact_sum(amount: Column, *, squares: bool = False) -> Column:
     return (total * F.lit(Decimal(1) / _MILLIONTHS)).cast("decimal(38,6)")
 
 
+def exact_sum_where(condition: Column, amount: Column) -> Column:
+    """The exact sum over the rows that meet a condition, as DOUBLE; 0 where none does."""
+    total = exact_sum(F.when(condition, amount))
+    return F.coalesce(total.cast("double"), F.lit(0.0))
+
+
 def orderless_sum(amount: Column, *, squares: bool = False) -> Column:
     """The same as DOUBLE, for sums of many groups, of which a decimal each would cost most."""
     total = F.lit(0.0)

@@ -67,7 +67,7 @@ def without_cost(costs: CostsConfig) -> frozenset[str]:
         nothing |= {"events_of_purchases_ahead", "events_of_time_ahead"}
     if costs.service.is_free:
         nothing |= {"clv_service_cost", "historical_service_cost", "loss", *AHEAD}
-    if not costs.acquisition.is_known:
+    if not costs.acquisition.ways:
         nothing |= {"acquisition_cost", "new_acquisition_cost"}
     return frozenset(nothing)
 

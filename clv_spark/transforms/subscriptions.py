@@ -15,7 +15,7 @@ from pyspark.sql.window import Window
 
 from clv_spark.transforms.conform_contracts import CONTRACT
 from clv_spark.transforms.contract_features import dated_rows, months
-from clv_spark.transforms.money import cents, exact_sum, money, summand
+from clv_spark.transforms.money import cents, exact_sum_where, money, summand
 from clv_spark.transforms.segments import (
     level_columns,
     of_segment_column,
@@ -261,15 +261,12 @@ def arrival_sums(
         F.greatest(F.coalesce(recorded, usual), F.lit(0.0)).alias("margin"),
     )
 
-    def total(of: str, name: str) -> Column:
-        return F.coalesce(exact_sum(F.when(F.col(of), F.col(name))).cast("double"), F.lit(0.0))
-
     return told.groupBy("segment", "period").agg(
-        total("runs", "mrr").alias("mrr"),
-        total("runs", "margin").alias("margin"),
+        exact_sum_where(F.col("runs"), F.col("mrr")).alias("mrr"),
+        exact_sum_where(F.col("runs"), F.col("margin")).alias("margin"),
         F.count_if("is_new").alias("new"),
-        total("is_new", "mrr").alias("new_mrr"),
-        total("is_new", "margin").alias("new_margin"),
+        exact_sum_where(F.col("is_new"), F.col("mrr")).alias("new_mrr"),
+        exact_sum_where(F.col("is_new"), F.col("margin")).alias("new_margin"),
         F.max("age_days").alias("oldest"),
     )
 

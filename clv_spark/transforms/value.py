@@ -22,7 +22,7 @@ def with_value(costed: DataFrame, value: ValueConfig) -> DataFrame:
     margin = F.col("clv_margin")
     # Costs of customers without a value are in no sum of values.
     ahead = {name: F.when(margin.isNotNull(), F.col(name)) for name in AHEAD}
-    of_purchases, of_time = list(ahead.values())[:2]
+    of_purchases, of_time, *_ = ahead.values()
     costs = of_purchases + of_time
     so_far = F.col("historical_service_cost")
     history = F.col("historical_" + ("revenue" if value.definition == "revenue" else "margin"))

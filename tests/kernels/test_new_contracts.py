@@ -8,26 +8,11 @@ import pytest
 from clv_spark.economics import ServiceRates
 from clv_spark.errors import InputError
 from clv_spark.kernels.contract_forecasts import Outlook, forecast_contracts, survival_draws
-from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.new_contracts import new_contract_curve
 from clv_spark.kernels.new_value import new_customer_value
-from tests.kernels.worlds import covariance
+from tests.kernels.worlds import CONTRACT_VALUES, contracts, covariance
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-VALUES = {"sbg": (0.7, 3.8), "bdw": (0.26, 1.72, 1.58)}
-
-
-def contracts(model="sbg", period="month", **changes):
-    fields = {
-        "segment": "basic",
-        "period": period,
-        "model": model,
-        "values": VALUES[model],
-        "covariance": (),
-        "parameters_segment": "basic",
-    }
-    return ContractParameters(**(fields | changes))
 
 
 def curve_of(parameters, **how):
@@ -65,7 +50,7 @@ def test_a_contract_by_hand():
     assert last(curve, curve.discounted.years, 730) == pytest.approx(year + 0.8 * year / 2)
 
 
-@pytest.mark.parametrize("model", VALUES)
+@pytest.mark.parametrize("model", CONTRACT_VALUES)
 @pytest.mark.parametrize("period", ["month", "quarter", "year"])
 @pytest.mark.parametrize("horizon", [30, 365, 1000])
 def test_renewals_are_those_of_a_contract_that_began_today(model, period, horizon):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.special import beta as beta_function
 
-from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.forecast_subscriptions import (
     DRAWS,
     MONTHS,
@@ -15,22 +14,12 @@ from clv_spark.kernels.forecast_subscriptions import (
     forecast_rows,
     new_subscriptions,
 )
+from tests.kernels.worlds import CONTRACT_VALUES, contracts
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ALPHA, BETA = 0.7, 3.8
+ALPHA, BETA = CONTRACT_VALUES["sbg"]
 SUMS = {"mrr": 500.0, "margin": 200.0, "new": 40, "new_mrr": 600.0, "new_margin": 240.0}
-
-
-def plan(period):
-    return ContractParameters(
-        segment="basic",
-        period=period,
-        model="sbg",
-        values=(ALPHA, BETA),
-        covariance=(),
-        parameters_segment="basic",
-    )
 
 
 def survival(renewals):
@@ -40,7 +29,7 @@ def survival(renewals):
 
 @pytest.mark.parametrize(("period", "months"), [("month", 1), ("quarter", 3), ("year", 12)])
 def test_those_who_began_in_each_month_have_renewed_as_often_as_they_could(period, months):
-    ahead = new_subscriptions(plan(period), SUMS, recent_days=365)
+    ahead = new_subscriptions(contracts(period=period), SUMS, recent_days=365)
     for month in range(MONTHS):
         ages = [month - begun + 0.5 for begun in range(month + 1)]
         wanted = 40 / 12 * sum(survival(int(age / months)) for age in ages)
@@ -50,7 +39,7 @@ def test_those_who_began_in_each_month_have_renewed_as_often_as_they_could(perio
 
 def test_where_none_began_none_will_and_who_pays_nothing_leaves_no_margin():
     none = dict.fromkeys(SUMS, 0.0)
-    ahead = new_subscriptions(plan("month"), none, recent_days=365)
+    ahead = new_subscriptions(contracts(), none, recent_days=365)
     assert ahead.running.tolist() == [0.0] * MONTHS
     assert (ahead.mrr, ahead.margin, ahead.margin_rate) == (0.0, 0.0, 0.0)
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.segment_table import Matrix, SegmentParameters
 from clv_spark.models import PURCHASE_MODELS
 
@@ -79,6 +80,23 @@ def segment(name: str = "uk", model: str = "bg_nbd", **changes: Any) -> SegmentP
         "margin_rate": 0.3,
     }
     return SegmentParameters(**(fields | changes))
+
+
+# sBG of Fader and Hardie (2007), and a BdW near it.
+CONTRACT_VALUES = {"sbg": (0.7, 3.8), "bdw": (0.26, 1.72, 1.58)}
+
+
+def contracts(model: str = "sbg", period: str = "month", **changes: Any) -> ContractParameters:
+    """Parameters of contracts of the segment basic."""
+    fields: dict[str, Any] = {
+        "segment": "basic",
+        "period": period,
+        "model": model,
+        "values": CONTRACT_VALUES[model],
+        "covariance": (),
+        "parameters_segment": "basic",
+    }
+    return ContractParameters(**(fields | changes))
 
 
 def patterns_at_random(size: int, seed: int) -> tuple[NDArray[np.int64], ...]:

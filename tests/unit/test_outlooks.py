@@ -6,20 +6,11 @@ import pytest
 
 from clv_spark.config import Config
 from clv_spark.economics import ServiceRates
-from clv_spark.kernels.contract_parameters import ContractParameters
 from clv_spark.kernels.event_rates import ServiceCosts
 from clv_spark.kernels.new_value import NewValue
 from clv_spark.pipelines import outlooks
-from tests.kernels.worlds import segment
+from tests.kernels.worlds import contracts, segment
 
-PLAN = ContractParameters(
-    segment="basic",
-    period="month",
-    model="sbg",
-    values=(0.7, 3.8),
-    covariance=(),
-    parameters_segment="basic",
-)
 NO_COSTS = ServiceCosts(ServiceRates())
 
 
@@ -29,7 +20,7 @@ def of_customers(config: Config) -> NewValue:
 
 
 def of_contracts(config: Config) -> NewValue:
-    return outlooks._contract_values(config, PLAN, (30.0, 0.4), NO_COSTS)["base"]
+    return outlooks._contract_values(config, contracts(), (30.0, 0.4), NO_COSTS)["base"]
 
 
 @pytest.mark.parametrize("values", [of_customers, of_contracts])
