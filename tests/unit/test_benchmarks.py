@@ -1,4 +1,4 @@
-"""The configurations of the benchmarks, which no test runs, still load."""
+"""The benchmarks, which no test runs: their configurations load, the page is of the results."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ def test_the_whole_job_beside_its_peer(tmp_path: Path) -> None:
     config = load_config(conf, [scale.SETTINGS], environ={})
     assert config.segments == ("country",)
     assert config.spark.conf["spark.driver.memory"] == scale.MEMORY
+
+
+def test_the_page_says_what_the_results_say() -> None:
+    """A page without its results is overwritten by older ones at the next measurement."""
+    report = import_module("report")
+    assert report.PAGE.read_text(encoding="utf-8") == report.page()
