@@ -13,7 +13,13 @@ from typing import Any
 
 import psutil
 from report_contracts import contracts_section
-from report_models import SCORING, circumstances, fits_section, parts_section, scoring_section
+from report_models import (
+    circumstances,
+    fits_section,
+    parts_section,
+    scoring_section,
+    scoring_words,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
@@ -112,7 +118,10 @@ def page() -> str:
     parts += [_scale(entry) for entry in _results("results_scale.json")]
     parts += [_workers(entry) for entry in _results("results_workers.json")]
     parts += [fits_section(entry) for entry in _results("results_fits.json")]
-    parts += [SCORING, *(scoring_section(entry) for entry in _results("results_scoring.json"))]
+    parts += [
+        scoring_words(),
+        *(scoring_section(entry) for entry in _results("results_scoring.json")),
+    ]
     held = _results("results_contracts.json")
     return "\n".join([*parts, *([contracts_section(held)] if held else [])])
 

@@ -20,8 +20,13 @@ above zero ours is the better optimum.
 
 SCORING = """## Scoring
 
-The scoring stage alone, from a Delta table to nothing (`noop`), all columns with intervals. The
-first scoring of a session starts Python workers that know no forecast yet, in a Java that has
+The scoring stage alone, from a Delta table to nothing (`noop`): all columns of `clv_scores` that
+follow from a customer's features and the parameters, intervals included. Not among them are those
+that Spark works out afterwards, for all customers together: costs to serve, ranks and tiers, stages
+of life and actions. What these cost is part of `ranks` and of `clv_scores` in the tables of parts
+above.
+
+The first scoring of a session starts Python workers that know no forecast yet, in a Java that has
 compiled nothing yet; the later ones are nearer to what a large table costs. The transport is the
 same with a kernel that hands over columns of the same types without working anything out. With
 many segments the stage first brings the customers of each together, which is part of both.
@@ -33,6 +38,34 @@ The kernel alone runs in one process without Spark, its processor time is given 
 The first time over the customers it works out the forecasts of all pairs of frequency and age,
 which every worker does once; the second time it knows them.
 """
+# Which columns a part of the kernel is for.
+FORECASTS = (
+    "p_active_365d",
+    "expected_purchases_30d",
+    "expected_purchases_90d",
+    "expected_purchases_365d",
+    "clv",
+    "residual_clv",
+)
+BOUNDS = ("clv_low", "clv_high")
+PART_COLUMNS = {
+    "P(alive)": ("p_alive",),
+    "own rhythm": ("purchase_interval_days", "next_purchase_date"),
+    "forecasts, looked up": FORECASTS,
+    "forecasts, worked out": FORECASTS,
+    "parameter uncertainty": BOUNDS,
+    "interval": BOUNDS,
+    "spend and money": (
+        "return_rate",
+        "margin_rate",
+        "expected_revenue_365d",
+        "clv_revenue",
+        "clv_margin",
+        "historical_revenue",
+        "historical_margin",
+    ),
+    "rest: segments, statuses, Arrow": ("segment", "score_status", "model", "expected_order_value"),
+}
 
 PARTS = """Task seconds (on two cores) and processor seconds of the JVM, without those of Python, by
 part of the scoring stage; `clv_scores` is scoring itself with the write of the table, in the night
@@ -102,6 +135,14 @@ def _gain(one: dict[str, Any], peer: dict[str, Any]) -> str:
         return "no optimum of lifetimes"
     gain = one["log_likelihood_per_customer"] - peer["log_likelihood_per_customer"]
     return "0" if abs(gain) < EQUAL_FITS else f"{gain:+.1e}"
+
+
+def scoring_words() -> str:
+    """Return what the page says of all runs of ``scoring.py``."""
+    rows = ["| part | columns |", "|---|---|"]
+    for part, columns in PART_COLUMNS.items():
+        rows.append(f"| {part} | {', '.join(f'`{name}`' for name in columns)} |")
+    return "\n".join([SCORING, *rows, ""])
 
 
 def scoring_section(entry: dict[str, Any]) -> str:

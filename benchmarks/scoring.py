@@ -1,4 +1,4 @@
-"""Time the scoring stage alone: from a Delta table of features to nothing, all columns.
+"""Time the scoring stage alone: from a Delta table of features to nothing, all its columns.
 
     python benchmarks/scoring.py --customers 2000000
 

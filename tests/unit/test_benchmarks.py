@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from clv_spark.config import load_config
+from clv_spark.kernels.score_batch import OUTPUT_COLUMNS
+from clv_spark.schemas import CLV_SCORES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -42,3 +44,12 @@ def test_the_page_says_what_the_results_say() -> None:
     """A page without its results is overwritten by older ones at the next measurement."""
     report = import_module("report")
     assert report.PAGE.read_text(encoding="utf-8") == report.page()
+
+
+def test_the_cost_of_every_column_that_the_kernel_works_out_is_told() -> None:
+    models = import_module("report_models")
+    told = {name for columns in models.PART_COLUMNS.values() for name in columns}
+    table = set(CLV_SCORES.column_names)
+    assert told <= table
+    given = {"customer_id", "frequency", "recency", "T", "monetary_value"}
+    assert told >= (set(OUTPUT_COLUMNS) & table) - given
