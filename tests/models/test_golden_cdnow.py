@@ -92,6 +92,25 @@ def test_fit_of_1016_weighted_patterns_recomputed(cdnow, bg_fit):
     assert result.standard_errors == pytest.approx(bg_fit.standard_errors, rel=1e-8)
 
 
+NBD = {"r": 0.38476613, "alpha": 12.07202263}
+# As good as nobody leaves.
+FAITHFUL = {
+    "bg_nbd": {"a": 1e-12, "b": 1e5},
+    "mbg_nbd": {"a": 1e-12, "b": 1e5},
+    "pareto_nbd": {"s": 1e-12, "beta": 1e5},
+}
+
+
+@pytest.mark.parametrize("model", FAITHFUL)
+def test_where_nobody_leaves_the_likelihood_is_that_of_the_nbd_recomputed(cdnow, model):
+    params = NBD | FAITHFUL[model]
+    each = PURCHASE_MODELS[model].log_likelihood(params, cdnow.x, cdnow.t_x, cdnow.T)
+    assert each.sum() == pytest.approx(-9763.657614672, abs=1e-5)
+    # With the constants, x! and the powers of T, which hold no parameter: the counts alone.
+    counts = PURCHASE_MODELS[model].purchases_pmf_new(params, cdnow.T, cdnow.x)
+    assert np.log(counts).sum() == pytest.approx(-3193.0587, abs=5e-5)
+
+
 def test_correlation_of_count_and_spend_of_fader_hardie_lee_2005_jmr(cdnow):
     x, m_x = cdnow.spend().values()
     assert np.corrcoef(x, m_x)[0, 1] == pytest.approx(0.1139, abs=5e-5)
