@@ -81,3 +81,14 @@ def test_delta_method_errors_of_expected_purchases_of_cdnow_recomputed(bg_fit):
 
     assert forecast(bg_fit.parameters) == pytest.approx([1.225907, 0.194782], abs=6e-7)
     assert prediction_errors(forecast, bg_fit) == pytest.approx([0.045189, 0.008997], abs=6e-7)
+
+
+def test_delta_method_errors_of_expected_spend_are_those_of_its_written_out_slopes(gg_fit):
+    x, m_x = np.array([0.0, 1.0, 2.0, 21.0]), np.array([0.0, 5.0, 22.35, 299.6])
+    p, q, gamma = gg_fit.parameters.values()
+    level, below = gamma + x * m_x, p * x + q - 1
+    # Of p (gamma + x m_x) / (p x + q - 1) by p, q and gamma.
+    slopes = np.array([level * (q - 1) / below**2, -p * level / below**2, p / below])
+    expected = np.sqrt(np.einsum("ic,ij,jc->c", slopes, gg_fit.covariance, slopes))
+    errors = prediction_errors(lambda params: gamma_gamma.expected_spend(params, x, m_x), gg_fit)
+    assert errors == pytest.approx(expected.tolist(), rel=1e-5)
