@@ -179,19 +179,21 @@ def test_intervals_hold_in_segments_of_300_customers_with_their_own_estimated_pa
         ("bg_bb", DAILY),
     ],
 )
-def test_probability_of_a_purchase_within_a_year_is_calibrated_by_decile(
+def test_probability_of_a_purchase_within_a_year_is_calibrated_by_decile_also_when_estimated(
     simulate, model, purchases
 ):
     world = simulated(simulate, 6, model, purchases, SPEND, 365.0)
-    active = PURCHASE_MODELS[model].probability_active(
-        purchases, 365.0, world.x, world.t_x, world.T
-    )
-    in_value = outlook(world, purchases, SPEND, 365.0, model).active
-    np.testing.assert_allclose(in_value, active, rtol=1e-8)
-    for rows in np.array_split(np.argsort(active, kind="stable"), 10):
-        error = np.sqrt(np.mean(active[rows] * (1 - active[rows])) / rows.size)
-        actual = np.mean(world.purchases[rows] > 0)
-        assert abs(actual - np.mean(active[rows])) < 4 * error
+    past = {"x": world.x, "t_x": world.t_x, "T": world.T}
+    estimated = fit(model, past)
+    assert estimated.status == "ok"
+    for params in (purchases, estimated.parameters):
+        active = PURCHASE_MODELS[model].probability_active(params, 365.0, **past)
+        in_value = outlook(world, params, SPEND, 365.0, model).active
+        np.testing.assert_allclose(in_value, active, rtol=1e-8)
+        for rows in np.array_split(np.argsort(active, kind="stable"), 10):
+            error = np.sqrt(np.mean(active[rows] * (1 - active[rows])) / rows.size)
+            actual = np.mean(world.purchases[rows] > 0)
+            assert abs(actual - np.mean(active[rows])) < 4 * error
 
 
 def test_one_certain_purchase_is_the_beta_prime_of_fader_hardie_2013_note_025():
