@@ -67,24 +67,30 @@ def cohort_months(
         net = net - cents(F.col("refund_amount"))
     age = F.greatest(_months("event_month") - _months("cohort_month"), F.lit(0))
     rates = F.from_json(F.lit(json.dumps(dict(margin_rates))), "map<string,double>")
-    joined = days.where(F.col("event_date") <= F.lit(as_of)).select(
+    seen = days.where(F.col("event_date") <= F.lit(as_of)).select(
         "customer_id",
         "event_month",
         (F.col("transactions") > 0).cast("bigint").alias("bought"),
         net.alias("net"),
         cents(F.col("margin_amount")).alias("margin"),
     )
-    joined = joined.join(
-        _named(features, keys).select("customer_id", "segment", "cohort_month"), "customer_id"
+    # One shuffle for the sums of a customer and for the join, and before it, where rows are many,
+    # nothing but numbers: who is in which cohort comes after.
+    customers = (
+        seen.repartition("customer_id")
+        .groupBy("customer_id", "event_month")
+        .agg(*(F.sum(name).alias(name) for name in ("bought", "net", "margin")))
     )
-    customers = joined.groupBy(*_CELL[:2], age.alias("age_months"), "customer_id").agg(
-        F.sum("bought").alias("bought"), F.sum("net").alias("net"), F.sum("margin").alias("margin")
-    )
-    cells = customers.groupBy(*_CELL).agg(
-        F.sum((F.col("bought") > 0).cast("bigint")).alias("active_customers"),
-        F.sum("bought").alias("purchase_days"),
-        F.sum("net").alias("revenue"),
-        F.sum("margin").alias("margin"),
+    cohorts = _named(features, keys).select("customer_id", "segment", "cohort_month")
+    cells = (
+        customers.join(cohorts, "customer_id")
+        .groupBy(*_CELL[:2], age.alias(_CELL[2]))
+        .agg(
+            F.sum((F.col("bought") > 0).cast("bigint")).alias("active_customers"),
+            F.sum("bought").alias("purchase_days"),
+            F.sum("net").alias("revenue"),
+            F.sum("margin").alias("margin"),
+        )
     )
     estimated = F.round(F.col("revenue") * F.element_at(rates, F.col("segment"))).cast("bigint")
     return cells.withColumn("margin", F.coalesce("margin", estimated))
