@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast, get_origin
@@ -12,11 +11,11 @@ from typing import Any, cast, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from clv_spark.config.mistakes import SECRET, mistakes
 from clv_spark.config.model import Config
-from clv_spark.errors import SECRET_NAME, ConfigError, without_secrets
+from clv_spark.errors import ConfigError, without_secrets
 
 ENV_PREFIX = "CLV_SPARK__"
-_SECRET = re.compile(SECRET_NAME, re.I)
 
 
 def load_config(
@@ -55,7 +54,7 @@ def load_config(
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explained(error, path)) from error
+        raise ConfigError(_explained(error, path, values)) from error
 
 
 def masked(config: Config) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def _mask(value: Any, key: str = "") -> Any:
         return {name: _mask(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_mask(inner, key) for inner in value]
-    if value is not None and _SECRET.search(key):
+    if value is not None and SECRET.search(key):
         return "***"
     return without_secrets(value) if isinstance(value, str) else value
 
@@ -210,14 +209,11 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _explained(error: ValidationError, path: str | Path | None) -> str:
+def _explained(error: ValidationError, path: str | Path | None, values: dict[str, Any]) -> str:
     lines = [f"the configuration{f' {path}' if path else ''} is wrong:"]
-    for item in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in item["loc"]) or "(whole)"
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"unknown key{_hint([str(part) for part in item['loc']])}"
-        lines.append(f"  {where}: {message}")
+    for keys, wrong in mistakes(error, values):
+        said = f"unknown key{_hint(keys)}" if wrong is None else wrong
+        lines.append(f"  {'.'.join(keys) or '(whole)'}: {said}")
     lines.append("conf/base.yml lists every key with its unit and default.")
     return "\n".join(lines)
 

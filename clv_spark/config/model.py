@@ -224,7 +224,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if self.lake.path is None and self.lake.schema_ is None:
+        if not (self.lake.path or "").strip() and self.lake.schema_ is None:
             raise ValueError("lake needs a path, or a catalog and a schema")
         _are_keys("segments", self.segments, RESERVED_NAMES)
         _are_keys("contract_segments", self.contract_segments, RESERVED_CONTRACT_NAMES)
