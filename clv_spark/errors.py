@@ -10,8 +10,8 @@ import re
 
 # What a key, or a name in front of "=", says about its value.
 SECRET_NAME = (
-    r"(?:secret|password|passwd|pwd|token|credential|account\.key|access\.?key|private\.?key"
-    r"|\bsas\b|encryption\.?key)"
+    r"(?:secret|password|passwd|pwd|passphrase|token|credential|\bsas\b"
+    r"|(?:account|access|private|shared|api|encryption)[._-]?key)"
 )
 _LOGIN = re.compile(r"://[^/@\s]*:[^/\s]*@")
 _GIVEN = re.compile(rf"""({SECRET_NAME}[\w.]*=)("[^"]*"|'[^']*'|[^&\s"']+)""", re.I)

@@ -90,6 +90,10 @@ SECRETS: dict[str, Any] = {
             "javax.jdo.option.ConnectionURL": "jdbc:pg://h/db?user=u&password=hunter2&ssl=true",
             "spark.driver.extraJavaOptions": "-Xmx1g -Da.keyPassword='hunter2 hunter2' -Dx=1",
             "spark.executorEnv.DB_PWD": "hunter2",
+            "spark.executorEnv.AWS_ACCESS_KEY_ID": "hunter2",
+            "spark.snowflake.pem_private_key": "hunter2",
+            "spark.x.api-key": "hunter2",
+            "spark.x.connection": "Endpoint=e;SharedAccessKeyName=n;AccountKey=hunter2==",
         }
     },
 }
