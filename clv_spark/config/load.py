@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from clv_spark.config.mistakes import SECRET, mistakes
 from clv_spark.config.model import Config
+from clv_spark.config.strict_yaml import load_yaml
 from clv_spark.errors import ConfigError, without_secrets
 
 ENV_PREFIX = "CLV_SPARK__"
@@ -74,7 +75,7 @@ def _mask(value: Any, key: str = "") -> Any:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"configuration file {path} cannot be read ({error.strerror}). "
@@ -153,7 +154,7 @@ def _from_text(text: str) -> tuple[list[str], Any]:
 
 def _yaml_value(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return load_yaml(text)
     except yaml.YAMLError as error:
         # The value itself may be a secret; only what is wrong with it is said.
         problem = getattr(error, "problem", None) or "it cannot be parsed"

@@ -38,6 +38,34 @@ def test_a_date_that_cannot_be_is_named_by_its_file(tmp_path: Path) -> None:
         load_config(file, environ={})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "fit: {min_losses: 1}\nvalue: {}\nfit: {min_customers: 9}\n",
+            "key fit .*line 3, column 1",
+        ),
+        ("spark:\n  conf:\n    a.b: hunter2\n    c: 1\n    a.b: 3\n", "key a.b .*line 5, column 5"),
+    ],
+)
+def test_of_a_key_that_stands_twice_neither_is_taken(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "run.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=rf"run\.yml .*{said}") as caught:
+        load_config(file, environ={})
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"--set value: .*key margin_rate stands twice"):
+        load("value={margin_rate: 0.1, margin_rate: 0.2}")
+
+
+def test_a_section_may_build_on_another(tmp_path: Path) -> None:
+    file = tmp_path / "run.yml"
+    few = "what_if:\n  less: &less {churn: 0.9, cac: 0.8}\n  more: {<<: *less, churn: 1.1}\n"
+    file.write_text(few)
+    scenarios = load_config(file, environ={}).what_if
+    assert [(one.churn, one.cac) for one in scenarios.values()] == [(0.9, 0.8), (1.1, 0.8)]
+
+
 def test_a_number_that_cannot_be_is_not_quoted() -> None:
     with pytest.raises(ConfigError, match="invalid literal for int") as caught:
         load("spark.conf.a.password=!!int hunter2")
