@@ -135,12 +135,24 @@ def number_versions(mapped: DataFrame, config: TransactionsSource) -> DataFrame:
     # Versions that agree in everything named are ordered by their whole content, so that the
     # choice does not depend on where a line was read.
     content_text = F.to_json(F.struct(*source_columns(mapped)))
+    line_id = _line_id(mapped)
     # Lines without an id are no versions of each other; alone they would all be one group.
-    apart = F.when(F.col(f"{MAPPED}line_id").isNull(), F.xxhash64(content_text))
-    line = (f"{MAPPED}event_date", f"{MAPPED}line_id", apart)
+    apart = F.when(line_id.isNull(), F.xxhash64(content_text))
+    line = (F.col(f"{MAPPED}event_date"), line_id, apart)
     versions = Window.partitionBy(*line).orderBy(*newest, content_text.desc())
-    number = F.when(F.col(f"{MAPPED}line_id").isNull(), 1).otherwise(F.row_number().over(versions))
+    number = F.when(line_id.isNull(), 1).otherwise(F.row_number().over(versions))
     return mapped.withColumn(COPY, number)
+
+
+def _line_id(mapped: DataFrame) -> Column:
+    """The id of a line; NULL where it is missing: blank, or NaN, as pandas writes it."""
+    field = mapped.schema[f"{MAPPED}line_id"]
+    column = F.col(field.name)
+    if isinstance(field.dataType, st.StringType):
+        return F.when(F.trim(column, F.lit(BLANKS)) != "", column)
+    if isinstance(field.dataType, st.FloatType | st.DoubleType):
+        return F.when(~F.isnan(column), column)
+    return column
 
 
 def margin_rates(source: DataFrame, config: Margins) -> DataFrame:
