@@ -10,6 +10,8 @@ from clv_spark.config import LocalSource
 from clv_spark.transforms.mapping import MAPPED, OURS, analysed_with, expression, require_type
 from clv_spark.transforms.segments import BLANKS
 
+_SHORTEST_DAY = len("2011-6-5")
+
 
 def with_local_day(
     mapped: DataFrame,
@@ -59,5 +61,6 @@ def _local_day(time: Column, field: st.StructField) -> Column:
     if not isinstance(field.dataType, st.StringType):
         return day
     # Text cast to a date loses its offset from UTC; text that is no date at all, such as 10:30,
-    # would be a time of today.
-    return F.when(day.isNotNull(), time.cast("timestamp").cast("date"))
+    # would be a time of today, and a year or month alone its first day.
+    has_day = F.length(F.trim(time, F.lit(BLANKS))) >= _SHORTEST_DAY
+    return F.when(day.isNotNull() & has_day, time.cast("timestamp").cast("date"))

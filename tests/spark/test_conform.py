@@ -30,7 +30,10 @@ FAULTS = {
     ),
     "invalid_margin": ("margin", ["CAST(NULL AS STRING)", "'NaN'", "'lots'"]),
     "invalid_refund_flag": ("back", ["'J'", "'maybe'"]),
-    "invalid_date": ("at", ["CAST(NULL AS STRING)", "'garbage'", "'2011-13-45'", "'10:30'"]),
+    "invalid_date": (
+        "at",
+        ["CAST(NULL AS STRING)", "'garbage'", "'2011-13-45'", "'10:30'", "'2011'", "' 2011-06 '"],
+    ),
     "date_out_of_range": ("at", ["'2010-12-31 23:59:59'", "'2012-01-01'"]),
     "foreign_currency": ("currency", ["'USD'", "CAST(NULL AS STRING)", "'eur'"]),
     "the owner's rule": ("stock", ["'POST'"]),

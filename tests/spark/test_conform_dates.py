@@ -19,6 +19,7 @@ LONDON_SUMMER_NIGHT = {
     "text with offset": ("'2011-06-15T22:30:00Z'", DAY),
     "text across midnight": ("'2011-06-15T23:30:00Z'", dt.date(2011, 6, 16)),
     "date text": ("'2011-06-15'", DAY),
+    "short date text": ("' 2011-6-5'", dt.date(2011, 6, 5)),
     "before 1970": ("'1969-07-20 23:30:00'", dt.date(1969, 7, 20)),
 }
 
