@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pyspark.errors import AnalysisException
@@ -124,7 +124,8 @@ def expression(source: DataFrame, key: str, sql: str) -> Column:
     try:
         column = F.expr(sql)
         # Beside the source's own columns, as it will stand: alone a sum over all lines would pass.
-        source.select("*", column.alias(f"{OURS}probe"))
+        # Within another function, where what makes several rows of one is no value.
+        source.select("*", column.isNull().alias(f"{OURS}probe"))
     except AnalysisException as error:
         names = [name for name in source.columns if not name.startswith(OURS)]
         raise InputError(
@@ -164,9 +165,14 @@ def map_expressions(source: DataFrame, config: SourceSection, names: Iterable[st
     operator's expressions are analysed with ANSI off: they give NULL instead.
 
     Raises:
-        InputError: an expression does not fit the source.
+        InputError: an expression does not fit the source, or a rule is no condition.
     """
     with analysed_with(source.sparkSession, **{"spark.sql.ansi.enabled": "false"}):
+        rules = {
+            f"{_RULE}{number}": expression(source, f"{config.key}.reject.{reason}", sql)
+            for number, (reason, sql) in enumerate(config.reject.items())
+        }
+        _require_conditions(source, config, rules)
         return source.select(
             "*",
             *(
@@ -176,13 +182,23 @@ def map_expressions(source: DataFrame, config: SourceSection, names: Iterable[st
                 for name in names
             ),
             *(
-                F.coalesce(
-                    expression(source, f"{config.key}.reject.{reason}", sql).cast("boolean"),
-                    F.lit(False),
-                ).alias(f"{_RULE}{number}")
-                for number, (reason, sql) in enumerate(config.reject.items())
+                F.coalesce(rule.cast("boolean"), F.lit(False)).alias(name)
+                for name, rule in rules.items()
             ),
         )
+
+
+def _require_conditions(
+    source: DataFrame, config: SourceSection, rules: Mapping[str, Column]
+) -> None:
+    """Refuse a rule that is neither true nor false: of a date Spark makes a NULL without a word."""
+    typed = source.select(*(rule.alias(name) for name, rule in rules.items())).schema
+    for field, (reason, sql) in zip(typed, config.reject.items(), strict=True):
+        if not isinstance(field.dataType, FLAGS):
+            raise InputError(
+                f"{config.key}.reject.{reason}: {sql!r} gives {field.dataType.simpleString()}, "
+                "expected a condition: write one such as status = 'test'"
+            )
 
 
 def first_rule(reason: Column, config: SourceSection) -> Column:

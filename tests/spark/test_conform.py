@@ -230,17 +230,17 @@ VERSIONS = (
     "('tie b', 'k2', '2011-06-15', 7, 6.00)",
     "('no key 1', CAST(NULL AS STRING), '2011-06-15', 1, 7.00)",
     "('no key 2', CAST(NULL AS STRING), '2011-06-15', 1, 7.00)",
+    "('blank key 1', ' ', '2011-06-15', 1, 8.00)",
+    "('blank key 2', ' ', '2011-06-15', 1, 9.00)",
 )
 
 
-    "('blank key 1', ' ', '2011-06-15', 1, 8.00)",
-    "('blank key 2', ' ', '2011-06-15', 1, 9.00)",
-@pytest.mark.parametrize("backwards", [False, True])
-def test_the_newest_version_of_a_line_wins(
-    values: Callable[..., DataFrame], backwards: bool
 NUMBERED = {"none": "double('NaN')", "nor here": "double('NaN')", "one": "1D", "the same": "1D"}
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_newest_version_of_a_line_wins(
+    values: Callable[..., DataFrame], backwards: bool
 ) -> None:
     rows = VERSIONS[::-1] if backwards else VERSIONS
     source = values("name, key, at, changed, amount", *rows).withColumn("customer", F.lit("x"))
@@ -257,9 +257,6 @@ NUMBERED = {"none": "double('NaN')", "nor here": "double('NaN')", "one": "1D", "
     assert {line["reason"] for line in lines.values()} == {None, "duplicate"}
 
 
-def test_segment_values_are_text_and_never_empty(values: Callable[..., DataFrame]) -> None:
-    source = values(
-        "name, customer, at, amount, place",
 def test_lines_whose_number_is_nan_are_no_versions_of_each_other(
     values: Callable[..., DataFrame],
 ) -> None:
@@ -272,6 +269,9 @@ def test_lines_whose_number_is_nan_are_no_versions_of_each_other(
     assert refused < {"one", "the same"}
 
 
+def test_segment_values_are_text_and_never_empty(values: Callable[..., DataFrame]) -> None:
+    source = values(
+        "name, customer, at, amount, place",
         "('null', 1L, DATE'2011-06-15', 1.00, CAST(NULL AS STRING))",
         "('blank', 1L, DATE'2011-06-15', 1.00, '  ')",
         "('quote', 1L, DATE'2011-06-15', 1.00, 'O\\'Brien')",
@@ -323,6 +323,7 @@ def test_an_id_that_is_cast_to_int_is_an_integer(values: Callable[..., DataFrame
         ({"amount": "at"}, ["amount", "date", "CAST(... AS DOUBLE)"]),
         ({"amount": "sum(amount)"}, ["columns.amount", "sum(amount)"]),
         ({"amount": "*"}, ["columns.amount", "'*'"]),
+        ({"amount": "explode(array(1, 2))"}, ["columns.amount", "UNSUPPORTED_GENERATOR"]),
         ({"is_refund": "at"}, ["columns.is_refund", "date", "BOOLEAN"]),
         ({"amount": "nowhere"}, ["columns.amount", "'nowhere'", "name, customer, at, amount"]),
         ({"event_time": "to_date(wen)"}, ["columns.event_time", "UNRESOLVED_COLUMN"]),
@@ -345,6 +346,9 @@ def test_a_rule_that_does_not_fit_is_named(values: Callable[..., DataFrame]) -> 
     source = values("name, customer, at, amount", "('x', 1L, DATE'2011-06-15', 1.00)")
     with pytest.raises(InputError, match=r"reject\.postage.*stock_code"):
         meaning(source, reject={"postage": "stock_code = 'POST'"})
+    for rule, kind in (("at", "date"), ("array(1)", "array<int>")):
+        with pytest.raises(InputError, match=f"reject.postage: .* gives {kind}, .* a condition"):
+            meaning(source, reject={"never": "false", "postage": rule})
 
 
 @pytest.mark.parametrize("deduplicate", ["none", "all_columns", "line_id"])
