@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 from clv_spark.config import LocalSource, SourceSection
 from clv_spark.errors import ConfigError, InputError
+from clv_spark.lake.session_settings import settings
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 
 _TEXT = ("csv", "json")
@@ -64,12 +65,31 @@ def opening(config: SourceSection) -> Iterator[None]:
     except SPARK_ERRORS as error:
         raise InputError(
             f"{config.key}: {config.format} {_place(config)} cannot be read "
-            f"({condition(error)}). Check the path or name, the format and the access rights"
+            f"({condition(error)}). Check the path or name, the format, the schema, the options "
+            "and the access rights"
         ) from error
 
 
 def _zone(config: SourceSection) -> str | dict[str, str] | None:
     return config.timezone if isinstance(config, LocalSource) else None
+
+
+def require_known_zones(spark: SparkSession, config: SourceSection) -> None:
+    """Refuse a zone of Python's that Java does not know, as an older one those that are new.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    zones = config.zones.values() if isinstance(config, LocalSource) else ()
+    for zone in zones:
+        try:
+            with settings(spark, {"spark.sql.session.timeZone": zone}):
+                pass
+        except SPARK_ERRORS as error:
+            raise ConfigError(
+                f"{config.key}.timezone: {zone!r} is no time zone that this Java knows; write "
+                "another place with the same time, or run on a newer Java"
+            ) from error
 
 
 def _require_local_times(config: SourceSection, source: DataFrame) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from clv_spark.config import SourceSection
 from clv_spark.lake.addresses import addresses, as_path
 from clv_spark.lake.delta_log import DeltaSource
-from clv_spark.lake.source import opening, options_of, read_source
+from clv_spark.lake.source import opening, options_of, read_source, require_known_zones
 from clv_spark.lake.spark_errors import SPARK_ERRORS
 
 # A source whose next state can't be told from this one: it is never "already done".
@@ -59,8 +59,10 @@ def open_source(spark: SparkSession, config: SourceSection) -> Source:
 
     Raises:
         InputError: the path or table does not exist, or Spark can't read it.
-        ConfigError: an option of the reader would lose lines without a word.
+        ConfigError: an option of the reader would lose lines without a word, or Java does not know
+            a time zone.
     """
+    require_known_zones(spark, config)
     if config.format not in ("delta", "table"):
         # Before the rows: what changes after them has a mark that is older than what is read of it,
         # so that the next run reads it again. To infer types may take long.

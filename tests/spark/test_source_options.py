@@ -74,6 +74,29 @@ def test_times_that_the_schema_calls_instants_are_local_times(
     assert day(zones, schema=local) == evening
 
 
+@pytest.mark.parametrize("zone", ["Factory", {"default": "UTC", "Peru": "Factory"}])
+def test_a_zone_that_java_does_not_know_is_named(
+    spark: SparkSession, tmp_path: Path, zone: Any
+) -> None:
+    """Python knows it; so it is with a zone that is younger than the Java."""
+    (tmp_path / "lines.csv").write_text("who,id\nx,1\n")
+    values = {"format": "csv", "path": str(tmp_path), "timezone": zone}
+    columns = {**COLUMNS, "country": "'Peru'"}
+    source = TransactionsSource.model_validate({**values, "columns": columns})
+    before = spark.conf.get("spark.sql.session.timeZone")
+    with pytest.raises(ConfigError, match=r"transactions\.timezone: 'Factory' is no time zone"):
+        open_source(spark, source)
+    assert spark.conf.get("spark.sql.session.timeZone") == before
+
+
+def test_a_schema_that_is_no_ddl_is_looked_for(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "lines.csv").write_text("who,id\nx,1\n")
+    values = {"format": "csv", "path": str(tmp_path), "schema": "who STRING id BIGINT"}
+    source = TransactionsSource.model_validate({**values, "columns": COLUMNS})
+    with pytest.raises(InputError, match=r"PARSE_SYNTAX_ERROR.*Check .*schema"):
+        open_source(spark, source)
+
+
 def test_the_columns_of_a_csv_are_known_by_their_names(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("who,at,amount,tax\nx,2011-06-15,100,19\n")
     (tmp_path / "b.csv").write_text("who,at,tax,amount\ny,2011-06-15,19,100\n")
