@@ -49,7 +49,10 @@ def build_customer_days(spark: SparkSession, config: Config) -> dict[str, Any]:
     Raises:
         InputError: the source is missing, empty, unreadable, or has no usable line.
         GateError: lines or money do not reconcile, or too many lines are refused.
+        ConfigError: no source is configured.
     """
+    # Before the lake's folder is made.
+    transactions_of(config)
     with open_run(spark, config, "build-customer-days") as run:
         customer_days_stage(run)
         return run.outcome()
@@ -77,8 +80,8 @@ def transactions_of(config: Config) -> TransactionsSource:
     """
     if config.source.transactions is None:
         raise ConfigError(
-            "source.transactions is not configured; conf/base.yml shows how, conf/demo.yml is an "
-            "example that runs"
+            "source.transactions is not configured; name it in the file that --conf gives: "
+            "conf/base.yml shows how, conf/demo.yml is an example that runs"
         )
     return config.source.transactions
 

@@ -12,7 +12,7 @@ from clv_spark.errors import ConfigError
 from clv_spark.pipelines.build_contract_features import contract_features_stage
 from clv_spark.pipelines.build_contracts import contracts_stage
 from clv_spark.pipelines.build_costs import costs_stage, has_costs
-from clv_spark.pipelines.build_customer_days import customer_days_stage
+from clv_spark.pipelines.build_customer_days import customer_days_stage, transactions_of
 from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.fit_models import fit_stage
@@ -86,6 +86,10 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
 
 
 def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) -> dict[str, Any]:
+    # Before the lake's folder is made.
+    require_past(as_of)
+    if config.has_purchases:
+        transactions_of(config)
     with open_run(spark, config, "run", as_of) as this:
         # Before anything is written: what the first stages wrote would be there already.
         this.lake.require_versions(TABLES)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pyspark.sql import Row, SparkSession
 from clv_spark.config import Config, TransactionsSource
 from clv_spark.errors import ConfigError, InputError
 from clv_spark.lake import Lake, open_source, trusted_session
-from clv_spark.pipelines import build_customer_days, check_source
+from clv_spark.pipelines import build_customer_days, check_source, run
 from clv_spark.schemas import CUSTOMER_DAYS, TABLES
 from clv_spark.transforms.conform import conform
 from tests.conforming import days_of_conformed
@@ -335,10 +336,12 @@ def test_a_bad_source_makes_no_table_in_a_new_lake(
 
 
 def test_no_source_is_a_matter_of_configuration(
-    spark: SparkSession, config_for: Callable[..., Config]
+    spark: SparkSession, config_for: Callable[..., Config], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"source\.transactions is not configured"):
-        build_customer_days(spark, config_for())
+    for job in (build_customer_days, partial(run, as_of=dt.date(2011, 12, 9))):
+        with pytest.raises(ConfigError, match=r"source\.transactions is not configured.*--conf"):
+            job(spark, config_for())
+    assert not (tmp_path / "lake").exists()
 
 
 def test_check_source_shows_what_was_understood_and_writes_nothing(
