@@ -155,7 +155,9 @@ def java_finding(output: str | None) -> Finding:
     expected = "Java 17 or 21"
     advice = "run make setup, or set JAVA_HOME to a Java 17 or 21"
     if output is None:
-        return Finding("Java", "fail", "none found", expected, advice)
+        home = os.environ.get("JAVA_HOME")
+        found = f"none in {home}, which JAVA_HOME names" if home else "none found"
+        return Finding("Java", "fail", found, expected, advice)
     major = parse_java_major(output)
     if major is None:
         return Finding("Java", "fail", "does not say its version", expected, advice)

@@ -46,6 +46,13 @@ def test_java_17_and_21_are_accepted(output: str | None, status: str) -> None:
     assert doctor.java_finding(output).status == status
 
 
+def test_a_java_home_without_java_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    assert doctor.java_finding(None).found == "none in /nowhere, which JAVA_HOME names"
+    monkeypatch.delenv("JAVA_HOME")
+    assert doctor.java_finding(None).found == "none found"
+
+
 @pytest.mark.parametrize(
     ("spark", "delta", "artifact"),
     [
