@@ -26,6 +26,7 @@ from clv_spark.transforms.conform import conform, map_columns
 from clv_spark.transforms.conform_contracts import conform_contracts, map_contracts
 from clv_spark.transforms.customer_days import totals_by_reason
 from clv_spark.transforms.mapping import MAPPED, text_of
+from clv_spark.transforms.segments import BLANKS
 
 _SAMPLE = 10
 _LOCAL = "date, in the configured time zone"
@@ -131,7 +132,7 @@ def _look(config: Config, one: Understood) -> dict[str, Any]:
         "first_date": min(_dates(read, "first_date"), default=None),
         "last_date": max(_dates(read, "last_date"), default=None),
         "currencies": _currencies(one.mapped, one.source),
-        "advice": _advice(read, config, one),
+        "advice": [*_advice(read, config, one), *_zones_of_nobody(one)],
     }
 
 
@@ -155,6 +156,21 @@ def _currencies(mapped: DataFrame, config: SourceSection) -> dict[str, int] | No
         return None
     rows = mapped.groupBy(F.col(f"{MAPPED}currency").cast("string")).count().collect()
     return dict(sorted((str(row[0]), int(row[1])) for row in rows))
+
+
+def _zones_of_nobody(one: Understood) -> list[str]:
+    """Countries with a zone that no line is of: spelled otherwise, they have the default one."""
+    if not isinstance(one.source, LocalSource):
+        return []
+    named = one.source.zones.keys() - {"default"}
+    if not named:
+        return []
+    country = F.trim(F.col(f"{MAPPED}country").cast("string"), F.lit(BLANKS))
+    rows = one.mapped.where(country.isin(sorted(named))).select(country).distinct().collect()
+    strange = sorted(named - {row[0] for row in rows})
+    if not strange:
+        return []
+    return [f"timezone names {strange}, the country of no line: write them as the source does"]
 
 
 def _advice(read: dict[str | None, dict[str, Any]], config: Config, one: Understood) -> list[str]:

@@ -347,7 +347,8 @@ def test_no_source_is_a_matter_of_configuration(
 def test_check_source_shows_what_was_understood_and_writes_nothing(
     spark: SparkSession, lake_with_days: Callable[..., Config]
 ) -> None:
-    config = lake_with_days()
+    zones = {"default": "Europe/London", "Peru": "America/Lima", "global ": "UTC", "Jpan": "UTC"}
+    config = lake_with_days(timezone=zones)
     before = versions(spark, config)
     found = check_source(spark, config)
     assert versions(spark, config) == before
@@ -363,6 +364,8 @@ def test_check_source_shows_what_was_understood_and_writes_nothing(
     assert (found["first_date"], found["last_date"]) == (dt.date(2010, 1, 31), dt.date(2011, 6, 16))
     assert len(found["sample"]) == 5
     assert any("invalid_date" in advice for advice in found["advice"])
+    (about_zones,) = (advice for advice in found["advice"] if "timezone" in advice)
+    assert "['Jpan', 'global ']" in about_zones
     assert found["currencies"] is None
 
 
