@@ -77,6 +77,13 @@ def _folder(spark: SparkSession, config: Config) -> Path | None:
 
 def _unusable(config: Config, error: Exception) -> ConfigError:
     said = error.strerror if isinstance(error, OSError) else condition(error)
+    if config.lake.path is None:
+        return ConfigError(
+            f"lake: the schema {schema_name(config)} cannot be used ({said}). Tables must be "
+            "allowed in it, and its catalog must last: without a metastore Spark forgets the "
+            "tables of each run, whose files are then in the way of the next. Name a metastore "
+            "under spark.conf, such as spark.sql.catalogImplementation: hive, or use lake.path"
+        )
     return ConfigError(
         f"lake.path {config.lake.path} cannot be used ({said}). Name a folder that can be made and "
         "written to; for an object store the session needs its connector and credentials"
@@ -89,8 +96,6 @@ def _lease(spark: SparkSession, config: Config) -> Iterator[Callable[[], None]]:
     try:
         table = _lease_table(spark, config)
     except SPARK_ERRORS as error:
-        if config.lake.path is None:
-            raise
         raise _unusable(config, error) from error
     holder = uuid.uuid4().hex
     if not _take(table, holder):

@@ -149,6 +149,23 @@ def test_a_schema_that_the_catalog_refuses_is_an_error_of_the_configuration(
         pipelines.run(spark, config, AS_OF)
 
 
+def test_a_schema_whose_tables_the_catalog_forgot_is_an_error_of_the_configuration(
+    spark: SparkSession,
+) -> None:
+    """As the second run finds it where there is no metastore."""
+    place = lake_in("clv_forgotten")
+    warehouse = Path(str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:"))
+    left = warehouse / "clv_forgotten.db" / "lake_lease"
+    left.mkdir(parents=True)
+    (left / "part-0.parquet").touch()
+    try:
+        said = r"`clv_forgotten` .*LOCATION.*metastore"
+        with pytest.raises(ConfigError, match=said), lake_lock(spark, place):
+            pass
+    finally:
+        spark.sql("DROP SCHEMA IF EXISTS clv_forgotten CASCADE")
+
+
 def test_doctor_tries_a_schema_that_is_not_there_and_leaves_no_trace(spark: SparkSession) -> None:
     finding = _lake_finding(spark, lake_in("clv_not_yet"))
     assert finding.status == "ok", finding
