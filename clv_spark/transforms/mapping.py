@@ -128,10 +128,13 @@ def expression(source: DataFrame, key: str, sql: str) -> Column:
         source.select("*", column.isNull().alias(f"{OURS}probe"))
     except AnalysisException as error:
         names = [name for name in source.columns if not name.startswith(OURS)]
+        said = str(error.getCondition())
+        use = "Use these names, in backticks where they hold spaces or dots"
+        if not said.startswith("UNRESOLVED_COLUMN"):
+            use = "Write an expression of Spark SQL that gives one value for each line"
         raise InputError(
-            f"{key}: {sql!r} does not fit the source "
-            f"({error.getCondition()}). The source has the columns {', '.join(names[:40])}. Use "
-            "these names, in backticks where they hold spaces or dots"
+            f"{key}: {sql!r} does not fit the source ({said}). The source has the columns "
+            f"{', '.join(names[:40])}. {use}"
         ) from error
     return column
 
