@@ -37,8 +37,8 @@ check: setup ## Style, formatting and types
 	$(call LIMIT,120) $(PY) -m ruff format --check .
 	$(call LIMIT,600) $(PY) -m mypy
 
-test-fast: setup ## The tests that need no JVM (about half a minute)
-	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long" $(FAST)
+test-fast: setup ## The tests that need no JVM (less than half a minute)
+	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long and not studies" $(FAST)
 
 test: check ## Style, types and all tests except the long ones (15 to 20 minutes)
 	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"

@@ -24,8 +24,9 @@ __all__ = ["pytest_xdist_make_scheduler"]  # a hook: pytest finds it here
 
 ROOT = Path(__file__).parent.parent
 DEMO_AS_OF = dt.date(2011, 12, 9)
-# Tests in these folders need a JVM, child processes or a cluster; all others run in test-fast.
-MARKED_FOLDERS = ("spark", "cli", "cluster", "faults")
+# Tests in these folders need a JVM, child processes, a cluster or seconds of simulation; of all
+# others those run in test-fast that have no such marker of their own.
+MARKED_FOLDERS = ("spark", "cli", "cluster", "faults", "studies")
 
 
 def pytest_collection_finish() -> None:

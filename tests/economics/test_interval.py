@@ -104,6 +104,7 @@ def simulated(simulate, seed, model, purchases, spend, horizon):
     )
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize(
     ("model", "purchases", "spend", "horizon"),
     [
@@ -150,6 +151,7 @@ def relative_variance(world, purchases, spend, horizon):
     return by_purchases**2 + by_spend**2
 
 
+@pytest.mark.studies
 def test_intervals_hold_in_segments_of_300_customers_with_their_own_estimated_parameters(simulate):
     inside = []
     for seed in range(8):
@@ -169,6 +171,7 @@ def test_intervals_hold_in_segments_of_300_customers_with_their_own_estimated_pa
     assert 0.77 <= np.mean(inside) <= 0.83
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize(
     ("model", "purchases"),
     [

@@ -102,6 +102,7 @@ class Simulated:
         return self.number.reshape(WORLDS, -1), self.money.reshape(WORLDS, -1)
 
 
+@pytest.mark.studies
 def test_moments_of_new_customers_are_those_of_worlds():
     random = np.random.default_rng(1)
     found = first(newcomer_months(bg_nbd, one_draw(named("bg_nbd")), MONEY, 1.0, ENDS))
@@ -123,6 +124,7 @@ def test_moments_of_new_customers_are_those_of_worlds():
     np.testing.assert_allclose(money.cumsum(axis=1).std(axis=0), sd, rtol=0.06)
 
 
+@pytest.mark.studies
 def test_the_chance_of_todays_customers_is_that_of_worlds():
     """Customers with x = 2 who are surely alive, since they bought today."""
     random = np.random.default_rng(2)

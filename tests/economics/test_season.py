@@ -60,6 +60,7 @@ def test_a_season_neither_adds_nor_removes_revenue():
     assert year.sum() == pytest.approx(365, rel=1e-12)
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize("months", [24, 36])
 def test_draws_are_as_far_off_as_they_say(months):
     """80% of the true indices lie between the draws at 10% and at 90%."""
@@ -73,6 +74,7 @@ def test_draws_are_as_far_off_as_they_say(months):
     assert 0.75 < np.mean(inside) < 0.85
 
 
+@pytest.mark.studies
 def test_the_noise_is_found_and_the_chance_of_customers_is_not_noise():
     noise = [np.mean(estimate(TRUE, noise=0.1, seed=seed).noise) for seed in range(20)]
     assert np.mean(noise) == pytest.approx(0.1, rel=0.15)
@@ -81,6 +83,7 @@ def test_the_noise_is_found_and_the_chance_of_customers_is_not_noise():
     assert np.mean(chance) < 0.05
 
 
+@pytest.mark.studies
 def test_a_small_segment_has_the_season_of_the_one_above():
     above = estimate(TRUE, noise=0.02, name="global")
     few = [

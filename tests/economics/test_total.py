@@ -96,6 +96,7 @@ def test_variance_of_a_draw_is_that_of_the_customers_own_distributions():
     assert draws.variance[0] == pytest.approx(np.sum(variance), rel=1e-9)
 
 
+@pytest.mark.studies
 def test_variance_of_a_draw_is_that_of_simulated_totals(simulate):
     # With true parameters the error of a total is the customers' own chance alone.
     errors, predicted = [], []
@@ -110,6 +111,7 @@ def test_variance_of_a_draw_is_that_of_simulated_totals(simulate):
     assert abs(np.mean(errors)) < 3 * np.sqrt(np.mean(predicted) / 150)
 
 
+@pytest.mark.studies
 def test_interval_covers_the_total_of_customers_with_estimated_parameters(simulate):
     inside, scores = [], []
     for seed in range(12):

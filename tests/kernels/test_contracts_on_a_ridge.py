@@ -49,6 +49,7 @@ def first_loss(model: str, row: Mapping[str, Mapping[str, float]]) -> float:
     return 1 - float(survival[0])
 
 
+@pytest.mark.studies
 @EACH
 def test_more_contracts_that_nobody_left_are_not_thought_to_be_lost_sooner(model: str) -> None:
     """200 are enough for a fit, which finds a ridge; 199 are not, and were drawn to the parent."""

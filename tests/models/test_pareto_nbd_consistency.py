@@ -81,6 +81,7 @@ def test_counts_and_activity_of_lifetimes_0_11_3():
     assert logs == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.studies
 def test_alive_and_purchases_are_those_of_simulated_customers():
     random = np.random.default_rng(7)
     size, T, ahead = 40_000, 40.0, 30.0
@@ -233,6 +234,7 @@ def test_any_parameters_give_finite_numbers_in_range_without_warning(
     assert alive[0] * forecast.residual[0] == pytest.approx(float(endless), rel=1e-9)
 
 
+@pytest.mark.studies
 def test_customers_who_never_leave_are_not_identified():
     random = np.random.default_rng(0)
     T = random.integers(100, 280, 800) / 7
@@ -251,6 +253,7 @@ def test_one_time_buyers_alone_are_not_identified():
     assert "no customer bought a second time" in result.message
 
 
+@pytest.mark.studies
 def test_parameters_of_a_simulated_world_are_found():
     random = np.random.default_rng(11)
     size = 8_000

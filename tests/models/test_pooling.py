@@ -84,6 +84,7 @@ def assert_best(table, sizes):
     assert pooled < 0.995 * min(alone, lumped)
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize("seed", [3, 4])
 def test_pooled_forecasts_are_within_one_percent_of_the_better_at_each_size_and_best_of_all(seed):
     """By the root mean square error of 1,000 others' purchases in 39 weeks, per segment."""
@@ -108,6 +109,7 @@ def spenders(random, values, size):
     return {"x": x, "m_x": random.gamma(p * x) / pace / x}, p / pace
 
 
+@pytest.mark.studies
 def test_pooled_forecasts_of_spend_are_as_good():
     """By that of the logarithm of a customer's mean, of which few are very large."""
     random, sizes = np.random.default_rng(4), np.repeat([10, 40, 160, 640], 10)
@@ -124,6 +126,7 @@ def test_pooled_forecasts_of_spend_are_as_good():
     assert_best(np.array(table), sizes)
 
 
+@pytest.mark.studies
 def test_equal_segments_are_lumped_together():
     table, prior = losses(world(1, 0.0, np.repeat([30, 300, 1000], 12)))
     _, lumped, pooled = table.mean(axis=0)
@@ -131,6 +134,7 @@ def test_equal_segments_are_lumped_together():
     assert max(prior.spread) < 0.2
 
 
+@pytest.mark.studies
 def test_very_different_segments_are_left_alone():
     table, prior = losses(world(3, 1.2, np.repeat([100, 1000], 10)))
     alone, lumped, pooled = table.mean(axis=0)

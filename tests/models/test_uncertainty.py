@@ -61,6 +61,7 @@ def test_errors_shrink_with_the_root_of_the_number_of_customers(cdnow, bg_fit):
     assert fourfold.standard_errors == pytest.approx(half, rel=1e-6)
 
 
+@pytest.mark.studies
 def test_errors_are_the_spread_of_refits_to_resampled_customers(cdnow, bg_fit):
     random = np.random.default_rng(4)
     data, size = cdnow.purchases(), cdnow.x.size
