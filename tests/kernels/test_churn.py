@@ -130,6 +130,7 @@ def ratios(model):
     return future_of_customers(alike, segment(model=model), RISKS, **HOW).ratios
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize("factor", RISKS)
 @pytest.mark.parametrize("model", MODELS)
 def test_customers_with_another_risk_buy_and_stay_as_the_ratios_say(model, factor):
@@ -185,6 +186,7 @@ def test_customers_weigh_what_they_are_worth(model):
     assert every.revenue != pytest.approx(every.purchases, rel=1e-4)
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize("factor", [0.8, 1.2])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_customer_of_today_is_a_new_one(model, factor):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clv_spark.models import bg_nbd, mbg_nbd
 
+pytestmark = pytest.mark.studies
 PARAMS = {"r": 0.5, "alpha": 5.0, "a": 0.9, "b": 2.0}
 CUSTOMERS, TODAY, AHEAD, DELTA = 100_000, 30.0, 25.0, 0.02
 MODELS = {"bg_nbd": bg_nbd, "mbg_nbd": mbg_nbd}

@@ -66,6 +66,7 @@ def test_pooling_finds_the_higher_of_two_maxima_though_the_prior_is_by_the_other
     assert found.log_likelihood - np.sum((distance / 2) ** 2) / 2 >= -21404.187
 
 
+@pytest.mark.studies
 @pytest.mark.parametrize("seed", [4, 10, 17, 69, 83])
 def test_the_status_does_not_depend_on_the_unit_of_time(seed):
     truth = [(0.5, 20.0, 0.06, 0.3), (0.5, 20.0, 0.05, 1.0), (0.5, 10.0, 0.03, 0.5)]
