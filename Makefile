@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test-fast test test-faults test-long bench docs clean
+.PHONY: help setup demo check test-fast test test-slow test-faults test-long bench docs clean
 
 PY := .venv/bin/python
 RUN := source .venv/clv_env;
@@ -40,8 +40,11 @@ check: setup ## Style, formatting and types
 test-fast: setup ## The tests that need no JVM (less than half a minute)
 	$(call LIMIT,300) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long and not studies" $(FAST)
 
-test: check ## Style, types and all tests except the long ones (15 to 20 minutes)
-	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not long"
+test: check ## Style, types and all tests except the slow and long ones (about 10 minutes)
+	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "not slow and not long"
+
+test-slow: setup ## Rare cases that take a while; a change is checked with make test test-slow
+	$(RUN) $(call LIMIT,3000) $(PY) -m pytest -q -n 2 --dist loadgroup -m "slow and not long"
 
 test-faults: setup ## Kill real runs at every named point, also the long cases, and what else may befall a run
 	$(RUN) $(call LIMIT,7200) $(PY) -m pytest -q -n 2 --dist loadgroup -m faults

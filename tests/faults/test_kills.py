@@ -97,24 +97,19 @@ def check_healed(
     assert len(runs(lake)) == len(stages)
 
 
-def test_killed_between_the_two_tables_of_the_first_stage(
+def test_killed_twice_and_the_lock_dies_with_its_holder(
     spark: SparkSession, finished: Finished, tmp_path: Path
 ) -> None:
-    lake = tmp_path / "lake"
+    """First between the two tables of the first stage.
+
+    The next one holds the lock where it stands between those of the features, and is killed there.
+    """
+    lake, marker = tmp_path / "lake", tmp_path / "there"
     conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     killed_at(conf, BETWEEN_TWO_TABLES, tmp_path / "log")
     assert contents(lake, ["rejected_transactions"]) == contents(
         finished.lake, ["rejected_transactions"]
     )
-    check_healed(spark, conf, lake, finished)
-
-
-def test_the_lock_lets_one_work_and_dies_with_its_holder(
-    spark: SparkSession, finished: Finished, tmp_path: Path
-) -> None:
-    """The holder stands between the two tables of the features, and is killed there."""
-    lake, marker = tmp_path / "lake", tmp_path / "there"
-    conf = write_conf(tmp_path, finished.source, lake, compiled=False)
     point = "customer_features:features_written"
     holder = child(conf, point, marker, log=tmp_path / "log")
     try:

@@ -19,6 +19,8 @@ from clv_spark.schemas import CUSTOMER_COSTS, Shape
 from clv_spark.transforms.conform_costs import conform_events
 from clv_spark.transforms.customer_costs import customer_costs, customer_starts
 
+pytestmark = pytest.mark.slow
+
 AS_OF = dt.date(2024, 6, 30)
 EVERY = 73
 COLUMNS = {"customer_id": "who", "event_date": "day", "kind": "kind"}

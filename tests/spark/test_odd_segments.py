@@ -75,6 +75,7 @@ def odd(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return Lake(spark, settings)
 
 
+@pytest.mark.slow
 def test_a_country_on_a_ridge_takes_the_global_parameters(odd: Lake) -> None:
     found = parameters(odd, AS_OF)
     row, root = found["bg_nbd", "Steadyland"], found["bg_nbd", "global"]
@@ -89,6 +90,7 @@ def test_a_country_on_a_ridge_takes_the_global_parameters(odd: Lake) -> None:
     assert (scores["clv"] >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_country_too_small_for_a_fit_is_drawn_to_the_global_parameters(odd: Lake) -> None:
     found = parameters(odd, AS_OF)
     row, root = found["bg_nbd", "Tinyland"], found["bg_nbd", "global"]
@@ -103,6 +105,7 @@ def test_a_country_too_small_for_a_fit_is_drawn_to_the_global_parameters(odd: La
     assert set(scores["parameters_segment"]) == {"Tinyland"}
 
 
+@pytest.mark.slow
 def test_a_country_to_which_nobody_comes_back_is_drawn_to_the_global_parameters(odd: Lake) -> None:
     """That none of 300 came back is known of it: the global rates would promise what never was."""
     found = parameters(odd, AS_OF)
@@ -169,6 +172,7 @@ def changed(settings: Config, section: str, **values: Any) -> Config:
     return settings.model_copy(update={section: part})
 
 
+@pytest.mark.slow
 def test_too_many_customers_without_a_fit_stop_the_job(
     spark: SparkSession, odd: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

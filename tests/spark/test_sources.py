@@ -369,6 +369,7 @@ def test_check_source_shows_what_was_understood_and_writes_nothing(
     assert found["currencies"] is None
 
 
+@pytest.mark.slow
 def test_a_segment_key_that_is_added_later_has_its_comment(
     spark: SparkSession, tmp_path: Path
 ) -> None:

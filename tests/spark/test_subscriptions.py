@@ -83,6 +83,7 @@ def test_churn_is_of_those_who_ran_when_the_month_began(values: Values) -> None:
     assert (march["churn_rate"], march["retention_rate"]) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_churn_of_a_month_that_is_not_over_is_that_of_the_month_up_to_the_date(
     values: Values,
 ) -> None:

@@ -13,6 +13,8 @@ from pyspark.sql import SparkSession
 from tests.nights import FIRST
 from tests.spark.nights.conftest import Follower
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("appends", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_a_delta_source_is_put_back_and_moves_on(

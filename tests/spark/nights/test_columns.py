@@ -11,6 +11,8 @@ from pyspark.sql import SparkSession
 from tests.nights import FIRST
 from tests.spark.nights.conftest import Follower
 
+pytestmark = pytest.mark.slow
+
 MAPPED = "'delta.columnMapping.mode' = 'name'"
 
 

@@ -13,6 +13,8 @@ from tests.nights import FIRST
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower, cut_off_at, old_and_new
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "point", [pytest.param("files_written", marks=pytest.mark.long), "rejected_written"]

@@ -13,6 +13,8 @@ from clv_spark.lake import source_state
 from tests.nights import FIRST, Files, Line
 from tests.spark.nights.conftest import Follower
 
+pytestmark = pytest.mark.slow
+
 read_source = source_state.read_source
 
 

@@ -210,6 +210,7 @@ def test_change_data_tells_the_days_also_where_most_files_were_rewritten(
         shop.days()
 
 
+@pytest.mark.slow
 def test_what_comes_too_late_is_reported_until_the_limit_is_wider(
     follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
 ) -> None:

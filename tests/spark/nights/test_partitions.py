@@ -15,6 +15,8 @@ from pyspark.sql import SparkSession
 from tests.nights import FIRST, SCHEMA, Delta
 from tests.spark.nights.conftest import Follower
 
+pytestmark = pytest.mark.slow
+
 
 def _append(spark: SparkSession, source: Delta, day: dt.date) -> None:
     """Lines of a day, by Spark, in partitions by place."""

@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.nights import FIRST
 from tests.spark.nights.conftest import Follower
+
+pytestmark = pytest.mark.slow
 
 
 def _is_long_ago(table: Path, days: int = 8) -> None:

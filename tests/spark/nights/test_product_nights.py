@@ -15,6 +15,8 @@ from tests.nights import FIRST
 from tests.operations import read_table, versions
 from tests.spark.nights.conftest import Follower, cut_off_at
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.long
 def test_nights_and_a_kill_end_as_a_rebuild(follow: Callable[..., Follower]) -> None:

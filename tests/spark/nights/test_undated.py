@@ -12,6 +12,8 @@ from clv_spark.errors import GateError
 from tests.nights import FIRST, Delta, Files, Line
 from tests.spark.nights.conftest import Follower
 
+pytestmark = pytest.mark.slow
+
 
 def _of_day(source: Files | Delta, day: dt.date, *, undated: int, dated: int) -> list[Line]:
     lines = [{**line, "who": "c1"} for line in source.lines.of(day, undated + dated)]

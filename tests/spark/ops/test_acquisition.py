@@ -13,6 +13,8 @@ from clv_spark import pipelines
 from clv_spark.config import Config
 from tests.operations import AS_OF, read_table, sections, shop, write_lines
 
+pytestmark = pytest.mark.slow
+
 COSTS = {"default": 40.0, "web": 25.0, "wbe": 1.0, "global": 2.0, "2023-01": 3.0}
 
 

@@ -100,6 +100,7 @@ def _keeps_nothing(spark: SparkSession, table: str) -> None:
     spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ({gone})")
 
 
+@pytest.mark.slow
 def test_files_of_leases_that_are_over_are_removed(spark: SparkSession) -> None:
     config = lake_in("clv_tidy")
     try:
@@ -118,6 +119,7 @@ def test_files_of_leases_that_are_over_are_removed(spark: SparkSession) -> None:
         spark.sql("DROP SCHEMA IF EXISTS clv_tidy CASCADE")
 
 
+@pytest.mark.slow
 def test_a_run_whose_lease_was_taken_writes_nothing_more(
     spark: SparkSession, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,6 +290,7 @@ def test_alone_and_in_other_partitions_no_bit_is_changed(
         assert one == other, name
 
 
+@pytest.mark.slow
 def test_bad_input_as_a_whole_leaves_every_table_as_it_was(
     spark: SparkSession, held: Finished, finished: Finished, tmp_path: Path
 ) -> None:

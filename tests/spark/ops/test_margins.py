@@ -78,6 +78,7 @@ def test_each_line_has_the_margin_of_its_product(
     assert total != sum(found.values())
 
 
+@pytest.mark.slow
 def test_a_line_without_a_rate_has_that_of_its_segment(
     spark: SparkSession, finished: Finished, tmp_path: Path, configured: Callable[[Path], Config]
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_rate_that_can_not_be_used_stops_the_job(
     assert not (tmp_path / "lake" / "customer_days").exists()
 
 
+@pytest.mark.slow
 def test_a_country_below_min_customers_keeps_the_margin_it_is_known_to_have(
     spark: SparkSession, finished: Finished, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from clv_spark.pipelines.snapshot import Snapshot
 from clv_spark.pipelines.summarise_revenue import history_stage
 from tests.operations import AS_OF, Finished, copied, read_table, rows_of, sections
 
+pytestmark = pytest.mark.slow
+
 BEFORE = AS_OF - dt.timedelta(days=75)
 
 
