@@ -1,5 +1,6 @@
 """The settings of a run: typed, and checked before Spark starts."""
 
+from clv_spark.config.consistency import ACQUISITION_MONTH
 from clv_spark.config.contracts import PERIOD_MONTHS, ContractsSource
 from clv_spark.config.costs import (
     AcquisitionConfig,
@@ -15,7 +16,6 @@ from clv_spark.config.forecast import ForecastConfig
 from clv_spark.config.judgement import ActionRule, LifecycleConfig, RanksConfig, RfmSegment, Tier
 from clv_spark.config.load import load_config, masked
 from clv_spark.config.model import (
-    ACQUISITION_MONTH,
     DAYS_PER_UNIT,
     Config,
     FitConfig,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from clv_spark.config.contracts import RESERVED_CONTRACT_NAMES, ContractsSource
+from clv_spark.config.consistency import ACQUISITION_MONTH, require_consistency
+from clv_spark.config.contracts import ContractsSource
 from clv_spark.config.costs import CostsConfig, Margins
 from clv_spark.config.export import ExportConfig
 from clv_spark.config.forecast import ForecastConfig
@@ -18,7 +18,6 @@ from clv_spark.config.judgement import (
     Actions,
     LifecycleConfig,
     RanksConfig,
-    require_known_tiers,
 )
 from clv_spark.config.products import ProductsConfig
 from clv_spark.config.reports import ReportsConfig
@@ -26,24 +25,14 @@ from clv_spark.config.section import (
     BySegment,
     Days,
     Section,
-    SourceSection,
     Text,
-    alike,
 )
-from clv_spark.config.transactions import (
-    OPTIONAL_COLUMNS,
-    REQUIRED_COLUMNS,
-    RESERVED_NAMES,
-    TransactionsSource,
-)
+from clv_spark.config.transactions import TransactionsSource
 from clv_spark.config.what_if import Scenarios
 
 LOWEST_DISCOUNT = 0.001
 Share = Annotated[float, Field(ge=0, le=1)]
 Assignment = Literal["latest", "first"]
-
-# What report_by may name that is no column: the month of the first purchase.
-ACQUISITION_MONTH = "acquisition_month"
 PurchaseModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"]
 ContractModelName = Literal["sbg", "bdw"]
 CONTRACT_CANDIDATES: tuple[ContractModelName, ...] = ("sbg", "bdw")
@@ -224,74 +213,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if not (self.lake.path or "").strip() and self.lake.schema_ is None:
-            raise ValueError("lake needs a path, or a catalog and a schema")
-        _are_keys("segments", self.segments, RESERVED_NAMES)
-        _are_keys("contract_segments", self.contract_segments, RESERVED_CONTRACT_NAMES)
-        _are_keys("report_by", self.report_by, RESERVED_NAMES - {ACQUISITION_MONTH})
-        segments = [key.lower() for key in self.segments]
-        twice = [key for key in self.report_by if key.lower() in segments]
-        if twice:
-            raise ValueError(
-                f"report_by names {twice}, which segments holds already: segment_summary breaks "
-                "down by every segment key. Leave it out"
-            )
-        strays = [key for key in self.segment_assignment if key not in self.customer_keys]
-        if strays:
-            raise ValueError(
-                f"segment_assignment names {strays}, which neither segments nor report_by holds"
-            )
-        lines, contracts = self.source.transactions, self.source.contracts
-        if lines is not None:
-            known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-            _columns_are_known(lines, "segments or report_by", self.customer_keys, known)
-        if contracts is not None:
-            keys = self.contract_segments
-            _columns_are_known(contracts, "contract_segments", keys, contracts.names)
-        margins = self.value.margins
-        if margins is not None and (lines is None or margins.by not in lines.columns):
-            raise ValueError(
-                f"value.margins needs source.transactions.columns.{margins.by}: what a line is of"
-            )
-        if margins is not None and lines is not None and "margin" in lines.columns:
-            raise ValueError(
-                "value.margins and source.transactions.columns.margin both say what margin is; "
-                "keep one"
-            )
-        if self.products.enabled and (lines is None or "category" not in lines.columns):
-            raise ValueError(
-                "products.enabled needs source.transactions.columns.category: a product group of "
-                "each line, such as a department"
-            )
-        tiers = [tier.name for tier in self.ranks.tiers]
-        strange = [name for name in self.products.best_tiers if name not in tiers]
-        if self.products.enabled and (strange or not self.products.best_tiers):
-            raise ValueError(
-                f"products.best_tiers is {list(self.products.best_tiers)}; name some of the tiers "
-                f"under ranks.tiers: {tiers}"
-            )
-        require_known_tiers(self.actions, tiers)
-        kinds = self.costs.service.kinds
-        for name, scenario in self.what_if.items():
-            uncounted = [kind for kind in scenario.service_cost_by_kind if kind not in kinds]
-            if uncounted:
-                raise ValueError(
-                    f"what_if.{name}.service_cost_by_kind names {uncounted}; name some of the "
-                    f"kinds under costs.service.kinds: {sorted(kinds)}"
-                )
-        spend = self.costs.acquisition.spend
-        if spend is not None and not self.spend_counts_for:
-            raise ValueError(
-                f"{spend.key}.columns maps {list(spend.keys)}; beside month and amount only keys "
-                "under segments and report_by, or only those under contract_segments, have a "
-                "meaning"
-            )
-        for source in (lines, contracts):
-            if source is not None and "currency" in source.columns and self.currency is None:
-                raise ValueError(
-                    f"{source.key}.columns.currency is mapped but currency is not set; "
-                    "name the one currency to accept, such as currency: EUR"
-                )
+        require_consistency(self)
         return self
 
     @property
@@ -363,37 +285,3 @@ class Config(Section):
     def assignment(self, key: str) -> Assignment:
         """Which value of a segment key a customer with several gets: the latest or the first."""
         return self.assignments.get(key, "latest")
-
-
-def _are_keys(name: str, keys: tuple[str, ...], reserved: frozenset[str]) -> None:
-    if alike(keys):
-        raise ValueError(
-            f"{name} holds {list(keys)}; name each key once, capitals make no difference"
-        )
-    strange = [key for key in keys if not re.fullmatch(r"[^\s.,;{}()=`]+", key)]
-    if strange:
-        raise ValueError(
-            f"{name} holds {strange}; a key becomes a column of the tables, so name it without "
-            "spaces and without any of . , ; { } ( ) = `"
-        )
-    taken = [key for key in keys if key.lower() in reserved]
-    if taken:
-        raise ValueError(
-            f"{name} names {taken}, which the tables use for something else; map the key "
-            "under another name"
-        )
-
-
-def _columns_are_known(
-    source: SourceSection, section: str, keys: tuple[str, ...], names: tuple[str, ...]
-) -> None:
-    unmapped = [key for key in keys if key not in source.columns]
-    if unmapped:
-        raise ValueError(f"{section} names {unmapped}, which {source.key}.columns does not map")
-    known = {*names, *keys}
-    unknown = [name for name in source.columns if name not in known]
-    if unknown:
-        raise ValueError(
-            f"{source.key}.columns maps {unknown}, which nothing uses; known are "
-            f"{sorted(known)}. Put a further key under {section}, or remove it"
-        )
