@@ -29,6 +29,7 @@ from clv_spark.pipelines.margins import Margins, open_margins
 from clv_spark.pipelines.product_days import check_products, summed_products, write_products
 from clv_spark.pipelines.reading import Reading
 from clv_spark.pipelines.run_context import Run, cached, open_run, reached, shape_of
+from clv_spark.pipelines.segment_values import Values, figures_of_values, together, values_of_days
 from clv_spark.pipelines.source_changes import find_reading, has_become_due, record_files
 from clv_spark.schemas import CUSTOMER_DAYS, REJECTED_TRANSACTIONS
 from clv_spark.transforms.conform import conform
@@ -102,7 +103,7 @@ def _write(
     commit = replace(commit, figures=figures)
     if reading.days is not None and not reading.days:
         record_files(run, reading, commit)
-        return run.lake.record(CUSTOMER_DAYS, _with_days_held(run, reading, {}, commit))
+        return run.lake.record(CUSTOMER_DAYS, _with_what_is_held(run, reading, {}, {}, commit))
     conformed = conform(
         reading.rows,
         config,
@@ -153,18 +154,23 @@ def _write_lines(
         days = customer_days(kept, look.codes)
         by_date = days.repartitionByRange("event_month", "event_date", "customer_id")
         by_date = by_date.sortWithinPartitions("event_month", "event_date", "customer_id")
-        commit = _with_days_held(run, reading, read, commit)
+        commit = _with_what_is_held(run, reading, read, look.values(), commit)
         return run.lake.replace(spec, by_date, commit, where=reading.condition(months=True))
 
 
-def _with_days_held(run: Run, reading: Reading, read: Totals, commit: Commit) -> Commit:
-    """The commit, with the first and last day of the table after it, where they can be told."""
+def _with_what_is_held(
+    run: Run, reading: Reading, read: Totals, values: Values, commit: Commit
+) -> Commit:
+    """The commit, with the days and segment values of the table after it, where they are known."""
     before = None if reading.days is None else run.lake.date_range(CUSTOMER_DAYS)
     used = read.get(None)
     found = None if used is None else (used["first_date"], used["last_date"])
     after = reading.range_after(before, found)
     days = [] if after is None else [day.isoformat() for day in after]
-    return replace(commit, figures=commit.figures | {DAYS_HELD: days})
+    keys = run.config.customer_keys
+    parts = [{key: values.get(key, ()) for key in keys}]
+    held = together(parts if reading.days is None else [*parts, values_of_days(run)], keys)
+    return replace(commit, figures=commit.figures | {DAYS_HELD: days} | figures_of_values(held))
 
 
 def _check_read(run: Run, config: TransactionsSource, reading: Reading, read: Totals) -> None:

@@ -19,6 +19,7 @@ from clv_spark.pipelines.build_products import products_stage
 from clv_spark.pipelines.features_of_date import check_drop
 from clv_spark.pipelines.fold_customers import fold_customers
 from clv_spark.pipelines.run_context import Run, open_run, reached, shape_of
+from clv_spark.pipelines.segment_values import figures_of_values
 from clv_spark.pipelines.snapshot import state_of_days
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
 from clv_spark.transforms.features import customer_features, refund_only_customers
@@ -72,6 +73,7 @@ def _write(run: Run, days: DataFrame, upstream: Commit, commit: Commit) -> Commi
             "message": f"{everyone - buyers} customers without a purchase are left out; "
             + folded.how,
             "days_version": upstream.table_version,
+            **figures_of_values(folded.values),
         }
         commit = replace(commit, figures=figures)
         others = REFUND_ONLY_CUSTOMERS.of(shape)

@@ -12,6 +12,12 @@ from pyspark.sql import functions as F
 
 from clv_spark.lake import SPARK_ERRORS, Commit
 from clv_spark.pipelines.run_context import Run, cached
+from clv_spark.pipelines.segment_values import (
+    Values,
+    together,
+    values_of_days,
+    values_of_slice,
+)
 from clv_spark.pipelines.snapshot import Snapshot, newest_snapshot, unchanged_snapshot
 from clv_spark.schemas import CUSTOMER_DAYS, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS
 from clv_spark.transforms.features import fold, pieces_of_days, pieces_of_snapshot
@@ -24,10 +30,17 @@ MOST_TOUCHED = 1_000_000
 
 @dataclass(frozen=True)
 class Folded:
-    """Customers as :func:`clv_spark.transforms.features.fold` gives them, and how it was done."""
+    """Customers as :func:`clv_spark.transforms.features.fold` gives them, and how it was done.
+
+    Attributes:
+        rows: the customers.
+        how: in words.
+        values: which values their segment keys have, or more; None where that is unknown.
+    """
 
     rows: DataFrame
     how: str
+    values: Values | None
 
 
 def fold_customers(run: Run, days: DataFrame, commit: Commit, kept: ExitStack) -> Folded:
@@ -51,16 +64,25 @@ def fold_customers(run: Run, days: DataFrame, commit: Commit, kept: ExitStack) -
     found = None if newest is None else _touched(run, days, newest, kept)
     if newest is None or found is None:
         how = "all days folded" if start is None else f"days after {start} folded"
-        return Folded(_fold(run, pieces, kept), how)
+        values = _values(run, start)
+        return Folded(_fold(run, pieces, values, kept), how, values)
     touched, number = found
     others = _of_slice(run, newest.date).join(F.broadcast(touched), "customer_id", "left_anti")
     how = f"days after {newest.date} folded"
     if newest.changed:
         how += f", {number} customers from " + ("all their days" if start is None else f"{start}")
+    values = _values(run, start, newest.date)
     if not number:
-        return Folded(others, how)
+        return Folded(others, how, values)
     ours = pieces.join(F.broadcast(touched), "customer_id", "left_semi")
-    return Folded(_fold(run, ours, kept, _cores(run)).unionByName(others), how)
+    return Folded(_fold(run, ours, values, kept, _cores(run)).unionByName(others), how, values)
+
+
+def _values(run: Run, *slices: dt.date | None) -> Values | None:
+    """Values of the segment keys in customer_days, and in slices of the features."""
+    dates = dict.fromkeys(date for date in slices if date is not None)
+    parts = [values_of_days(run), *(values_of_slice(run, date) for date in dates)]
+    return together(parts, run.config.customer_keys)
 
 
 def _touched(
@@ -105,8 +127,18 @@ def _of_slice(run: Run, date: dt.date) -> DataFrame:
     return pieces_of_snapshot(features, others, run.config.customer_keys)
 
 
-def _fold(run: Run, pieces: DataFrame, kept: ExitStack, partitions: int | None = None) -> DataFrame:
-    folded = fold(pieces, segment_codes(pieces, run.config.customer_keys), run.config)
+def _fold(
+    run: Run,
+    pieces: DataFrame,
+    values: Values | None,
+    kept: ExitStack,
+    partitions: int | None = None,
+) -> DataFrame:
+    if values is None:
+        codes = segment_codes(pieces, run.config.customer_keys)
+    else:
+        codes = {key: Codes.of_names(names) for key, names in values.items()}
+    folded = fold(pieces, codes, run.config)
     return kept.enter_context(cached(folded.coalesce(partitions) if partitions else folded))
 
 

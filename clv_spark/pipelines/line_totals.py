@@ -38,6 +38,10 @@ class Look:
     cents: int
     codes: Mapping[str, Codes]
 
+    def values(self) -> dict[str, tuple[str, ...]]:
+        """The values of each segment key."""
+        return {key: codes.names for key, codes in self.codes.items()}
+
     def totals(self) -> dict[str, int]:
         """Lines and cents."""
         return {"line_count": self.line_count, "cents": self.cents}

@@ -92,8 +92,9 @@ def record_files(run: Run, reading: Reading, commit: Commit) -> None:
     # Also without a row: what a read that was cut off left must not count with the commit of this
     # one, and the next run must know of this one, should it be cut off.
     lake.replace(SOURCE_FILES, rows, commit, where=f"read_id >= {reading.read_id}")
+    held = lake.read(LATE_CHANGES).collect() if lake.exists(LATE_CHANGES) else []
     lake.ensure(LATE_CHANGES)
-    before = {row["event_date"]: row["read_id"] for row in lake.read(LATE_CHANGES).collect()}
+    before = {row["event_date"]: row["read_id"] for row in held}
     late = {day: before.get(day, reading.read_id) for day in sorted(reading.late)}
     if late != before:
         found = local_rows(spark, late.items(), "event_date DATE, read_id BIGINT")

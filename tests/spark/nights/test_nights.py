@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import InputError
 from clv_spark.pipelines import build_customer_days, fold_customers
+from clv_spark.transforms.segments import Codes
 from tests.nights import FIRST, SCHEMA, Delta, Files, Line
 from tests.operations import read_table, rows_of
 from tests.spark.nights.conftest import Follower, old_and_new
@@ -33,11 +35,50 @@ POINTS = (
 @pytest.mark.parametrize(
     "kind", [pytest.param("parquet", marks=pytest.mark.long), "change data feed"]
 )
-def test_a_few_nights_end_as_a_rebuild(follow: Callable[..., Follower], kind: str) -> None:
+def test_a_few_nights_end_as_a_rebuild(
+    follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    # Which countries there are stands in the commits.
+    monkeypatch.setattr(fold_customers, "segment_codes", pytest.fail)
     shop = follow(kind, seed=11)
     for number in range(2):
         day = shop.night(number)
     shop.check(day)
+
+
+@pytest.mark.slow
+def test_countries_are_looked_for_after_somebody_else_wrote(
+    follow: Callable[..., Follower], spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = [], fold_customers.segment_codes
+
+    def looked(rows: DataFrame, keys: tuple[str, ...]) -> dict[str, Codes]:
+        looks.append(keys)
+        return look(rows, keys)
+
+    monkeypatch.setattr(fold_customers, "segment_codes", looked)
+    shop = follow("parquet", seed=5)
+    files = shop.files
+    files.put("first", files.lines.of(FIRST, 30))
+    shop.build(shop.config(), FIRST)
+    # The day before is gone, and with it who was there alone; a country comes for the first time.
+    files.remove("first")
+    day = FIRST + dt.timedelta(days=1)
+    files.put("second", [{**line, "place": "Bolivia"} for line in files.lines.of(day, 30)])
+    shop.build(shop.config(), day)
+    shop.check(day)
+    assert not looks
+
+    table = f"delta.`{shop.folder / 'lake' / 'customer_days'}`"
+    theirs = spark.table(table).where("transactions > 0").limit(1)
+    days = theirs.withColumns({"country": F.lit("Ecuador"), "customer_id": F.lit("e1")})
+    days.write.format("delta").mode("append").save(str(shop.folder / "lake" / "customer_days"))
+    day += dt.timedelta(days=1)
+    files.put("third", files.lines.of(day, 5))
+    shop.build(shop.config(), day)
+    assert looks == [("country",)]
+    countries = read_table(shop.folder / "lake" / "customer_features")["country"].to_pylist()
+    assert "Ecuador" in countries
 
 
 @pytest.mark.long
