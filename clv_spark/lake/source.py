@@ -36,6 +36,8 @@ def read_source(
         if delta_version is not None:
             reader = reader.option("versionAsOf", delta_version)
         if config.format == "table":
+            # Spark remembers the files of a table for as long as its session lives.
+            spark.catalog.refreshTable(str(config.table))
             source = reader.table(str(config.table))
         else:
             with _times_stay_local(spark):
