@@ -196,21 +196,22 @@ def _changed_files(
         same = {path for path in now.keys() & known.keys() if now[path] == known[path]}
         return frozenset(paths - same)
     before = source.delta.version_in(last.source_version)
-    named = None if before is None else source.delta.files_in_log(before)
+    in_log = None if before is None else source.delta.files_in_log(before)
+    if in_log is None:
+        return None
+    # Writers spell addresses in their own ways.
+    spelled = {unquote(path): path for path in paths}
+    named = [(spelled.get(unquote(path), path), is_change) for path, is_change in in_log.items()]
     other = now.keys() ^ known.keys()
     # Where a table was put back from a backup and moved on, the log of then is gone: it names some
-    # of the files that are others now, but not all. Writers spell addresses in their own ways.
-    if named is None or not _decoded(other) <= _decoded(named):
+    # of the files that are others now, but not all.
+    if not other <= {path for path, _ in named}:
         return None
-    changed = {path for path, is_change in named.items() if is_change}
+    changed = {path for path, is_change in named if is_change}
     if changed <= paths:
         return frozenset(changed)
     # A file came and went in between: its rows may be in any of those put together since.
     return frozenset((changed & paths) | other)
-
-
-def _decoded(addresses: Iterable[str]) -> set[str]:
-    return set(map(unquote, addresses))
 
 
 def _changes_only(

@@ -18,9 +18,9 @@ from tests.spark.nights.conftest import Follower
 pytestmark = pytest.mark.slow
 
 
-def _append(spark: SparkSession, source: Delta, day: dt.date) -> None:
+def _append(spark: SparkSession, source: Delta, day: dt.date, **same: str) -> None:
     """Lines of a day, by Spark, in partitions by place."""
-    lines = [{**line, "day": str(day)} for line in source.lines.of(day, 9)]
+    lines = [{**line, "day": str(day), **same} for line in source.lines.of(day, 9)]
     rows = spark.createDataFrame(pa.Table.from_pylist(lines, SCHEMA)).coalesce(1)
     rows.write.format("delta").partitionBy("place").mode("append").save(str(source.folder))
 
@@ -33,6 +33,11 @@ def _at_random_prefixes(folder: Path) -> None:
     (folder / "Ab").mkdir()
     for file in folder.glob("place=*/*.parquet"):
         file.rename(folder / "Ab" / file.name)
+
+
+def _forget_logs(spark: SparkSession) -> None:
+    jvm: Any = spark.sparkContext._jvm
+    jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 @pytest.mark.parametrize(
@@ -57,9 +62,35 @@ def test_partitions_are_known_wherever_their_files_are(
         spark.sql(f"CREATE TABLE delta.`{source.folder}` SHALLOW CLONE delta.`{folder}`")
     elif kind == "random prefixes":
         _at_random_prefixes(source.folder)
-    jvm: Any = spark.sparkContext._jvm
-    jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    _forget_logs(spark)
     shop.days()
     _append(spark, source, day)
     shop.days()
+    shop.check_days()
+
+
+def test_a_deletion_vector_of_a_file_whose_address_is_spelled_otherwise(
+    follow: Callable[..., Follower], spark: SparkSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file stays where it is: nothing but the log says that it has lost a line."""
+    shop = follow("delta", seed=3, deduplicate="none")
+    source = shop.table
+    source.folder = shop.folder / "its lines"
+    for number in range(3):
+        day = FIRST + dt.timedelta(days=number)
+        _append(spark, source, day, place="Perú", who="c1")
+    # As a writer puts it that leaves no letter beyond ASCII in an address.
+    log = source.folder / "_delta_log"
+    for commit in log.glob("*.json"):
+        commit.write_text(commit.read_text().replace('"place=Perú/', '"place=Per%C3%BA/'))
+    for checksum in log.glob(".*.crc"):
+        checksum.unlink()
+    _forget_logs(spark)
+    vectors = "SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
+    spark.sql(f"ALTER TABLE delta.`{source.folder}` {vectors}")
+    shop.days()
+
+    spark.sql(f"DELETE FROM delta.`{source.folder}` WHERE line = 1")
+    shop.days()
+    assert "everything is read" not in caplog.text
     shop.check_days()
