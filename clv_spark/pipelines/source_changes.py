@@ -138,7 +138,7 @@ def _changes_since(
     retyped = _retyped(types, source.rows)
     if retyped:
         return f"the columns {retyped} have other types than at the last read"
-    named = _named_otherwise(types, source.rows, config)
+    named = _named_otherwise(types, source, config)
     if named:
         return f"the columns {named} came or went since the last read"
     cut_off = cut_off_read(run.lake, last)
@@ -168,15 +168,20 @@ def _retyped(before: Mapping[str, str], rows: DataFrame) -> list[str]:
 
 
 def _named_otherwise(
-    before: Mapping[str, str], rows: DataFrame, config: TransactionsSource
+    before: Mapping[str, str], source: Source, config: TransactionsSource
 ) -> list[str]:
     """Columns without which lines of before are others, and with which they may be.
 
     Lines that were told apart by a column that is gone are duplicates now. A new column matters
-    where lines are compared by all of them; it may have values in old files, too.
+    where lines are compared by all of them: old files may have values in it, since Spark takes the
+    columns of Parquet from one file. Of a Delta table they have none, which leaves the order of
+    versions of a line as it was.
     """
-    gone, new = before.keys() - set(rows.columns), set(rows.columns) - before.keys()
-    return sorted(gone | new if config.deduplicate == "all_columns" else gone)
+    gone, new = before.keys() - set(source.rows.columns), set(source.rows.columns) - before.keys()
+    compared = config.deduplicate == "all_columns" or (
+        config.deduplicate == "line_id" and source.delta is None
+    )
+    return sorted(gone | new if compared else gone)
 
 
 def _days_of_read(figures: Mapping[str, Any] | None) -> Days:

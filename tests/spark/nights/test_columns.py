@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.nights import FIRST
+from tests.nights import FIRST, SCHEMA
 from tests.spark.nights.conftest import Follower
 
 pytestmark = pytest.mark.slow
@@ -35,4 +37,25 @@ def test_lines_that_a_dropped_column_told_apart(
     spark.sql(f"ALTER TABLE {table} DROP COLUMN note")
     shop.days()
     assert "the columns ['note'] came or went since the last read" in caplog.text
+    shop.check_days()
+
+
+def test_versions_of_a_line_whose_order_a_column_of_old_files_decides(
+    follow: Callable[..., Follower], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spark takes the columns of Parquet from one file; once that is gone, there are more."""
+    shop = follow("parquet", seed=24, deduplicate="line_id")
+    files = shop.files
+    files.put("first", files.lines.of(FIRST, 9))
+    day = FIRST + dt.timedelta(days=1)
+    line = {**files.lines.of(day, 1)[0], "who": "c1", "day": str(day)}
+    versions = [{**line, "batch": "1", "amount": 9.0}, {**line, "batch": "2", "amount": 5.0}]
+    with_batch = pa.schema([("batch", pa.string()), *SCHEMA])
+    pq.write_table(pa.Table.from_pylist(versions, with_batch), files.folder / "second.parquet")
+    files.put("third", files.lines.of(FIRST, 9))
+    shop.days()
+
+    files.remove("first")
+    shop.days()
+    assert "the columns ['batch'] came or went since the last read" in caplog.text
     shop.check_days()
