@@ -7,15 +7,16 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from delta import configure_spark_with_delta_pip
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
-from clv_spark.errors import ClvError
+from clv_spark.errors import ClvError, ConfigError, without_secrets
 from clv_spark.java_home import class_archive_options, process_options, use_chosen_java
 
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -92,12 +93,15 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
     configuration wins over the defaults here.
 
     Raises:
+        ConfigError: a setting of Spark SQL has a value that Spark can't read.
         ClvError: Spark did not start; the message names its log.
     """
     if _under_spark_submit():
         SparkContext._ensure_initialized()
         given = dict(SparkConf().getAll())
-        return _builder(app_name, {**_EVERYWHERE, **config.spark.conf, **given}).getOrCreate()
+        builder = _builder(app_name, {**_EVERYWHERE, **config.spark.conf, **given})
+        _require_known_values(builder, config.spark.conf)
+        return builder.getOrCreate()
     use_chosen_java()
     settings = {**_EVERYWHERE, **config.spark.conf}
     master = config.spark.master or "local[*]"
@@ -112,7 +116,9 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
     more = [p for p in settings.get("spark.jars.packages", "").split(",") if p]
 
     def start() -> SparkSession:
-        return configure_spark_with_delta_pip(builder, extra_packages=more).getOrCreate()
+        whole = configure_spark_with_delta_pip(builder, extra_packages=more)
+        _require_known_values(whole, config.spark.conf)
+        return whole.getOrCreate()
 
     if SparkContext._gateway is not None:
         return start()
@@ -126,11 +132,40 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         # Of use only where Spark did not start.
         atexit.register(log.unlink, missing_ok=True)
         return session
+    except ConfigError:
+        log.unlink(missing_ok=True)
+        raise
     except Exception as error:
         raise ClvError(
             f"Spark did not start ({type(error).__name__}). Run `clv-spark doctor`; Spark's own "
             f"log is {log}"
         ) from error
+
+
+def _require_known_values(builder: SparkSession.Builder, given: Mapping[str, str]) -> None:
+    """Refuse a setting of Spark SQL with a value that Spark can't read, before there is a session.
+
+    In a session with such a setting every look at a setting fails, that of PySpark at how errors
+    are to be shown included: it would look again, for ever.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    # Java is started as for the session, which finds it there.
+    conf = SparkConf()
+    for key, value in builder._options.items():
+        conf.set(key, value)
+    SparkContext._ensure_initialized(conf=conf)
+    jvm: Any = SparkContext._jvm
+    probe = jvm.org.apache.spark.sql.internal.SQLConf()
+    for key, value in given.items():
+        try:
+            probe.setConfString(key, value)
+        except Exception as error:
+            raise ConfigError(
+                f"spark.conf: {without_secrets(f'{key}={value}')} is no value that Spark can read; "
+                "give one of the kind that its documentation names, such as '16', 'true' or '10s'"
+            ) from error
 
 
 def _builder(app_name: str, settings: dict[str, str]) -> SparkSession.Builder:

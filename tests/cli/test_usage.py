@@ -163,3 +163,13 @@ def test_doctor_says_what_to_do_about_a_lake_below_a_file(tmp_path: Path, conf: 
     lines = result.stdout.splitlines()
     at = lines.index(f"fail  Disk of the lake: notes.txt/lake: {tmp_path}/notes.txt is a file")
     assert lines[at + 2].startswith("      to do: move that file, or name another folder")
+
+
+def test_a_setting_that_spark_cannot_read_is_named(tmp_path: Path, conf: Path) -> None:
+    """In a session with it PySpark would ask for its own settings for ever."""
+    setting = "spark.conf={spark.sql.shuffle.partitions: many}"
+    result = clv_spark("check-source", "--conf", conf, "--set", setting, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    said = "spark.conf: spark.sql.shuffle.partitions=many is no value that Spark can read"
+    assert said in outcome(result)["message"]
+    assert not (tmp_path / "lake").exists()
