@@ -1,4 +1,4 @@
-"""Mistakes on the command line are answered at once, without a JVM, and with exit code 2."""
+"""Mistakes on the command line are answered at once, without a JVM where it need not be asked."""
 
 from __future__ import annotations
 
