@@ -10,7 +10,9 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # As it is written: later what is merged stands beside the keys that replace it.
+        node = super().compose_mapping_node(anchor)
         names: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
@@ -18,7 +20,7 @@ class _Loader(yaml.SafeLoader):
                     said = f"the key {key.value} stands twice in one section"
                     raise yaml.MarkedYAMLError(problem=said, problem_mark=key.start_mark)
                 names.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def load_yaml(text: str) -> Any:

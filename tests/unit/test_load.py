@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clv_spark.config import Config, load_config, masked
+from clv_spark.config.strict_yaml import load_yaml
 from clv_spark.errors import ClvError, ConfigError
 
 COLUMNS = {"customer_id": "id", "event_time": "at", "amount": "price"}
@@ -64,6 +65,14 @@ def test_a_section_may_build_on_another(tmp_path: Path) -> None:
     file.write_text(few)
     scenarios = load_config(file, environ={}).what_if
     assert [(one.churn, one.cac) for one in scenarios.values()] == [(0.9, 0.8), (1.1, 0.8)]
+
+
+def test_what_a_section_builds_on_may_itself_build_on_another() -> None:
+    """The one in the middle is deeper than the last, which is put together before it."""
+    text = "a: &a {k: 1, z: 0}\nbelow: {b: &b {<<: *a, k: 2}}\nc: {<<: *b, q: 3}\n"
+    found = load_yaml(text)
+    assert found["below"]["b"] == {"k": 2, "z": 0}
+    assert found["c"] == {"k": 2, "z": 0, "q": 3}
 
 
 def test_a_number_that_cannot_be_is_not_quoted() -> None:
