@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clv_spark.errors import SECRET_NAME
+from clv_spark.errors import SECRET_NAME, without_secrets
 
 SECRET = re.compile(SECRET_NAME, re.I)
 # Their own words say what was found, or there is nothing to show.
@@ -85,4 +85,4 @@ def _shown(value: Any, *, is_kind_enough: bool) -> str:
     if is_kind_enough or not isinstance(value, _PLAIN):
         return "nothing" if value is None else "a single value"
     text = str(value) if isinstance(value, dt.date) else repr(value)
-    return "nothing" if value is None else text[:_LONGEST]
+    return "nothing" if value is None else without_secrets(text)[:_LONGEST]
