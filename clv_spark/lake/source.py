@@ -82,8 +82,8 @@ def require_known_zones(spark: SparkSession, config: SourceSection) -> None:
     Raises:
         ConfigError: there is one.
     """
-    zones = config.zones.values() if isinstance(config, LocalSource) else ()
-    for zone in zones:
+    zones = set(config.zones.values()) if isinstance(config, LocalSource) else ()
+    for zone in sorted(zones):
         try:
             with settings(spark, {"spark.sql.session.timeZone": zone}):
                 pass

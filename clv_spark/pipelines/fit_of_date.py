@@ -27,6 +27,7 @@ def _is_in_force(run: Run, fit_date: dt.date, fit: Commit) -> bool:
     settings = run.config_hash(SECTIONS[MODEL_PARAMETERS.name])
     same = (fit.config_hash, fit.package_version) == (settings, __version__)
     if same and fit.run_id == run.run_id and fit.rows_written:
+        # This run has just written it.
         return True
     # The log also tells of slices that retention has removed since.
     return same and not run.lake.is_empty(MODEL_PARAMETERS, fit_date)

@@ -6,7 +6,7 @@ To find them in the rows is a pass over the days of all customers, for a handful
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from clv_spark.lake import Commit
 from clv_spark.pipelines.run_context import Run
@@ -17,7 +17,7 @@ SEGMENT_VALUES = "segment_values"
 # What a commit says is read at every run, so it does not list more than these.
 _MOST = 1000
 
-Values = Mapping[str, Iterable[str]]
+Values = Mapping[str, Collection[str]]
 
 
 def values_of_days(run: Run) -> Values | None:
@@ -50,15 +50,17 @@ def together(parts: Iterable[Values | None], keys: Iterable[str]) -> dict[str, l
         {'country': ['Chile', 'Peru']}
         >>> together([{"country": ["Peru"]}, None], ["country"])
     """
-    found = list(parts)
-    known = [part for part in found if part is not None]
-    if len(known) < len(found):
-        return None
-    return {key: sorted({value for part in known for value in part[key]}) for key in keys}
+    found: dict[str, set[str]] = {key: set() for key in keys}
+    for part in parts:
+        if part is None:
+            return None
+        for key, values in found.items():
+            values.update(part[key])
+    return {key: sorted(values) for key, values in found.items()}
 
 
 def figures_of_values(values: Values | None) -> dict[str, Values]:
     """Values as they go to a commit; nothing where they are unknown or too many."""
-    if values is None or sum(len(list(names)) for names in values.values()) > _MOST:
+    if values is None or sum(map(len, values.values())) > _MOST:
         return {}
     return {SEGMENT_VALUES: values}

@@ -40,6 +40,18 @@ def _forget_logs(spark: SparkSession) -> None:
     jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
+def _partitioned(
+    follow: Callable[..., Follower], spark: SparkSession, days: int, **same: str
+) -> tuple[Follower, dt.date]:
+    """A follower of a table of so many days, in a folder of its own, and the last of them."""
+    shop = follow("delta", seed=3, deduplicate="none")
+    shop.table.folder = shop.folder / "its lines"
+    for number in range(days):
+        day = FIRST + dt.timedelta(days=number)
+        _append(spark, shop.table, day, **same)
+    return shop, day
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -51,12 +63,8 @@ def _forget_logs(spark: SparkSession) -> None:
 def test_partitions_are_known_wherever_their_files_are(
     follow: Callable[..., Follower], spark: SparkSession, kind: str
 ) -> None:
-    shop = follow("delta", seed=3, deduplicate="none")
+    shop, day = _partitioned(follow, spark, days=2)
     source = shop.table
-    source.folder = shop.folder / "its lines"
-    for number in range(2):
-        day = FIRST + dt.timedelta(days=number)
-        _append(spark, source, day)
     if kind == "clone":
         folder, source.folder = source.folder, shop.folder / "cloned lines"
         spark.sql(f"CREATE TABLE delta.`{source.folder}` SHALLOW CLONE delta.`{folder}`")
@@ -73,12 +81,8 @@ def test_a_deletion_vector_of_a_file_whose_address_is_spelled_otherwise(
     follow: Callable[..., Follower], spark: SparkSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The file stays where it is: nothing but the log says that it has lost a line."""
-    shop = follow("delta", seed=3, deduplicate="none")
+    shop, _ = _partitioned(follow, spark, days=3, place="Perú", who="c1")
     source = shop.table
-    source.folder = shop.folder / "its lines"
-    for number in range(3):
-        day = FIRST + dt.timedelta(days=number)
-        _append(spark, source, day, place="Perú", who="c1")
     # As a writer puts it that leaves no letter beyond ASCII in an address.
     log = source.folder / "_delta_log"
     for commit in log.glob("*.json"):
