@@ -15,6 +15,7 @@ from clv_spark.pipelines.build_costs import costs_stage, has_costs
 from clv_spark.pipelines.build_customer_days import customer_days_stage, transactions_of
 from clv_spark.pipelines.build_features import features_stage
 from clv_spark.pipelines.build_products import products_stage
+from clv_spark.pipelines.cohort_history import cohort_history_stage, cohorts_are_due
 from clv_spark.pipelines.fit_models import fit_stage
 from clv_spark.pipelines.inputs import require_inputs
 from clv_spark.pipelines.run_context import Run, open_run, require_past
@@ -23,6 +24,7 @@ from clv_spark.pipelines.summarise_revenue import forecasts, history_stage
 from clv_spark.pipelines.summarise_subscriptions import subscriptions_stage
 from clv_spark.schemas import (
     CLV_SCORES,
+    COHORT_HISTORY,
     COHORT_SUMMARY,
     CONTRACT_FEATURES,
     CONTRACT_SCORES,
@@ -108,6 +110,8 @@ def _run(spark: SparkSession, config: Config, as_of: dt.date, *, publish: bool) 
         fit_stage(this)
         if forecasts(config):
             history_stage(this)
+        if cohorts_are_due(this):
+            cohort_history_stage(this)
         score_stage(this)
         if config.has_contracts:
             subscriptions_stage(this)
@@ -130,6 +134,7 @@ DATED = (
     SEGMENT_PRODUCTS,
     REVENUE_HISTORY,
     REVENUE_FORECAST,
+    COHORT_HISTORY,
     COHORT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,

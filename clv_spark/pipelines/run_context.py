@@ -45,6 +45,7 @@ SECTIONS = {
     "customer_days": _SOURCE_SECTIONS,
     "customer_features": _FEATURE_SECTIONS,
     "revenue_history": _SOURCE_SECTIONS,
+    "cohort_history": _FEATURE_SECTIONS,
     "customer_products": (*_FEATURE_SECTIONS, *_PRODUCT_SECTIONS),
     "contracts": _CONTRACT_SECTIONS,
     "contract_features": _CONTRACT_SECTIONS,

@@ -15,6 +15,7 @@ from clv_spark.errors import InputError
 from clv_spark.lake import Commit, Source
 from clv_spark.pipelines.acquisition import open_spend
 from clv_spark.pipelines.build_costs import has_costs
+from clv_spark.pipelines.cohort_history import cohort_history_stage, cohorts_are_due
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
 from clv_spark.pipelines.fit_of_date import fit_date_of
 from clv_spark.pipelines.judge_customers import (
@@ -65,6 +66,8 @@ def score_customers(spark: SparkSession, config: Config, as_of: dt.date) -> dict
     with open_run(spark, config, "score-customers", as_of) as run:
         if forecasts(config):
             history_stage(run)
+        if cohorts_are_due(run):
+            cohort_history_stage(run)
         score_stage(run)
         if config.has_contracts:
             subscriptions_stage(run)

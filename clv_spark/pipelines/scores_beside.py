@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 
 from clv_spark.lake import Commit
+from clv_spark.pipelines.cohort_history import cohorts_are_due
 from clv_spark.pipelines.judge_customers import write_migration
 from clv_spark.pipelines.run_context import Run, reached, shape_of
 from clv_spark.pipelines.scored import Scored
@@ -60,7 +61,7 @@ def _beside(run: Run) -> tuple[tuple[TableSpec, bool], ...]:
         (SEGMENT_SUMMARY, True),
         (WHAT_IF, bool(config.what_if)),
         (REVENUE_FORECAST, forecasts(config)),
-        (COHORT_SUMMARY, config.has_purchases and cohorts_are_due(run)),
+        (COHORT_SUMMARY, cohorts_are_due(run)),
         (CONTRACT_SCORES, config.has_contracts),
         (SEGMENT_PRODUCTS, config.products.enabled),
     )
@@ -73,19 +74,6 @@ def left_over(run: Run) -> tuple[TableSpec, ...]:
         for spec, is_wanted in _beside(run)
         if not is_wanted and run.lake.exists(spec) and run.lake.holds(spec, run.date)
     )
-
-
-def cohorts_are_due(run: Run) -> bool:
-    """Whether cohort_summary is written for the date; monthly for the first and for ends of months.
-
-    It goes over all days there are, which a night should not. A date that has one gets it anew.
-    """
-    when = run.config.reports.cohorts
-    if when != "monthly":
-        return when == "daily"
-    ends_month = (run.date + dt.timedelta(days=1)).day == 1
-    newest = run.lake.newest_slice(COHORT_SUMMARY)
-    return ends_month or newest is None or not run.lake.is_empty(COHORT_SUMMARY, run.date)
 
 
 def details_of(parts: Mapping[str, Scored], products: DataFrame | None) -> list[Rows]:

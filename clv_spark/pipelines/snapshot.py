@@ -45,7 +45,7 @@ def newest_snapshot(
         beside: a table whose slices are written with them.
     """
     found = _comparable(run, planned, spec)
-    return next((one for one in found if _is_whole(run, spec, beside, one.date)), None)
+    return next((one for one in found if is_whole(run, spec, beside, one.date)), None)
 
 
 def unchanged_snapshot(
@@ -63,7 +63,7 @@ def unchanged_snapshot(
         beside: likewise.
     """
     found = (one.date for one in _comparable(run, planned, spec) if not one.changed)
-    return next((date for date in found if _is_whole(run, spec, beside, date)), None)
+    return next((date for date in found if is_whole(run, spec, beside, date)), None)
 
 
 def _comparable(run: Run, planned: Commit, spec: TableSpec) -> Iterator[Snapshot]:
@@ -96,7 +96,7 @@ def _days_since(run: Run, version: int) -> set[dt.date] | None:
     return days
 
 
-def _is_whole(run: Run, spec: TableSpec, beside: TableSpec | None, date: dt.date) -> bool:
+def is_whole(run: Run, spec: TableSpec, beside: TableSpec | None, date: dt.date) -> bool:
     """Whether all tables of the slice are there, from the same run."""
     commit = run.lake.last_commit(spec, date)
     other = commit if beside is None else run.lake.last_commit(beside, date)

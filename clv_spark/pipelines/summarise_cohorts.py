@@ -1,4 +1,4 @@
-"""Part of job score-customers: features and days -> cohort_summary."""
+"""Part of job score-customers: features and cohort_history -> cohort_summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clv_spark.kernels.expect_cohorts import expect_cohorts
 from clv_spark.kernels.segment_table import SegmentParameters
 from clv_spark.kernels.worker import in_worker
 from clv_spark.pipelines.run_context import Run
-from clv_spark.schemas import COHORT_SUMMARY, CUSTOMER_DAYS
+from clv_spark.schemas import COHORT_HISTORY, COHORT_SUMMARY
 from clv_spark.transforms.cohorts import cohort_months, cohort_sizes, cohort_summary
 
 _EXPECTED = (
@@ -39,10 +39,7 @@ def summarise_cohorts(
     keys, keeps_refunds = run.config.segments, run.config.refunds == "ignore"
     sizes = cohort_sizes(features, keys)
     months = cohort_months(
-        features,
-        run.lake.read(CUSTOMER_DAYS),
-        keys,
-        run.date,
+        run.lake.read(COHORT_HISTORY, run.date),
         margin_rates={name: one.margin_rate for name, one in parameters.items()},
         keeps_refunds=keeps_refunds,
     )

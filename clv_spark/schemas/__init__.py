@@ -1,6 +1,6 @@
 """One TableSpec per table of the lake; docs/tables.md is generated from them."""
 
-from clv_spark.schemas.cohorts import COHORT_SUMMARY
+from clv_spark.schemas.cohorts import COHORT_HISTORY, COHORT_SUMMARY
 from clv_spark.schemas.contract_scores import CONTRACT_SCORES
 from clv_spark.schemas.contracts import CONTRACT_FEATURES, CONTRACTS, REJECTED_CONTRACTS
 from clv_spark.schemas.costs import CUSTOMER_COSTS, REJECTED_COSTS
@@ -45,6 +45,7 @@ TABLES: tuple[TableSpec, ...] = (
     SEGMENT_PRODUCTS,
     REVENUE_HISTORY,
     REVENUE_FORECAST,
+    COHORT_HISTORY,
     COHORT_SUMMARY,
     SUBSCRIPTION_METRICS,
     SUBSCRIPTION_FORECAST,
@@ -57,6 +58,7 @@ __all__ = [
     "ACTION_COLUMNS",
     "CLV_SCORES",
     "CLV_SCORES_LATEST",
+    "COHORT_HISTORY",
     "COHORT_SUMMARY",
     "CONTRACTS",
     "CONTRACT_FEATURES",

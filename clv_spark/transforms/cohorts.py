@@ -1,4 +1,4 @@
-"""customer_features and customer_days -> acquisition cohorts by month of age."""
+"""customer_features and cohort_history -> acquisition cohorts by month of age."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from clv_spark.transforms.cohort_history import members
 from clv_spark.transforms.money import cents, money, summand
-from clv_spark.transforms.segments import GLOBAL, segment_name
+from clv_spark.transforms.segments import GLOBAL
 
 _CELL = ("segment", "cohort_month", "age_months")
 _SEEN = ("active_customers", "purchase_days", "revenue", "margin")
@@ -28,34 +29,22 @@ def cohort_sizes(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
         segment, cohort_month, customers, and late: the sum of their days from the first of the
         month to the first purchase.
     """
-    first = F.col("first_purchase_date")
+    late = F.datediff(F.col("first_purchase_date"), F.col("cohort_month"))
     return (
-        _named(features, keys)
+        members(features, keys)
         .groupBy("segment", "cohort_month")
-        .agg(
-            F.count(F.lit(1)).alias("customers"),
-            F.sum(F.datediff(first, F.col("cohort_month"))).alias("late"),
-        )
+        .agg(F.count(F.lit(1)).alias("customers"), F.sum(late).alias("late"))
     )
 
 
 def cohort_months(
-    features: DataFrame,
-    days: DataFrame,
-    keys: tuple[str, ...],
-    as_of: dt.date,
-    *,
-    margin_rates: Mapping[str, float],
-    keeps_refunds: bool,
+    history: DataFrame, *, margin_rates: Mapping[str, float], keeps_refunds: bool
 ) -> DataFrame:
-    """What each cohort of each leaf segment did in each month with a line.
+    """What each cohort of each leaf segment did at each age with a line.
 
     Args:
-        features: A slice of ``customer_features``.
-        days: Rows of ``customer_days``.
-        keys: Names of the segment keys.
-        as_of: Last day that counts.
-        margin_rates: By leaf segment, for days without a recorded margin.
+        history: A slice of ``cohort_history``.
+        margin_rates: By leaf segment, for months without a recorded margin.
         keeps_refunds: Whether refunds are left out.
 
     Returns:
@@ -65,32 +54,12 @@ def cohort_months(
     net = cents(F.col("gross_amount"))
     if not keeps_refunds:
         net = net - cents(F.col("refund_amount"))
-    age = F.greatest(_months("event_month") - _months("cohort_month"), F.lit(0))
+    age = F.greatest(_months("month") - _months("cohort_month"), F.lit(0))
     rates = F.from_json(F.lit(json.dumps(dict(margin_rates))), "map<string,double>")
-    seen = days.where(F.col("event_date") <= F.lit(as_of)).select(
-        "customer_id",
-        "event_month",
-        (F.col("transactions") > 0).cast("bigint").alias("bought"),
-        net.alias("net"),
-        cents(F.col("margin_amount")).alias("margin"),
-    )
-    # One shuffle for the sums of a customer and for the join, and before it, where rows are many,
-    # nothing but numbers: who is in which cohort comes after.
-    customers = (
-        seen.repartition("customer_id")
-        .groupBy("customer_id", "event_month")
-        .agg(*(F.sum(name).alias(name) for name in ("bought", "net", "margin")))
-    )
-    cohorts = _named(features, keys).select("customer_id", "segment", "cohort_month")
-    cells = (
-        customers.join(cohorts, "customer_id")
-        .groupBy(*_CELL[:2], age.alias(_CELL[2]))
-        .agg(
-            F.sum((F.col("bought") > 0).cast("bigint")).alias("active_customers"),
-            F.sum("bought").alias("purchase_days"),
-            F.sum("net").alias("revenue"),
-            F.sum("margin").alias("margin"),
-        )
+    cells = history.groupBy(*_CELL[:2], age.alias(_CELL[2])).agg(
+        *(F.sum(name).alias(name) for name in ("active_customers", "purchase_days")),
+        F.sum(net).alias("revenue"),
+        F.sum(cents(F.col("margin_amount"))).alias("margin"),
     )
     estimated = F.round(F.col("revenue") * F.element_at(rates, F.col("segment"))).cast("bigint")
     return cells.withColumn("margin", F.coalesce("margin", estimated))
@@ -137,15 +106,6 @@ def cohort_summary(
             for name in ("revenue", "margin")
         ),
         *(F.col(name).cast("double").alias(told) for name, told in _EXPECTED.items()),
-    )
-
-
-def _named(features: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    return features.select(
-        "customer_id",
-        segment_name(keys).alias("segment"),
-        "first_purchase_date",
-        F.trunc("first_purchase_date", "MM").alias("cohort_month"),
     )
 
 

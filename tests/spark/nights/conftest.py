@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from clv_spark import pipelines
 from clv_spark.config import Config
+from clv_spark.pipelines.cohort_history import cohort_history_stage
 from clv_spark.pipelines.run_context import open_run
 from clv_spark.pipelines.summarise_revenue import history_stage
 from tests.nights import COLUMNS, FIRST, Delta, Files
@@ -37,6 +39,7 @@ STAGES = [
         "build_features",
         "build_products",
         "summarise_revenue",
+        "cohort_history",
         "run_context",
     )
 ]
@@ -126,13 +129,14 @@ class Follower:
         if self.months:
             with open_run(self.spark, config, "score-customers", day) as run:
                 history_stage(run)
+                cohort_history_stage(run)
         return features
 
     def check(self, day: dt.date) -> None:
         """Every table is, to the last digit, what a lake without a past has."""
         self.build(self._fresh(), day)
         products = ("product_days", "customer_products") if self.products else ()
-        months = ("revenue_history",) if self.months else ()
+        months = ("revenue_history", "cohort_history") if self.months else ()
         self._compare((*OF_DAYS, *OF_DATE, *products, *months), day)
 
     def check_days(self) -> None:
@@ -152,7 +156,7 @@ class Follower:
     def _rows(self, lake: str, name: str, day: dt.date) -> list[Any]:
         table = read_table(self.folder / lake / name)
         if "as_of_date" in table.column_names:
-            table = table.filter([date == day for date in table["as_of_date"].to_pylist()])
+            table = table.filter(pc.equal(table["as_of_date"], day))
         return rows_of(table)
 
     def how(self, day: dt.date) -> str:

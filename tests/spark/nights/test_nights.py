@@ -27,7 +27,11 @@ NIGHTS = 200
 POINTS = (
     *(f"customer_days:{at}" for at in ("read", "files_written", "rejected_written", "committed")),
     *(f"customer_features:{at}" for at in ("read", "features_written", "committed")),
-    *(f"revenue_history:{at}" for at in ("read", "committed")),
+    *(
+        f"{table}:{at}"
+        for table in ("revenue_history", "cohort_history")
+        for at in ("read", "committed")
+    ),
 )
 
 

@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.lake import Commit, Lake
+from clv_spark.pipelines.cohort_history import cohorts_are_due
 from clv_spark.pipelines.run_context import Run
-from clv_spark.pipelines.scores_beside import cohorts_are_due
 from clv_spark.schemas import COHORT_SUMMARY
 from tests.operations import AS_OF, Finished, read_table
 
