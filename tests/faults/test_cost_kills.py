@@ -17,12 +17,13 @@ from tests.operations import AS_OF, Finished, contents, copied, write_sections
 COST_POINTS = (
     *(
         f"{stage}:{end}"
-        for stage in ("customer_costs", "revenue_history")
+        for stage in ("customer_costs", "revenue_history", "cohort_history")
         for end in ("start", "committed")
     ),
     "customer_costs:read",
     "customer_costs:rejected_written",
     "revenue_history:read",
+    "cohort_history:read",
     "clv_scores:tier_migration_written",
     "clv_scores:segment_summary_written",
     "clv_scores:what_if_written",
