@@ -196,15 +196,16 @@ def stages_of(outcome: dict[str, Any]) -> dict[str, float]:
 
 
 def run_peer(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Run the peer and return its seconds by stage."""
+    """Run the peer and return its seconds by stage, and apart those of its features in parts."""
     out = options.work / "peer.parquet"
-    command = ["benchmarks/peer.py", "--data", lines, "--as-of", as_of, "--out", out]
-    if not options.global_peer:
-        command.append("--per-country")
-    done = measured(command)
+    given = ["--data", lines, "--as-of", as_of]
+    models = [] if options.global_peer else ["--per-country"]
+    done = measured(["benchmarks/peer.py", *given, "--out", out, *models])
     outcome = json.loads(done["stdout"].splitlines()[-1])
+    apart = measured(["benchmarks/peer_apart.py", *given])
     return {
         "stages": outcome["seconds"],
+        "apart": json.loads(apart["stdout"].splitlines()[-1]),
         "total": outcome["total"],
         "start": round(done["wall"] - outcome["total"], 3),
         "peak_mb": done["peak_mb"],

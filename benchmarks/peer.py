@@ -25,14 +25,14 @@ import duckdb
 import pandas as pd
 from lifetimes import BetaGeoFitter, GammaGammaFitter
 
-FEATURES = """
-WITH purchase_days AS (
-    SELECT customer_id, CAST(event_time AS DATE) AS day, any_value(country) AS country,
-           sum(amount) AS spent
-    FROM read_parquet($files)
-    WHERE amount >= 0 AND CAST(event_time AS DATE) <= $as_of
-    GROUP BY ALL
-)
+PURCHASE_DAYS = """
+SELECT customer_id, CAST(event_time AS DATE) AS day, any_value(country) AS country,
+       sum(amount) AS spent
+FROM read_parquet($files)
+WHERE amount >= 0 AND CAST(event_time AS DATE) <= $as_of
+GROUP BY ALL
+"""
+CUSTOMERS = """
 SELECT customer_id,
        arg_max(country, day) AS country,
        count(*) - 1 AS frequency,
@@ -42,6 +42,7 @@ SELECT customer_id,
 FROM purchase_days
 GROUP BY customer_id
 """
+FEATURES = f"WITH purchase_days AS ({PURCHASE_DAYS}) {CUSTOMERS}"
 WEEK = 7
 HORIZONS = (30, 90, 365)
 MONTHS = 12
@@ -51,8 +52,12 @@ MONTHLY_RATE = 1.10 ** (1 / 12) - 1
 def features(data: str, as_of: date, threads: int, memory: str) -> pd.DataFrame:
     """Return frequency, recency, T in days and monetary_value per customer."""
     database = duckdb.connect(config={"threads": threads, "memory_limit": memory})
-    files = f"{data}/*.parquet" if Path(data).is_dir() else data
-    return database.execute(FEATURES, {"files": files, "as_of": as_of}).df()
+    return database.execute(FEATURES, {"files": files_of(data), "as_of": as_of}).df()
+
+
+def files_of(data: str) -> str:
+    """Return the glob of the lines' files."""
+    return f"{data}/*.parquet" if Path(data).is_dir() else data
 
 
 def fit(customers: pd.DataFrame) -> tuple[BetaGeoFitter, GammaGammaFitter]:
@@ -101,14 +106,20 @@ def groups(customers: pd.DataFrame, per_country: bool) -> Iterator[tuple[str, pd
         yield str(country), part
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options that all queries of lines have."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", required=True, help="directory or glob of Parquet files")
     parser.add_argument("--as-of", required=True, type=date.fromisoformat)
-    parser.add_argument("--out", required=True, help="Parquet file for the scores")
-    parser.add_argument("--per-country", action="store_true", help="one model per country")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--memory", default="6GB", help="memory limit of DuckDB")
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--out", required=True, help="Parquet file for the scores")
+    parser.add_argument("--per-country", action="store_true", help="one model per country")
     options = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)  # log(0) on the way to an optimum
 
