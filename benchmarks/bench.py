@@ -27,7 +27,8 @@ from typing import Any
 import duckdb
 import psutil
 import yaml
-from report import PAGE, ROOT, command, machine, publish, table
+from report import PAGE, ROOT, command, machine, publish
+from report_job import table
 
 AS_OF, NIGHT = "2023-12-31", "2024-01-01"
 NEW_DAY = """

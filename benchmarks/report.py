@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from report_contracts import contracts_section
+from report_job import table, words
 from report_models import (
     circumstances,
     fits_section,
@@ -24,12 +25,6 @@ from report_models import (
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 PAGE = ROOT / "docs" / "performance.md"
-# What is compared with what: our stages, the peer's stages.
-STAGES = {
-    "lines to features": (("customer_days", "customer_features", "revenue_history"), ("features",)),
-    "fit": (("model_parameters",), ("fit",)),
-    "score and write": (("clv_scores", "clv_scores_latest"), ("score", "write")),
-}
 PACKAGES = ("pyspark", "delta-spark", "pandas", "numpy", "scipy", "duckdb", "lifetimes")
 
 INTRODUCTION = """# Speed
@@ -51,6 +46,16 @@ gamma-gamma, scores every customer and writes one Parquet file (`benchmarks/peer
 How to read it:
 
 - The ratio is our seconds over the peer's: below one we are faster.
+- We read, check and fold the lines in one step, customer-days. That of the peer and of Spark alone
+  holds the reading as well, that of bytes alone does not.
+- Our features hold the months so far (`revenue_history`); our score holds summary, forecast,
+  cohorts and the write of `clv_scores`; our write is `clv_scores_latest`.
+- Spark alone (`benchmarks/limits.py`) is what plain Spark needs without a check, a fit or a score:
+  to read the lines, to fold them to days, to read a table of the first run and write it again. In
+  its total reading counts once, as part of the fold.
+- Bytes alone is plain file access: to read the files of the lines once, to copy those of a table
+  and of its log once. No write waits for the disk; what is read is mostly in the system's cache.
+- Where there is a `-`, there is nothing to measure, or it was not measured.
 - Both sides run in processes of their own, alternating; of several rounds each keeps its fastest.
 - The two do not do the same work. Ours checks and reconciles every line, keeps customer-days for
   the next run, writes transactional tables with history, publishes after gates, and adds tiers,
@@ -82,22 +87,6 @@ def command() -> str:
         place = words.index("--work")
         del words[place : place + 2]
     return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
-
-
-def table(entry: dict[str, Any]) -> str:
-    """Return the comparison of one result as a Markdown table."""
-    ours, peer = entry["ours"], entry["peer_result"]
-    rows = ["| stage | ours, s | peer, s | ratio |", "|---|--:|--:|--:|"]
-    known: set[str] = set()
-    for title, (mine, theirs) in STAGES.items():
-        known |= {*mine}
-        rows.append(_row(title, _sum(ours["stages"], mine), _sum(peer["stages"], theirs)))
-    rest = ours["total"] - _sum(ours["stages"], tuple(known))
-    rows.append(f"| everything else | {rest:.1f} | | |")
-    rows.append(_row("**total**", ours["total"], peer["total"]))
-    rows.append(_row("start and stop, apart", ours["start"], peer["start"]))
-    rows.append(_row("peak memory, MB", ours["peak_mb"], peer["peak_mb"], digits=0))
-    return "\n".join(rows)
 
 
 def publish(file: str, entry: dict[str, Any], key: tuple[str, ...]) -> None:
@@ -139,30 +128,12 @@ def _night(entry: dict[str, Any]) -> str:
     detail = _detail(night["ours"])
     return (
         "The night after, with one more day of lines and the parameters of the first run; the peer "
-        f"starts over:\n\n{table(night)}\n\nOur stages in seconds: {detail}.\n\n"
+        f"starts over:\n\n{table(night)}\n\n{words(night)}\n\nOur stages in seconds: {detail}.\n\n"
     )
 
 
 def _detail(ours: dict[str, Any]) -> str:
     return ", ".join(f"{name} {seconds:.1f}" for name, seconds in ours["stages"].items())
-
-
-def _limits(entry: dict[str, Any]) -> str:
-    """What Spark alone needs for the same bytes."""
-    if "limits" not in entry:
-        return ""
-    limits = entry["limits"]
-    rows = [f"| {step} | {seconds:.1f} |" for step, seconds in limits.items()]
-    # To fold the lines is to read them too.
-    needed = sum(limits.values()) - limits["lines, read"]
-    peer = entry["peer_result"]["total"]
-    rows.append(f"| **all but the first** | {needed:.1f} |")
-    return (
-        "Spark alone, on the same lines and the tables of the first run, without a check, a fit or "
-        f"a score ({needed / peer:.2f} times the peer's total):\n\n| step | s |\n|---|--:|\n"
-        + "\n".join(rows)
-        + "\n\n"
-    )
 
 
 def _job(entry: dict[str, Any]) -> str:
@@ -171,10 +142,10 @@ def _job(entry: dict[str, Any]) -> str:
         f"### {entry['lines'] / 1e6:.1f} million lines, {entry['customers']:,} customers, "
         f"{entry['ids']} ids, peer with {entry['peer']}\n\n"
         f"{table(entry)}\n\n"
+        f"{words(entry)}\n\n"
         f"Our stages in seconds: {detail}.{_memory(entry['ours'])} "
         f"Input: {entry['megabytes']} MB of Parquet{_times(entry)}. Rounds: {entry['rounds']}.\n\n"
         f"{_note(entry)}"
-        f"{_limits(entry)}"
         f"{_night(entry)}"
         f"{circumstances(entry)}"
     )
@@ -256,15 +227,6 @@ def _memory(ours: dict[str, Any]) -> str:
         f" Peak memory: Java {ours['peak_java_mb']} MB, Python with its workers "
         f"{ours['peak_python_mb']} MB."
     )
-
-
-def _row(title: str, ours: float, peer: float, digits: int = 1) -> str:
-    ratio = f"{ours / peer:.2f}" if peer else ""
-    return f"| {title} | {ours:.{digits}f} | {peer:.{digits}f} | {ratio} |"
-
-
-def _sum(stages: dict[str, float], names: tuple[str, ...]) -> float:
-    return sum(stages.get(name, 0.0) for name in names)
 
 
 def _processor() -> str:
