@@ -5,8 +5,8 @@
 The peer is ``peer.py``: DuckDB and lifetimes, what a user would do without us. Both run in
 processes of their own, alternating: the first run, then a night later with one more day, for which
 the peer starts over. Of several rounds each side keeps its fastest. Beside them ``limits.py`` says
-what Spark alone needs for the same lines and tables. Results of every size are kept in
-``results.json``, and ``docs/performance.md`` is written from them.
+what Spark alone needs for the same lines and tables, and what their bytes alone take. Results of
+every size are kept in ``results.json``, and ``docs/performance.md`` is written from them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         type=int,
         default=1,
         help="read every file so many times: as many more lines of the same purchases and "
-        "customers, without the step of what Spark alone needs",
+        "customers, without the step of what Spark alone and bytes alone need",
     )
     parser.add_argument("--set", action="append", default=[], help="override a key of our job")
     options = parser.parse_args()
@@ -77,7 +77,7 @@ def main() -> None:
             ends_first = when == "first" and number == options.rounds
             if ends_first and options.only is None and options.times == 1:
                 limits = run_limits(source, options)
-                say(f"Spark alone: {json.dumps(limits)}")
+                say(f"Spark alone, bytes alone: {json.dumps(limits)}")
     if options.only is not None:
         return
 
@@ -215,7 +215,7 @@ def run_peer(lines: Path, as_of: str, options: argparse.Namespace) -> dict[str, 
 
 
 def run_limits(lines: Path, options: argparse.Namespace) -> dict[str, float]:
-    """What Spark alone needs for the lines and for the tables of the lake as it stands."""
+    """What Spark alone, and bytes alone, need for the lines and the tables of the lake as it is."""
     copies = options.work / "copies"
     command = ["benchmarks/limits.py", "--data", lines, "--lake", options.work / "lake"]
     done = measured([*command, "--work", copies])
