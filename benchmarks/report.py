@@ -103,6 +103,7 @@ def page() -> str:
     jobs = [_job(entry) for entry in _results("results.json")]
     parts = [INTRODUCTION, JOB, *jobs]
     parts += [parts_section(entry) for entry in _results("results_stages.json")]
+    parts += [_tried(entry) for entry in _results("results_tried.json")]
     parts += [_skew(entry) for entry in _results("results_skew.json")]
     parts += [_scale(entry) for entry in _results("results_scale.json")]
     parts += [_workers(entry) for entry in _results("results_workers.json")]
@@ -159,6 +160,18 @@ def _note(entry: dict[str, Any]) -> str:
 def _times(entry: dict[str, Any]) -> str:
     times = entry.get("times", 1)
     return f", every file read {times} times" if times > 1 else ""
+
+
+def _tried(entry: dict[str, Any]) -> str:
+    ways = {name: found["s"] for name, found in entry["ways"].items()}
+    (_, plain), *_ = ways.items()
+    rows = (f"| {name} | {found:.1f} | {found / plain:.2f} |\n" for name, found in ways.items())
+    return (
+        f"### From lines to customers' days, tried: {_size(entry)}\n\n"
+        "Spark alone folds the lines by customer and day, sums the amount and takes the smallest "
+        "country, each way in a process of its own. The ratio is to the fold as it stands.\n\n"
+        f"| way | s | ratio |\n|---|--:|--:|\n{''.join(rows)}\n{circumstances(entry)}"
+    )
 
 
 def _skew(entry: dict[str, Any]) -> str:

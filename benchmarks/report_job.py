@@ -8,7 +8,7 @@ from typing import Any
 STAGES: dict[str, tuple[str, ...]] = {
     "read": (),
     "customer-days": ("customer_days",),
-    "features": ("customer_features", "revenue_history"),
+    "features": ("customer_features", "revenue_history", "cohort_history"),
     "fit": ("model_parameters",),
     "score": ("clv_scores",),
     "write": ("clv_scores_latest",),
@@ -55,7 +55,7 @@ def table(entry: dict[str, Any]) -> str:
 def words(entry: dict[str, Any]) -> str:
     """Return what the table does not say: lines to features as one, and Spark's total."""
     ours, peer = entry["ours"]["stages"], entry["peer_result"]
-    mine = sum(ours[stage] for title in TO_FEATURES for stage in STAGES[title])
+    mine = sum(ours.get(stage, 0.0) for title in TO_FEATURES for stage in STAGES[title])
     theirs = peer["stages"]["features"]
     said = [
         f"From lines to features: ours {mine:.2f} s, the peer's one query {theirs:.2f} s, "
@@ -75,7 +75,7 @@ def words(entry: dict[str, Any]) -> str:
 def _rows(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, list[str]]:
     """Our seconds, the peer's and the ratio, of every row."""
     theirs = {**dict.fromkeys(STAGES), **peer["stages"], "features": None, **peer.get("apart", {})}
-    mine = {title: sum(ours["stages"][one] for one in of) for title, of in STAGES.items()}
+    mine = {title: sum(ours["stages"].get(one, 0.0) for one in of) for title, of in STAGES.items()}
     rest = ours["total"] - sum(mine.values())
     return {
         **{title: _cells(seconds, theirs[title]) for title, seconds in mine.items()},

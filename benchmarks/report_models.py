@@ -69,11 +69,14 @@ PART_COLUMNS = {
 
 PARTS = """Task seconds (on two cores) and processor seconds of the JVM, without those of Python, by
 part of the scoring stage; `clv_scores` is scoring itself with the write of the table, in the night
-also the join with the slice before. {draws}; `revenue_history` is a stage of its own, for the
-forecast; `cohort_summary` is for the first date and ends of months. {others} take {first} of that
-in task seconds in the first run and {night} in the night after.
+also the join with the slice before; `{draws}`, which gives sums of scores their intervals,
+is scoring, too. `revenue_history` and `cohort_history` are stages of their own, from which the
+forecast and the cohorts go on; cohorts are for the first date and ends of months. All others
+together take {first} of scoring in task seconds in the first run, {night} in the night after and
+{month} at the end of a month.
 """
 DRAWS = "sums_under_draws"
+RUNS = {"first": "first run", "night": "night after", "month": "end of a month"}
 
 ONE_SCORING = """### {customers} customers of {segments} segments, {model}, on {cores} cores
 """
@@ -184,39 +187,25 @@ def scoring_section(entry: dict[str, Any]) -> str:
 def parts_section(entry: dict[str, Any]) -> str:
     """Return what the page says of the parts of scoring in one run of ``stages.py``."""
     parts = entry["parts"]
-    scoring = [name for name in parts if name in ("clv_scores", f"clv_scores.{DRAWS}")]
-    whole, rest = (
-        {
-            when: sum(parts[name].get(when, {}).get("task s", 0.0) for name in chosen)
-            for when in ("first", "night")
-        }
-        for chosen in (scoring, [name for name in parts if name not in scoring])
-    )
-    told = {
-        "draws": "The sum under draws of the parameters is part of `segment_summary`",
-        "others": "The parts beside `clv_scores` together",
-    }
-    if len(scoring) > 1:
-        told = {
-            "draws": f"`{DRAWS}`, which gives sums of scores their intervals, is scoring, too",
-            "others": "All others together",
-        }
-    shares = [f"{100 * rest[when] / whole[when]:.0f}%" for when in ("first", "night")]
+    scoring = {"clv_scores", f"clv_scores.{DRAWS}"}
+    sums = {when: {True: 0.0, False: 0.0} for when in RUNS}
+    for name, found in parts.items():
+        for when, cost in found.items():
+            sums[when][name in scoring] += cost["task s"]
+    shares = {when: f"{100 * both[False] / both[True]:.0f}%" for when, both in sums.items()}
+    costs = ("task s", "cpu s")
     rows = []
     for name, found in parts.items():
-        cells = [
-            f"{found[when][cost]:.0f}" if when in found else ""
-            for when in ("first", "night")
-            for cost in ("task s", "cpu s")
-        ]
+        cells = [f"{found[r][c]:.0f}" if r in found else "" for r in RUNS for c in costs]
         rows.append(f"| {name.removeprefix('clv_scores.')} | {' | '.join(cells)} |")
+    titles = " | ".join(f"{title}: task s | cpu s" for title in RUNS.values())
     lines = f"{entry['lines'] / 1e6:.0f} million lines, {entry['customers']:,} customers"
     return "\n".join(
         [
             f"### What actions, summary and forecast cost: {lines}\n",
-            PARTS.format(first=shares[0], night=shares[1], **told),
-            "| part | first run: task s | cpu s | night after: task s | cpu s |",
-            "|---|--:|--:|--:|--:|",
+            PARTS.format(draws=DRAWS, **shares),
+            f"| part | {titles} |",
+            f"|---{'|--:' * len(costs) * len(RUNS)}|",
             *rows,
             f"\n{circumstances(entry)}",
         ]

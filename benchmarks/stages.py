@@ -2,9 +2,9 @@
 
     python benchmarks/stages.py --lines 20000000 --customers 600000
 
-Runs the first run and the night after it with Spark's event log, and adds up the tasks of the jobs
-that each stage of the pipeline started. What the parts of scoring cost stands in
-``results_stages.json``, and ``docs/performance.md`` is written from it.
+Runs the first run, the night after it and the end of a month with Spark's event log, and adds up
+the tasks of the jobs that each stage of the pipeline started. What the parts of scoring cost stands
+in ``results_stages.json``, and ``docs/performance.md`` is written from it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say, sizes
 from report import command, machine, publish
 
 BETWEEN = "between stages"
-# Scoring, and what the forecast goes on from.
-SCORING = ("clv_scores", "revenue_history")
+# Scoring, and what the forecast and the cohorts go on from.
+SCORING = ("clv_scores", "revenue_history", "cohort_history")
+END_OF_MONTH = "2024-01-31"
+NEW_MONTH = """
+COPY (
+    SELECT * REPLACE (event_time + INTERVAL 31 DAY AS event_time)
+    FROM read_parquet($files)
+    WHERE event_time >= DATE '2023-12-02' AND event_time < DATE '2024-01-01'
+) TO '{out}' (FORMAT parquet)
+"""
 COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spilled MB", "written MB")
 
 
@@ -40,9 +49,11 @@ def main() -> None:
     parts: dict[str, dict[str, dict[str, float]]] = {}
     source = linked(lines, options.work / "source")
     shutil.rmtree(options.work / "lake", ignore_errors=True)
-    for as_of, when in ((AS_OF, "first"), (NIGHT, "night")):
+    for as_of, when in ((AS_OF, "first"), (NIGHT, "night"), (END_OF_MONTH, "month")):
         if as_of == NIGHT:
             add_day(source)
+        if as_of == END_OF_MONTH:
+            add_month(source)
         shutil.rmtree(log, ignore_errors=True)
         log.mkdir(parents=True)
         done = run_ours(source, as_of, options)
@@ -59,6 +70,12 @@ def main() -> None:
         **surroundings,
     }
     publish("results_stages.json", entry, ("lines", "customers"))
+
+
+def add_month(source: Path) -> None:
+    """One more file with the rest of January: as many lines as December has."""
+    query = NEW_MONTH.format(out=source / "month.parquet")
+    duckdb.connect().execute(query, {"files": f"{source}/*.parquet"})
 
 
 def costs(events: Path, stages: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -17,7 +17,12 @@ from pyspark.sql import SparkSession
 
 from clv_spark.config import Config
 from clv_spark.errors import ClvError, ConfigError, without_secrets
-from clv_spark.java_home import class_archive_options, process_options, use_chosen_java
+from clv_spark.java_home import (
+    class_archive_options,
+    compiler_options,
+    process_options,
+    use_chosen_java,
+)
 
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -110,8 +115,8 @@ def get_session(config: Config, app_name: str = "clv_spark") -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     # Before the user's own options, wherever these are set.
-    if options := f"{process_options()} {class_archive_options()}".strip():
-        settings = {JAVA_OPTIONS: options, **settings}
+    options = f"{compiler_options()} {process_options()} {class_archive_options()}"
+    settings = {JAVA_OPTIONS: options.strip(), **settings}
     builder = _builder(app_name, settings).master(master)
     more = [p for p in settings.get("spark.jars.packages", "").split(",") if p]
 

@@ -10,6 +10,7 @@ from clv_spark.lake.source import read_source
 from clv_spark.lake.source_state import UNVERSIONED, Mark, Source, open_source
 from clv_spark.lake.spark_errors import SPARK_ERRORS, condition
 from clv_spark.lake.tables import Lake
+from clv_spark.lake.upkeep import has_many_small_files
 
 __all__ = [
     "DAYS_HELD",
@@ -22,6 +23,7 @@ __all__ = [
     "Source",
     "condition",
     "ensure_schema",
+    "has_many_small_files",
     "lake_folder",
     "lake_lock",
     "literal",

@@ -15,6 +15,20 @@ from clv_spark.lake.session_settings import settings
 from clv_spark.lake.tables import Lake
 from clv_spark.schemas import TableSpec
 
+# To open a file costs two milliseconds, whatever it holds.
+_MANY_FILES = 500
+_SMALL_FILE = 1_000_000
+
+
+def has_many_small_files(lake: Lake, spec: TableSpec) -> bool:
+    """Whether most of the time of reading a table goes into opening its files."""
+    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.identifier(spec)}")
+    row = detail.select("numFiles", "sizeInBytes").first()
+    if row is None:
+        return False
+    number, size = int(row[0]), int(row[1])
+    return number > _MANY_FILES and size < number * _SMALL_FILE
+
 
 def scattered_files(lake: Lake, spec: TableSpec, condition: str) -> int:
     """Files in partitions that consist of more than one."""

@@ -148,7 +148,7 @@ def _members(run: Run, date: dt.date) -> DataFrame:
 
 
 def _all_months(run: Run) -> DataFrame:
-    return cohort_cells(run.lake.read(CUSTOMER_DAYS), _members(run, run.date), run.date)
+    return cohort_cells(run.all_days(), _members(run, run.date), run.date)
 
 
 def _from(run: Run, start: _Start) -> DataFrame:

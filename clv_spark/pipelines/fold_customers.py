@@ -117,6 +117,7 @@ def _ids_touched(run: Run, days: DataFrame, newest: Snapshot) -> DataFrame:
 
 def _pieces(run: Run, days: DataFrame, start: dt.date | None) -> DataFrame:
     """A slice and the days after it, or all days."""
+    days = run.all_days() if start is None else days
     later = pieces_of_days(days, run.config.customer_keys, run.date, after=start)
     return later if start is None else _of_slice(run, start).unionByName(later)
 

@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,10 +19,17 @@ from pyspark.storagelevel import StorageLevel
 from clv_spark import __version__
 from clv_spark.config import Config
 from clv_spark.errors import ClvError, ConfigError, InputError
-from clv_spark.lake import UNVERSIONED, Commit, Lake, lake_lock, trusted_session
+from clv_spark.lake import (
+    UNVERSIONED,
+    Commit,
+    Lake,
+    has_many_small_files,
+    lake_lock,
+    trusted_session,
+)
 from clv_spark.pipelines.local_rows import table_rows
 from clv_spark.pipelines.run_rows import failed_row, row_of
-from clv_spark.schemas import PIPELINE_RUNS, TableSpec
+from clv_spark.schemas import CUSTOMER_DAYS, PIPELINE_RUNS, TableSpec
 from clv_spark.schemas.spec import Shape
 
 log = logging.getLogger(__name__)
@@ -95,6 +102,9 @@ class Run:
         """Bind the lake and start the clock."""
         self.lake = Lake(self.spark, self.config)
         self.started = time.monotonic()
+        # What is kept on local disks until the run ends.
+        self.kept = ExitStack()
+        self._days: DataFrame | None = None
 
     @property
     def date(self) -> dt.date:
@@ -155,6 +165,14 @@ class Run:
         reached(f"{spec.name}:committed")
         self._finish(StageResult(spec.name, "done", time.monotonic() - begin, commit))
         return commit
+
+    def all_days(self) -> DataFrame:
+        """All of customer_days; files that are many and small are opened once in a run."""
+        if self._days is None:
+            rows = self.lake.read(CUSTOMER_DAYS)
+            small = has_many_small_files(self.lake, CUSTOMER_DAYS)
+            self._days = self.kept.enter_context(cached(rows)) if small else rows
+        return self._days
 
     def part(self, name: str) -> AbstractContextManager[None]:
         """A part of the stage at work, which Spark's own pages name."""
@@ -269,7 +287,7 @@ def open_run(
     if as_of is not None:
         require_past(as_of)
     run = Run(spark, config, job, as_of)
-    with trusted_session(spark), lake_lock(spark, config) as still_held:
+    with trusted_session(spark), lake_lock(spark, config) as still_held, run.kept:
         run.lake.may_write = still_held
         try:
             yield run
