@@ -40,7 +40,7 @@ def compiler_options() -> str:
     short run, and a third of a night over millions of customers, is Java compiling itself. So each
     method takes less of it, and the loops over rows are as fast. See docs/decisions/0020.
     """
-    return "-XX:MaxInlineLevel=9 -XX:InlineSmallCode=1200 -XX:FreqInlineSize=200"
+    return "-XX:MaxInlineLevel=6 -XX:InlineSmallCode=800 -XX:FreqInlineSize=150"
 
 
 def class_archive_options(environment_folder: Path = Path(sys.prefix)) -> str:
