@@ -7,8 +7,14 @@ import re
 from collections.abc import Callable
 
 import pytest
+from pyspark.sql import DataFrame
 
-from clv_spark.pipelines import cohort_history
+from clv_spark.lake import upkeep
+from clv_spark.pipelines import build_customer_days, cohort_history
+from clv_spark.pipelines.build_features import features_stage
+from clv_spark.pipelines.cohort_history import cohort_history_stage
+from clv_spark.pipelines.run_context import Run, open_run
+from clv_spark.pipelines.summarise_revenue import history_stage
 from tests.nights import FIRST, Line
 from tests.operations import read_table
 from tests.spark.nights.conftest import Follower
@@ -114,3 +120,33 @@ def test_without_the_features_of_the_earlier_date_all_days_are_added_up(
     day = shop.night(28)
     assert said(shop, day) == "all months"
     shop.check(day)
+
+
+@pytest.mark.slow
+def test_many_small_files_are_opened_once_in_a_run(
+    follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = follow("parquet", seed=43, months=True)
+    day = FIRST + dt.timedelta(days=3)
+    shop.source.night(day)
+    build_customer_days(shop.spark, shop.config())
+    read: list[DataFrame] = []
+
+    def all_days(run: Run) -> DataFrame:
+        read.append(whole(run))
+        return read[-1]
+
+    whole = Run.all_days
+    monkeypatch.setattr(Run, "all_days", all_days)
+    with monkeypatch.context() as patch:
+        patch.setattr(upkeep, "_MANY_FILES", 0)
+        with open_run(shop.spark, shop.config(), "run", day) as run:
+            features_stage(run)
+            history_stage(run)
+            cohort_history_stage(run)
+            assert read[0].storageLevel.useDisk
+            assert len(read) == 3
+            assert read[0] is read[1] is read[2]
+    assert not read[0].storageLevel.useDisk
+    shop.check(day)
+    assert not read[-1].storageLevel.useDisk
