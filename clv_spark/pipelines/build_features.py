@@ -99,7 +99,10 @@ def _counts(folded: DataFrame) -> tuple[int, int]:
 def _check_dates(run: Run) -> None:
     held = run.lake.date_range(CUSTOMER_DAYS)
     if held is None:
-        raise InputError("customer_days holds no day; run build-customer-days again")
+        raise InputError(
+            "customer_days holds no day: no line of the source is used any more. Look into "
+            "rejected_transactions and mend the source, then run build-customer-days"
+        )
     first, last = held
     require_data(first, last, run.date)
     limit = run.config.gates.max_source_age_days
