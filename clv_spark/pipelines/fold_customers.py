@@ -60,10 +60,10 @@ def fold_customers(run: Run, days: DataFrame, commit: Commit, kept: ExitStack) -
         start = unchanged_snapshot(run, commit, CUSTOMER_FEATURES, REFUND_ONLY_CUSTOMERS)
     else:
         start = newest.date
-    pieces = _pieces(run, days, start)
     found = None if newest is None else _touched(run, days, newest, kept)
     if newest is None or found is None:
         how = "all days folded" if start is None else f"days after {start} folded"
+        pieces = _pieces(run, run.all_days() if start is None else days, start)
         values = _values(run, start)
         return Folded(_fold(run, pieces, values, kept), how, values)
     touched, number = found
@@ -74,7 +74,7 @@ def fold_customers(run: Run, days: DataFrame, commit: Commit, kept: ExitStack) -
     values = _values(run, start, newest.date)
     if not number:
         return Folded(others, how, values)
-    ours = pieces.join(F.broadcast(touched), "customer_id", "left_semi")
+    ours = _pieces(run, days, start).join(F.broadcast(touched), "customer_id", "left_semi")
     return Folded(_fold(run, ours, values, kept, _cores(run)).unionByName(others), how, values)
 
 
@@ -117,7 +117,6 @@ def _ids_touched(run: Run, days: DataFrame, newest: Snapshot) -> DataFrame:
 
 def _pieces(run: Run, days: DataFrame, start: dt.date | None) -> DataFrame:
     """A slice and the days after it, or all days."""
-    days = run.all_days() if start is None else days
     later = pieces_of_days(days, run.config.customer_keys, run.date, after=start)
     return later if start is None else _of_slice(run, start).unionByName(later)
 

@@ -366,6 +366,7 @@ def test_every_stage_is_on_record(demo_lake: Lake) -> None:
         "customer_features",
         "model_parameters",
         "revenue_history",
+        "cohort_history",
         "clv_scores",
         "clv_scores_latest",
     ]
