@@ -46,9 +46,10 @@ def _write(run: Run, upstream: Commit, commit: Commit) -> Commit:
 def _history(run: Run, snapshot: Snapshot | None) -> DataFrame:
     """A night adds up the months that its days belong to, and reads no other."""
     month, of_days = F.col("month"), F.col("event_month")
+    so_far = of_days <= F.lit(run.date)
     if snapshot is None:
-        return _months(run, run.all_days())
-    days = run.lake.read(CUSTOMER_DAYS).where(of_days <= F.lit(run.date))
+        return _months(run, run.all_days().where(so_far))
+    days = run.lake.read(CUSTOMER_DAYS).where(so_far)
     last = snapshot.date.replace(day=1)
     changed = sorted({day.replace(day=1) for day in snapshot.changed} - {last})
     before = run.lake.read(REVENUE_HISTORY, snapshot.date)
