@@ -48,8 +48,8 @@ How to read it:
 - The ratio is our seconds over the peer's: below one we are faster.
 - We read, check and fold the lines in one step, customer-days. That of the peer and of Spark alone
   holds the reading as well, that of bytes alone does not.
-- Our features hold the months so far (`revenue_history`); our score holds summary, forecast,
-  cohorts and the write of `clv_scores`; our write is `clv_scores_latest`.
+- Our features hold the months so far (`revenue_history`, `cohort_history`); our score holds
+  summary, forecast, cohorts and the write of `clv_scores`; our write is `clv_scores_latest`.
 - Spark alone (`benchmarks/limits.py`) is what plain Spark needs without a check, a fit or a score:
   to read the lines, to fold them to days, to read a table of the first run and write it again. In
   its total reading counts once, as part of the fold.

@@ -159,7 +159,8 @@ class RetentionConfig(Section):
     """How long dated slices and the history of tables are kept."""
 
     slice_days: Days | None = Field(default=1100, ge=1)
-    history_days: Days = Field(default=30, ge=1)
+    # More than the longest month: cohorts go on from the end of the month before.
+    history_days: Days = Field(default=40, ge=1)
     deleted_file_days: Days = Field(default=7, ge=1)
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from clv_spark.lake import Commit
 from clv_spark.pipelines.fold_customers import MOST_TOUCHED
 from clv_spark.pipelines.run_context import Run, cached, reached
-from clv_spark.pipelines.snapshot import Snapshot, is_whole, newest_snapshot, state_of_days
+from clv_spark.pipelines.snapshot import Snapshot, is_whole, snapshots, state_of_days
 from clv_spark.schemas import (
     COHORT_HISTORY,
     COHORT_SUMMARY,
@@ -67,14 +67,16 @@ def _write(run: Run, days: Commit, features: Commit, commit: Commit) -> Commit:
     run.lake.ensure(COHORT_HISTORY)
     with ExitStack() as kept:
         start = _start(run, commit, kept)
-        cells = _all_months(run) if start is None else _from(run, start)
+        cells = _all_months(run) if start is None else _from(run, start, kept)
         same = {"as_of_date": F.lit(run.date), "relationship": F.lit("purchases")}
         currency = F.lit(run.config.currency).cast("string").alias("currency")
         rows = rows_of_cells(cells).withColumns(same).select("*", currency)
         reached("cohort_history:read")
+        # Who is a customer at all is as the features have it, which may have seen fewer changes.
+        seen = features.figures.get("days_version", 0), days.table_version
         figures = {
             "message": "all months" if start is None else start.in_words(),
-            "days_version": days.table_version,
+            "days_version": min(seen),
             _FEATURES: features.fingerprint,
         }
         return run.lake.replace(
@@ -109,9 +111,13 @@ class _Start:
 
 
 def _start(run: Run, commit: Commit, kept: ExitStack) -> _Start | None:
-    """The newest slice that can be gone on from; None where all days must be added up."""
-    snapshot = newest_snapshot(run, commit, COHORT_HISTORY)
-    if snapshot is None or not _knows_members(run, snapshot.date):
+    """The newest slice that can be gone on from; None where all days must be added up.
+
+    Of a date that is run again, whose features were made again, that is an earlier one.
+    """
+    found = snapshots(run, commit, COHORT_HISTORY)
+    snapshot = next((one for one in found if _knows_members(run, one.date)), None)
+    if snapshot is None:
         return None
     since = (snapshot.date + dt.timedelta(days=1)).replace(day=1)
     moved = kept.enter_context(cached(_moved(run, snapshot, kept)))
@@ -151,17 +157,19 @@ def _all_months(run: Run) -> DataFrame:
     return cohort_cells(run.all_days(), _members(run, run.date), run.date)
 
 
-def _from(run: Run, start: _Start) -> DataFrame:
+def _from(run: Run, start: _Start, kept: ExitStack) -> DataFrame:
     """The months of a slice, as its customers are now, and the months since."""
     days, now = run.lake.read(CUSTOMER_DAYS), _members(run, run.date)
     month, of_days = F.col("month"), F.col("event_month")
     before = run.lake.read(COHORT_HISTORY, start.date)
-    same = before.where((month < F.lit(start.since)) & ~month.isin(*start.changed))
+    over = before.where((month < F.lit(start.since)) & ~month.isin(*start.changed))
     is_again = (of_days >= F.lit(start.since)) | of_days.isin(*start.changed)
-    added = [cells_of_rows(same), cohort_cells(days.where(is_again), now, run.date)]
+    added = [cells_of_rows(over), cohort_cells(days.where(is_again), now, run.date)]
     if not start.number:
         return add_up(added)
-    theirs = days.where(~is_again).join(F.broadcast(start.moved), "customer_id", "left_semi")
-    were = _members(run, start.date).join(F.broadcast(start.moved), "customer_id", "left_semi")
+    moved = F.broadcast(start.moved)
+    theirs = days.where(~is_again).join(moved, "customer_id", "left_semi")
+    theirs = kept.enter_context(cached(theirs))
+    were = _members(run, start.date).join(moved, "customer_id", "left_semi")
     added.append(cohort_cells(theirs, now, run.date))
     return add_up(added, taken=cohort_cells(theirs, were, run.date))

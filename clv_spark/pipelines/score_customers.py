@@ -33,6 +33,7 @@ from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.scores_beside import (
     Made,
     details_of,
+    histories,
     reports_of,
     tables_beside,
     write_made,
@@ -83,6 +84,7 @@ def score_stage(run: Run) -> Commit:
         inputs.append(run.upstream(CUSTOMER_COSTS, "build-costs", run.date))
     if config.products.enabled:
         inputs.append(run.upstream(CUSTOMER_PRODUCTS, "build-features", run.date))
+    inputs += histories(run)
     fit_date = fit_date_of(run)
     run.lake.ensure(MODEL_PARAMETERS)
     fitted = run.lake.last_commit(MODEL_PARAMETERS, fit_date)

@@ -44,8 +44,15 @@ def newest_snapshot(
         spec: the table of the slices.
         beside: a table whose slices are written with them.
     """
+    return next(snapshots(run, planned, spec, beside), None)
+
+
+def snapshots(
+    run: Run, planned: Commit, spec: TableSpec, beside: TableSpec | None = None
+) -> Iterator[Snapshot]:
+    """The same with all older slices, newest first."""
     found = _comparable(run, planned, spec)
-    return next((one for one in found if is_whole(run, spec, beside, one.date)), None)
+    return (one for one in found if is_whole(run, spec, beside, one.date))
 
 
 def unchanged_snapshot(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from pyspark.sql import DataFrame
 
+from clv_spark import pipelines
 from clv_spark.lake import upkeep
 from clv_spark.pipelines import build_customer_days, cohort_history
 from clv_spark.pipelines.build_features import features_stage
@@ -36,53 +37,76 @@ def moved(shop: Follower, day: dt.date, start: dt.date) -> int:
     return int(how[1])
 
 
+def day_of(month: int, day: int) -> dt.date:
+    return dt.date(2024, month, day)
+
+
+def line(shop: Follower, who: str, day: dt.date, amount: float, place: str) -> Line:
+    (made,) = shop.files.lines.of(day, 1)
+    return {**made, "who": who, "day": str(day), "amount": amount, "place": place}
+
+
+def only_days(shop: Follower) -> None:
+    """The source is followed, but nobody's features."""
+    build_customer_days(shop.spark, shop.config(max_late_days=None))
+
+
+def only_cohorts(shop: Follower, day: dt.date) -> None:
+    """The cohorts of features that are there."""
+    with open_run(shop.spark, shop.config(), "score-customers", day) as run:
+        cohort_history_stage(run)
+
+
 @pytest.mark.slow
-def test_who_changes_the_country_is_taken_along_with_all_months(
+def test_who_changes_the_cohort_is_taken_along_with_all_months(
     follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = follow("parquet", seed=31, months=True)
     files = shop.files
-    first, second = FIRST.replace(day=1), (FIRST + dt.timedelta(days=70)).replace(day=1)
-
-    def line(who: str, day: dt.date, amount: float, place: str) -> Line:
-        (made,) = files.lines.of(day, 1)
-        return {**made, "who": who, "day": str(day), "amount": amount, "place": place}
-
-    refund = line("returns first", first, -3.0, "Chile")
+    january, february = day_of(1, 15), day_of(2, 10)
+    # A file that stays as it is, of a month that is taken over: with refunds from before buying.
+    names = ("moves", "goes", "buys earlier", "returns first")
     files.put(
-        "first",
+        "january",
         [
-            line("stays", first, 10.0, "Chile"),
-            line("moves", first, 20.0, "Chile"),
-            line("goes", first, 40.0, "Peru"),
-            refund,
+            line(shop, "stays", january, 10.0, "Chile"),
+            line(shop, "moves", january, 20.0, "Chile"),
+            *(line(shop, who, january, -number, "Chile") for number, who in enumerate(names, 1)),
         ],
     )
-    shop.build(shop.config(), first)
-    assert said(shop, first) == "all months"
+    files.put("february", [line(shop, "goes", february, 40.0, "Peru")])
+    start = day_of(2, 20)
+    shop.build(shop.config(), start)
+    assert said(shop, start) == "all months"
 
-    # Nobody moves: only the month since is added up.
-    day = second
-    files.put("second", [line("stays", day, 5.0, "Chile"), line("new", day, 1.0, "Peru")])
+    # Nobody moves: only the months since are added up.
+    files.put(
+        "march",
+        [
+            line(shop, "stays", day_of(3, 20), 5.0, "Chile"),
+            line(shop, "buys earlier", day_of(3, 20), 6.0, "Peru"),
+        ],
+    )
+    day = day_of(3, 31)
     with monkeypatch.context() as patch:
         patch.setattr(cohort_history, "_all_months", pytest.fail)
         shop.build(shop.config(), day)
-    assert moved(shop, day, first) == 0
+        assert moved(shop, day, start) == 0
     shop.check(day)
 
-    # One buys elsewhere, one has bought earlier, one is gone, one with refunds buys.
-    start, day = day, day + dt.timedelta(days=40)
+    # One buys elsewhere, one is left with refunds, one has bought earlier, one buys at last.
+    files.put("february", [line(shop, "buys earlier", february, 7.0, "Peru")])
     files.put(
-        "first",
+        "may",
         [
-            line("stays", first, 10.0, "Chile"),
-            line("moves", first, 20.0, "Chile"),
-            refund,
+            line(shop, "moves", day_of(5, 2), 8.0, "Peru"),
+            line(shop, "returns first", day_of(5, 3), 9.0, "Peru"),
         ],
     )
-    files.put("late", [line("new", second - dt.timedelta(days=1), 2.0, "Peru")])
-    files.put("third", [line("moves", day, 7.0, "Peru"), line("returns first", day, 9.0, "Peru")])
-    shop.build(shop.config(max_late_days=None), day)
+    start, day = day, day_of(5, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(cohort_history, "_all_months", pytest.fail)
+        shop.build(shop.config(max_late_days=None), day)
     assert moved(shop, day, start) == 4
     shop.check(day)
 
@@ -103,22 +127,50 @@ def test_months_of_nights_with_anything_end_as_made_from_nothing(
 
 
 @pytest.mark.slow
-def test_without_the_features_of_the_earlier_date_all_days_are_added_up(
+def test_a_slice_whose_features_are_others_now_is_passed_over(
     follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = follow("parquet", seed=41, months=True)
-    days = [shop.night(number) for number in (3, 20)]
-    assert said(shop, days[0]) == "all months"
-    # The features of the first date are made again, after a change that the cohorts have not seen.
     files = shop.files
-    files.put("late", files.lines.of(days[0], 5))
-    shop.build(shop.config(), days[0])
-    day = shop.night(25)
-    shop.check(day)
+    first, second, third = (shop.night(number) for number in (3, 20, 45))
+    files.put("late", [line(shop, "late", first, 3.0, "Peru")])
+    only_days(shop)
+    pipelines.build_features(shop.spark, shop.config(), third)
+    only_cohorts(shop, third)
+    moved(shop, third, second)
+    shop.check(third)
+    pipelines.build_features(shop.spark, shop.config(), second)
+    only_cohorts(shop, third)
+    # Nor is it done again: its own features are the same.
+    moved(shop, third, second)
+    day = shop.night(60)
+    moved(shop, day, third)
+
     # With more customers than fit into memory nobody is told apart.
     monkeypatch.setattr(cohort_history, "MOST_TOUCHED", -1)
-    day = shop.night(28)
+    day = shop.night(62)
     assert said(shop, day) == "all months"
+    shop.check(day)
+
+
+@pytest.mark.slow
+def test_cohorts_made_of_newer_days_than_their_features(follow: Callable[..., Follower]) -> None:
+    """Step by step, the days can be ahead: whom nobody knew yet is not lost."""
+    shop = follow("parquet", seed=47, months=True)
+    files = shop.files
+    files.put("january", [line(shop, "stays", day_of(1, 15), 10.0, "Chile")])
+    start = day_of(2, 29)
+    only_days(shop)
+    pipelines.build_features(shop.spark, shop.config(), start)
+    files.put("late", [line(shop, "unknown", day_of(1, 16), -4.0, "Chile")])
+    only_days(shop)
+    only_cohorts(shop, start)
+    assert said(shop, start) == "all months"
+
+    files.put("march", [line(shop, "unknown", day_of(3, 3), 5.0, "Chile")])
+    day = day_of(3, 31)
+    shop.build(shop.config(), day)
+    moved(shop, day, start)
     shop.check(day)
 
 
