@@ -141,12 +141,14 @@ def _moved(run: Run, snapshot: Snapshot, kept: ExitStack) -> DataFrame:
     """Ids of whoever has days up to the slice and is not in the cohort they were in."""
     before, now = _members(run, snapshot.date), _members(run, run.date)
     is_new = F.col("first_purchase_date") > F.lit(snapshot.date)
-    differing = cohorts_that_differ(before, now.where(~is_new))
-    ids = who_moved(before, now.where(~is_new), kept.enter_context(cached(differing)))
+    differing = kept.enter_context(cached(cohorts_that_differ(before, now.where(~is_new))))
     # Whose first purchase is new can have refunds from before.
     others = run.lake.read(REFUND_ONLY_CUSTOMERS, snapshot.date).select("customer_id")
     bought = now.where(is_new).select("customer_id")
-    return ids.union(bought.join(others, "customer_id", "left_semi")).distinct()
+    late = bought.join(others, "customer_id", "left_semi")
+    if differing.isEmpty():
+        return late
+    return late.union(who_moved(before, now.where(~is_new), differing)).distinct()
 
 
 def _members(run: Run, date: dt.date) -> DataFrame:
