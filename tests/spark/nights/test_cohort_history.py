@@ -95,7 +95,7 @@ def test_who_changes_the_cohort_is_taken_along_with_all_months(
         assert moved(shop, day, start) == 1
     shop.check(day)
 
-    # One buys elsewhere, one is left with refunds, one has bought earlier, another one buys at last.
+    # One buys elsewhere, one is left with refunds, one has bought earlier, another buys at last.
     files.put("february", [line(shop, "buys earlier", february, 7.0, "Peru")])
     files.put(
         "may",
