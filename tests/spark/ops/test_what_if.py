@@ -170,12 +170,16 @@ def test_another_scenario_is_another_result(
             assert row["clv_change"] == 0 if ended else row["clv_change"] < 0
 
 
+# What `reports` switches off, and what these tables go on from.
+BESIDE = ("revenue_history", "revenue_forecast", "cohort_history", "cohort_summary")
+
+
 @pytest.mark.long
 def test_what_is_switched_off_leaves_no_slice_of_the_same_date(
     spark: SparkSession, costed: Finished, finished: Finished, tmp_path: Path
 ) -> None:
     ours = Finished(costed.source, copied(costed.lake, tmp_path / "lake"))
-    tables = ("what_if", "revenue_forecast", "cohort_summary")
+    tables = (*BESIDE, "what_if")
     # What stands there for another date stays.
     day = AS_OF - dt.timedelta(days=30)
     for name in tables:
@@ -205,7 +209,7 @@ def test_tables_of_what_is_not_configured_are_left_over_where_they_hold_the_date
     values = sections(finished.source)
     plain = {"what_if": {}, "reports": {"cohorts": "never", "forecast": False}}
     for lake, names in (
-        (costed.lake, {"what_if", "revenue_forecast", "cohort_summary", "contract_scores"}),
+        (costed.lake, {*BESIDE, "what_if", "contract_scores"}),
         (held.lake, {"contract_scores", "segment_products"}),
     ):
         config = Config.model_validate({**values, **plain, "lake": {"path": str(lake)}})
