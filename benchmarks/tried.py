@@ -11,12 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 
 from bench import lines_for, measured, say, sizes
 from limits import COLUMNS, noop, timed
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as sf
 from report import command, machine, publish
 
 from clv_spark.config import Config
@@ -24,25 +21,24 @@ from clv_spark.session import get_session
 
 PLAIN = "as it stands"
 ROUNDS = 2
-DAY = sf.col("event_time").cast("date")
-NUMBER = sf.datediff(DAY, sf.lit("1970-01-01"))
-MONEY, COUNTRY = sf.sum("amount"), sf.min("country")
-CENTS = sf.sum((sf.col("amount") * 100).cast("bigint"))
-CODE = sf.min(sf.xxhash64("country").cast("int"))
-
-Fold = Callable[[DataFrame], DataFrame]
+DAY = "CAST(event_time AS DATE)"
+NUMBER = f"datediff({DAY}, DATE '1970-01-01')"
+SUMS = "sum(amount), min(country)"
 # Other ways to write the fold.
-FOLDS: dict[str, Fold] = {
-    PLAIN: lambda rows: rows.groupBy("customer_id", DAY).agg(MONEY, COUNTRY),
-    "days as whole numbers": lambda rows: rows.groupBy("customer_id", NUMBER).agg(MONEY, COUNTRY),
-    "customer and day packed into one number": lambda rows: rows.groupBy(
-        sf.shiftleft("customer_id", 16) + NUMBER
-    ).agg(MONEY, COUNTRY),
-    "customer and day hashed into one number": lambda rows: rows.groupBy(
-        sf.xxhash64("customer_id", NUMBER)
-    ).agg(sf.min("customer_id"), sf.min(NUMBER), MONEY, COUNTRY),
-    "cents, and countries as whole numbers": lambda rows: rows.groupBy("customer_id", DAY).agg(
-        CENTS, CODE
+FOLDS = {
+    PLAIN: f"SELECT customer_id, {DAY}, {SUMS} FROM lines GROUP BY 1, 2",
+    "days as whole numbers": f"SELECT customer_id, {NUMBER}, {SUMS} FROM lines GROUP BY 1, 2",
+    "customer and day packed into one number": (
+        f"SELECT shiftleft(customer_id, 16) + {NUMBER}, {SUMS} FROM lines GROUP BY 1"
+    ),
+    "customer and day hashed into one number": (
+        f"SELECT xxhash64(customer_id, {NUMBER}), min(customer_id), min({NUMBER}), {SUMS} "
+        "FROM lines GROUP BY 1"
+    ),
+    "cents, and countries as whole numbers": (
+        f"SELECT customer_id, {DAY}, sum(CAST(amount * 100 AS BIGINT)), "
+        "min(CASE country WHEN 'Germany' THEN 0 WHEN 'France' THEN 1 ELSE 2 END) "
+        "FROM lines GROUP BY 1, 2"
     ),
 }
 # Other settings for the same fold.
@@ -72,17 +68,13 @@ def main() -> None:
         return seconds_of(options.way, str(lines))
     found: dict[str, dict[str, float]] = {}
     for way in (*FOLDS, *SETTINGS):
-        size = ("--lines", options.lines, "--customers", options.customers)
-        done = measured(["benchmarks/tried.py", *size, "--work", options.work, "--way", way])
+        again = ["--lines", options.lines, "--customers", options.customers, "--way", way]
+        done = measured(["benchmarks/tried.py", *again, "--work", options.work])
         found[way] = json.loads(done["stdout"].splitlines()[-1])
         say(f"{way}: {json.dumps(found[way])}")
-    entry = {**made_of(made), "ways": found, "command": command(), **surroundings}
+    size = {name: made[name] for name in ("lines", "customers")}
+    entry = {**size, "ways": found, "command": command(), **surroundings}
     publish("results_tried.json", entry, ("lines", "customers"))
-
-
-def made_of(made: dict[str, int]) -> dict[str, int]:
-    """The size of the lines."""
-    return {name: made[name] for name in ("lines", "customers")}
 
 
 def seconds_of(way: str, lines: str) -> None:
@@ -91,8 +83,10 @@ def seconds_of(way: str, lines: str) -> None:
     spark = get_session(Config.model_validate({"spark": {"conf": conf}}))
     rows = spark.read.parquet(lines).select(*COLUMNS)
     fold = FOLDS.get(way, FOLDS[PLAIN])
-    noop(fold(rows.limit(1000)))
-    seconds = min(timed(lambda: noop(fold(rows))) for _ in range(ROUNDS))
+    rows.limit(1000).createOrReplaceTempView("lines")
+    noop(spark.sql(fold))
+    rows.createOrReplaceTempView("lines")
+    seconds = min(timed(lambda: noop(spark.sql(fold))) for _ in range(ROUNDS))
     sys.stdout.write(json.dumps({"s": seconds}) + "\n")
 
 
