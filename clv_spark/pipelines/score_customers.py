@@ -18,6 +18,7 @@ from clv_spark.pipelines.build_costs import has_costs
 from clv_spark.pipelines.cohort_history import cohort_history_stage, cohorts_are_due
 from clv_spark.pipelines.features_of_date import features_commits, joint_version
 from clv_spark.pipelines.fit_of_date import fit_date_of
+from clv_spark.pipelines.histories import histories
 from clv_spark.pipelines.judge_customers import (
     checked_rules,
     judge_customers,
@@ -33,7 +34,6 @@ from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.scores_beside import (
     Made,
     details_of,
-    histories,
     reports_of,
     tables_beside,
     write_made,

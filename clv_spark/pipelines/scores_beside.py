@@ -10,17 +10,16 @@ from pyspark.sql import DataFrame
 
 from clv_spark.lake import Commit
 from clv_spark.pipelines.cohort_history import cohorts_are_due
+from clv_spark.pipelines.histories import gone_on_from
 from clv_spark.pipelines.judge_customers import write_migration
 from clv_spark.pipelines.run_context import Run, reached, shape_of
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_revenue import forecasts
 from clv_spark.schemas import (
     CLV_SCORES,
-    COHORT_HISTORY,
     COHORT_SUMMARY,
     CONTRACT_SCORES,
     REVENUE_FORECAST,
-    REVENUE_HISTORY,
     SEGMENT_PRODUCTS,
     SEGMENT_SUMMARY,
     TIER_MIGRATION,
@@ -69,23 +68,11 @@ def _beside(run: Run) -> tuple[tuple[TableSpec, bool], ...]:
     )
 
 
-def _gone_on_from(run: Run) -> tuple[tuple[TableSpec, bool], ...]:
-    """The tables that some of these go on from, which have stages of their own."""
-    return ((REVENUE_HISTORY, forecasts(run.config)), (COHORT_HISTORY, cohorts_are_due(run)))
-
-
-def histories(run: Run) -> list[Commit]:
-    """The slices of the date that the tables beside the scores go on from."""
-    wanted = (spec for spec, is_wanted in _gone_on_from(run) if is_wanted)
-    found = (run.lake.last_commit(spec, run.date) for spec in wanted)
-    return [commit for commit in found if commit is not None]
-
-
 def left_over(run: Run) -> tuple[TableSpec, ...]:
     """The tables that hold a slice of the date, and by the settings in force have none."""
     return tuple(
         spec
-        for spec, is_wanted in (*_beside(run), *_gone_on_from(run))
+        for spec, is_wanted in (*_beside(run), *gone_on_from(run))
         if not is_wanted and run.lake.exists(spec) and run.lake.holds(spec, run.date)
     )
 
