@@ -181,8 +181,10 @@ def test_what_is_switched_off_leaves_no_slice_of_the_same_date(
     ours = Finished(costed.source, copied(costed.lake, tmp_path / "lake"))
     tables = (*BESIDE, "what_if")
     # What stands there for another date stays.
-    day = AS_OF - dt.timedelta(days=30)
-    for name in tables:
+    month = dt.timedelta(days=30)
+    # Of a history not an earlier one, which would hold months that come after it.
+    days = {name: AS_OF + month if "history" in name else AS_OF - month for name in tables}
+    for name, day in days.items():
         earlier = spark.read.format("delta").load(str(ours.lake / name))
         earlier = earlier.withColumn("as_of_date", F.lit(day))
         earlier.write.format("delta").mode("append").save(str(ours.lake / name))
@@ -193,7 +195,7 @@ def test_what_is_switched_off_leaves_no_slice_of_the_same_date(
     given["reports"] = {"cohorts": "never", "forecast": False}
     without = Config.model_validate(given)
     pipelines.run(spark, without, AS_OF)
-    for name in tables:
+    for name, day in days.items():
         left = read_table(ours.lake / name)
         assert set(left["as_of_date"].to_pylist()) == {day}, name
         assert left.num_rows == there[name] / 2
