@@ -31,10 +31,12 @@ from report import PAGE, ROOT, command, machine, publish
 from report_job import table
 
 AS_OF, NIGHT = "2023-12-31", "2024-01-01"
-NEW_DAY = """
+# The lines of the last days again, so many days later.
+LATER = """
 COPY (
-    SELECT * REPLACE (event_time + INTERVAL 1 DAY AS event_time)
-    FROM read_parquet($files) WHERE CAST(event_time AS DATE) = DATE '2023-12-31'
+    SELECT * REPLACE (event_time + INTERVAL {days} DAY AS event_time)
+    FROM read_parquet($files)
+    WHERE CAST(event_time AS DATE) BETWEEN DATE '{since}' AND DATE '2023-12-31'
 ) TO '{out}' (FORMAT parquet)
 """
 COLUMNS = ("customer_id", "event_time", "amount", "country", "currency")
@@ -143,7 +145,12 @@ def linked(lines: Path, source: Path, times: int = 1) -> Path:
 
 def add_day(source: Path) -> None:
     """One more file with one more day: as many lines as the last day has, of the same customers."""
-    query = NEW_DAY.format(out=source / "night.parquet")
+    add_later(source, "night", AS_OF, 1)
+
+
+def add_later(source: Path, name: str, since: str, days: int) -> None:
+    """One more file with the lines from a day of 2023 to its end, so many days later."""
+    query = LATER.format(out=source / f"{name}.parquet", since=since, days=days)
     duckdb.connect().execute(query, {"files": f"{source}/*.parquet"})
 
 

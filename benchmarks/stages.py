@@ -16,21 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
-from bench import AS_OF, NIGHT, add_day, lines_for, linked, run_ours, say, sizes
+from bench import AS_OF, NIGHT, add_day, add_later, lines_for, linked, run_ours, say, sizes
 from report import command, machine, publish
 
 BETWEEN = "between stages"
 # Scoring, and what the forecast and the cohorts go on from.
 SCORING = ("clv_scores", "revenue_history", "cohort_history")
 END_OF_MONTH = "2024-01-31"
-NEW_MONTH = """
-COPY (
-    SELECT * REPLACE (event_time + INTERVAL 31 DAY AS event_time)
-    FROM read_parquet($files)
-    WHERE event_time >= DATE '2023-12-02' AND event_time < DATE '2024-01-01'
-) TO '{out}' (FORMAT parquet)
-"""
 COLUMNS = ("tasks", "task s", "cpu s", "GC s", "read MB", "shuffled MB", "spilled MB", "written MB")
 
 
@@ -53,7 +45,8 @@ def main() -> None:
         if as_of == NIGHT:
             add_day(source)
         if as_of == END_OF_MONTH:
-            add_month(source)
+            # As many lines as December has.
+            add_later(source, "month", "2023-12-02", 31)
         shutil.rmtree(log, ignore_errors=True)
         log.mkdir(parents=True)
         done = run_ours(source, as_of, options)
@@ -70,12 +63,6 @@ def main() -> None:
         **surroundings,
     }
     publish("results_stages.json", entry, ("lines", "customers"))
-
-
-def add_month(source: Path) -> None:
-    """One more file with the rest of January: as many lines as December has."""
-    query = NEW_MONTH.format(out=source / "month.parquet")
-    duckdb.connect().execute(query, {"files": f"{source}/*.parquet"})
 
 
 def costs(events: Path, stages: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -37,8 +37,8 @@ def compiler_options() -> str:
     """Options for Java to put less of the methods it calls into each method that it compiles.
 
     A run plans some hundred queries, each with code of its own: half of the processor time of a
-    short run, and a third of a night over millions of customers, is Java compiling itself. So each
-    method takes less of it, and the loops over rows are as fast. See docs/decisions/0020.
+    short run is Java compiling Spark. With less in each method it is done sooner.
+    See docs/decisions/0020-java-compiles-less.md.
     """
     return "-XX:MaxInlineLevel=6 -XX:InlineSmallCode=800 -XX:FreqInlineSize=150"
 

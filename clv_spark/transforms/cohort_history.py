@@ -111,17 +111,13 @@ def cohorts_that_differ(before: DataFrame, now: DataFrame) -> DataFrame:
         before: See ``members``.
         now: likewise.
     """
-    told = ("number", "hashes")
     sides = [
         who.groupBy(*_COHORT).agg(
-            F.count(F.lit(1)).alias(told[0]), F.bit_xor(F.xxhash64("customer_id")).alias(told[1])
+            F.count(F.lit(1)).alias("number"), F.bit_xor(F.xxhash64("customer_id")).alias("hashes")
         )
         for who in (before, now)
     ]
-    # A cohort that is the same stands there twice.
-    rows = reduce(DataFrame.unionByName, sides).groupBy(*_COHORT, *told)
-    once = rows.agg(F.count(F.lit(1)).alias("times")).where(F.col("times") == 1)
-    return once.select(*_COHORT).distinct()
+    return _in_one_alone(sides).select(*_COHORT).distinct()
 
 
 def who_moved(before: DataFrame, now: DataFrame, differing: DataFrame) -> DataFrame:
@@ -132,11 +128,14 @@ def who_moved(before: DataFrame, now: DataFrame, differing: DataFrame) -> DataFr
         now: likewise.
         differing: See ``cohorts_that_differ``.
     """
-    sides = (
+    sides = [
         who.select("customer_id", *_COHORT).join(F.broadcast(differing), list(_COHORT), "left_semi")
         for who in (before, now)
-    )
-    # Who is where they were stands there twice.
-    rows = reduce(DataFrame.unionByName, sides).groupBy("customer_id", *_COHORT)
-    once = rows.agg(F.count(F.lit(1)).alias("times")).where(F.col("times") == 1)
-    return once.select("customer_id").distinct()
+    ]
+    return _in_one_alone(sides).select("customer_id").distinct()
+
+
+def _in_one_alone(sides: list[DataFrame]) -> DataFrame:
+    """The rows that stand in one of two tables alone, each without a row twice."""
+    rows = reduce(DataFrame.unionByName, sides)
+    return rows.groupBy(*rows.columns).count().where(F.col("count") == 1)
