@@ -164,14 +164,21 @@ def timed_stage(
 ) -> dict[str, float]:
     from clv_spark.pipelines.score_purchases import kernel_schema
     from clv_spark.schemas import CLV_SCORES, Shape
-    from clv_spark.transforms.scores import score_columns, score_input, spread_segments
+    from clv_spark.transforms.scores import (
+        purchase_origins,
+        score_columns,
+        score_input,
+        spread_segments,
+        with_origin,
+    )
 
     sizes = dict.fromkeys(parameters, features.count() // len(parameters))
     before, began = processor_seconds_of_all(), time.perf_counter()
     inputs = score_input(features, ("country",), {}).transform(spread_segments, sizes)
     schema = kernel_schema(CLV_SCORES.of(Shape("BIGINT", ("country",))), inputs)
     scored = inputs.mapInArrow(kernel, schema)
-    table = score_columns(scored, list(parameters.values()), config, AS_OF, AS_OF)
+    origins = purchase_origins(parameters.values(), config.models.spend)
+    table = score_columns(scored, AS_OF).transform(with_origin, origins, config, AS_OF)
     table.write.format("noop").mode("overwrite").save()
     seconds = time.perf_counter() - began
     return {

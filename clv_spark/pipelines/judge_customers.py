@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -18,6 +19,7 @@ from clv_spark.transforms.lifecycle import with_change, with_rhythm, with_stage
 from clv_spark.transforms.migration import tier_migration
 from clv_spark.transforms.ranks import rank_starts, with_ranks
 from clv_spark.transforms.rfm import combinations
+from clv_spark.transforms.scores import Origin, with_origin
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,30 @@ def rank_customers(run: Run, valued: DataFrame, rules: Rules) -> DataFrame:
     return with_ranks(valued, rank_starts(valued, tiers).collect(), tiers, rules.rfm_names)
 
 
-def judge_customers(run: Run, ranked: DataFrame, offered: DataFrame | None) -> DataFrame:
+def judge_customers(
+    run: Run,
+    ranked: DataFrame,
+    offered: DataFrame | None,
+    made_with: tuple[Sequence[Origin], dt.date],
+) -> DataFrame:
     """Compare everybody with the slice before, and say what is to be done.
 
     Args:
         run: The run.
         ranked: What :func:`rank_customers` gives.
         offered: What to offer each customer who buys, where products are known.
+        made_with: Where the parameters come from, by parameters_place, and when they were fitted.
 
     Returns:
         Rows of clv_scores.
     """
-    lifecycle = run.config.lifecycle
+    lifecycle, (origins, fit_date) = run.config.lifecycle, made_with
     return (
         ranked.transform(with_rhythm, lifecycle, run.date)
         .transform(with_change)
         .transform(with_stage, lifecycle)
         .transform(with_products, offered)
+        .transform(with_origin, origins, run.config, fit_date)
         .transform(with_actions, run.config.actions)
     )
 

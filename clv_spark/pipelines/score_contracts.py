@@ -33,6 +33,7 @@ from clv_spark.pipelines.run_context import Run, cached, reached
 from clv_spark.pipelines.scored import Scored, statuses_in_words
 from clv_spark.schemas import CONTRACT_FEATURES
 from clv_spark.transforms.contract_scores import (
+    contract_origins,
     contract_score_columns,
     contract_score_input,
     contract_score_rows,
@@ -66,10 +67,10 @@ def score_contracts(
     scored = inputs.mapInArrow(
         in_worker(score_batches(run.config, parameters)), _kernel_schema(inputs)
     )
-    used = list(parameters.values())
+    used, origins = list(parameters.values()), contract_origins(parameters.values())
     # Kept as the kernel gives them: texts that numbers stand for would double the disk.
     bare = kept.enter_context(cached(scored))
-    rows = contract_score_columns(bare, used, run.config, run.date, fit_date)
+    rows = contract_score_columns(bare, run.date)
     found = rows.groupBy("score_status").agg(F.count(F.lit(1)).alias("customers")).collect()
     wanted = run.lake.count(CONTRACT_FEATURES, run.date)
     message = f"contracts: {statuses_in_words(found, wanted, CONTRACT_FEATURES)}"
@@ -80,7 +81,8 @@ def score_contracts(
     )
     customers = kept.enter_context(cached(customers))
     outlooks = partial(contract_outlooks, run, rows, parameters)
-    return Scored(customers, outlooks, message, detail=contract_score_rows(rows))
+    detail = contract_score_rows(rows, origins, run.config, fit_date)
+    return Scored(customers, outlooks, message, origins, detail=detail)
 
 
 def _customers(config: Config, rows: DataFrame, used: Sequence[ContractParameters]) -> DataFrame:

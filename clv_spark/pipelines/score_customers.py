@@ -9,6 +9,7 @@ from functools import partial, reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from clv_spark.config import Config
 from clv_spark.errors import InputError
@@ -145,7 +146,8 @@ def _write(
         with run.part("ranks"):
             ranked = rank_customers(run, valued.rows, rules)
         products, offered = offer_products(run, ranked, kept)
-        rows = judge_customers(run, ranked, offered)
+        origins = [origin for part in parts.values() for origin in part.origins]
+        rows = judge_customers(run, ranked, offered, (origins, fit_date))
         # Before a table is replaced: Spark forgets what it keeps of one that changes, and to the
         # scores belongs what the slice before says.
         with run.part("sums_under_draws"):
@@ -180,12 +182,16 @@ def _scored(
 
 
 def together(parts: list[Scored]) -> DataFrame:
-    """The scores of both relationships.
+    """The scores of both relationships; parameters_place counts on from one to the other.
 
     Raises:
         InputError: their customer ids have different types.
     """
-    rows = [part.rows.select(*SCORED, *EARLIER) for part in parts]
+    rows, counted = [], 0
+    for part in parts:
+        place = F.col("parameters_place") + counted
+        rows.append(part.rows.select(*SCORED, *EARLIER).withColumn("parameters_place", place))
+        counted += len(part.origins)
     types = [part.schema["customer_id"].dataType.simpleString() for part in rows]
     if len(set(types)) > 1:
         raise InputError(

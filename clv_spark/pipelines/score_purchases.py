@@ -45,6 +45,7 @@ from clv_spark.transforms.earlier import counted_by, with_earlier
 from clv_spark.transforms.scores import (
     PLACE_TYPES,
     SUMMARY_TYPES,
+    purchase_origins,
     report_groups,
     score_columns,
     score_input,
@@ -83,9 +84,7 @@ def score_purchases(
     inputs = inputs.transform(spread_segments, _sizes(fitted))
     schema = kernel_schema(spec, inputs)
     scored = inputs.mapInArrow(in_worker(score_batches(run.config, parameters)), schema)
-    used = list(parameters.values())
-    scored = score_columns(scored, used, run.config, run.date, fit_date)
-    rows = kept.enter_context(cached(scored))
+    rows = kept.enter_context(cached(score_columns(scored, run.date)))
     counts = rows.groupBy("segment", "score_status").agg(F.count(F.lit(1)).alias("customers"))
     found = counts.collect()
     wanted = run.lake.count(CUSTOMER_FEATURES, run.date)
@@ -103,7 +102,8 @@ def score_purchases(
         ),
         COHORT_SUMMARY.name: partial(summarise_cohorts, run, features, parameters),
     }
-    return Scored(rows, outlooks, message, report=report, reports=reports)
+    origins = purchase_origins(parameters.values(), run.config.models.spend)
+    return Scored(rows, outlooks, message, origins, report=report, reports=reports)
 
 
 def _patterns(run: Run, scored: DataFrame, customers: Mapping[str, int]) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Row
@@ -12,6 +12,7 @@ from clv_spark.errors import GateError
 from clv_spark.kernels.event_rates import ServiceCosts
 from clv_spark.kernels.segment_value import LeafOutlook
 from clv_spark.schemas import TableSpec
+from clv_spark.transforms.scores import Origin
 
 # What serving costs in a leaf segment.
 Costs = Callable[[str], ServiceCosts]
@@ -25,6 +26,7 @@ class Scored:
         rows: What the kernels say of each customer.
         outlooks: Given what serving costs, what is known of each leaf segment.
         message: How many customers or contracts have which status.
+        origins: Where parameters come from, by the parameters_place of a row.
         detail: Rows of contract_scores; None for purchases.
         report: The values of each further key of the summary, by report_code.
         reports: Makes the rows of further tables, by name.
@@ -33,6 +35,7 @@ class Scored:
     rows: DataFrame
     outlooks: Callable[[Costs], Mapping[str, LeafOutlook]]
     message: str
+    origins: Sequence[Origin]
     detail: DataFrame | None = None
     report: Mapping[str, list[str]] = field(default_factory=dict)
     reports: Mapping[str, Callable[[], DataFrame]] = field(default_factory=dict)

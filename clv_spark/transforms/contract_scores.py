@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,7 +16,7 @@ from clv_spark.kernels.score_contracts import CONTRACT_STATUSES
 from clv_spark.kernels.several_contracts import BEHIND_VALUE
 from clv_spark.schemas import CONTRACT_SCORES
 from clv_spark.transforms.contract_features import months
-from clv_spark.transforms.scores import SCORED, decoded, same_for_all
+from clv_spark.transforms.scores import NO_MODEL, SCORED, Origin, decoded, with_origin
 from clv_spark.transforms.segments import segment_name
 
 _EPOCH = dt.date(1970, 1, 1)
@@ -56,12 +56,7 @@ _OF_NEWEST = (
     "score_status",
     "amount",
     "margin_rate",
-    "model",
-    "parameters_segment",
-    "fit_date",
-    "horizon_days",
-    "annual_discount_rate",
-    "currency",
+    "parameters_place",
 )
 
 
@@ -120,37 +115,34 @@ def with_customer(inputs: DataFrame) -> DataFrame:
     return added.withColumns({"home": F.col("newest.segment"), "stands": is_newest}).drop("newest")
 
 
-def contract_score_columns(
-    scored: DataFrame,
-    parameters: Sequence[ContractParameters],
-    config: Config,
-    as_of: dt.date,
-    fit_date: dt.date,
-) -> DataFrame:
-    """Adds what is the same for every contract of a run or segment.
+def contract_score_columns(scored: DataFrame, as_of: dt.date) -> DataFrame:
+    """Adds what is the same for every contract.
 
     Args:
         scored: Contracts as the kernel gives them back.
-        parameters: What was used to score them, in the order that parameters_place refers to.
-        config: The settings of the run.
         as_of: Last day that counts.
-        fit_date: When the parameters were fitted.
     """
-    place = "parameters_place"
-    models = [one.model if one.values else None for one in parameters]
     return scored.withColumns(
         {
-            **same_for_all(config, as_of, fit_date),
-            "model": F.coalesce(decoded(place, models), F.lit("none")),
-            "parameters_segment": decoded(place, [one.parameters_segment for one in parameters]),
+            "as_of_date": F.lit(as_of),
             "score_status": decoded("status_place", CONTRACT_STATUSES),
         }
     )
 
 
-def contract_score_rows(scored: DataFrame) -> DataFrame:
+def contract_origins(parameters: Iterable[ContractParameters]) -> list[Origin]:
+    """Where the parameters of contracts come from, in the order that parameters_place refers to."""
+    return [
+        Origin(one.model if one.values else NO_MODEL, one.parameters_segment) for one in parameters
+    ]
+
+
+def contract_score_rows(
+    scored: DataFrame, origins: Sequence[Origin], config: Config, fit_date: dt.date
+) -> DataFrame:
     """Scored contracts as rows of ``contract_scores``."""
-    return scored.select(*CONTRACT_SCORES.column_names)
+    made_with = with_origin(scored, origins, config, fit_date)
+    return made_with.select(*CONTRACT_SCORES.column_names)
 
 
 def customer_totals(scored: DataFrame) -> DataFrame:
@@ -249,7 +241,6 @@ def customer_rows(totals: DataFrame, new_customer_days: int) -> DataFrame:
             "monetary_value": F.when(
                 F.col("frequency") > 0, F.col("paid_amount") / F.col("periods_paid")
             ),
-            "spend_parameters_segment": F.lit(None).cast("string"),
             "rhythm_days": months() * 365 / 12,
             "report_code": F.lit(None).cast("int"),
         }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -20,7 +21,7 @@ from clv_spark.transforms.segments import UNKNOWN, segment_name
 # than so many customers is spread over tasks.
 MANY_SEGMENTS, LARGE_SEGMENT = 200, 100_000
 
-# Columns of the kernel that stand for texts of the table, and what they are decoded with.
+# Columns of the kernel that stand for texts of the table.
 PLACE_TYPES = {"parameters_place": "INT", "status_place": "INT"}
 # What is known of contracts alone, and not in the table: days on which one ran, payments so far,
 # whether one ran a year ago, expected days of the early phase on which one will run.
@@ -30,9 +31,17 @@ OF_CONTRACTS = {
     "ran_a_year_ago": "BOOLEAN",
     "early_days_ahead": "DOUBLE",
 }
+# What parameters_place stands for, and what is the same for all of a run: added near the end,
+# since every step copies what is there, texts most of all.
+_OF_PARAMETERS = ("model", "parameters_segment", "spend_parameters_segment")
+_OF_RUN = ("fit_date", "horizon_days", "annual_discount_rate", "currency")
+_LATER = (*VALUED, *JUDGED, *_OF_PARAMETERS, *_OF_RUN)
+# The model of a score without one.
+NO_MODEL = "none"
 # What both relationships give first, what service costs grow with, and the own rhythm.
 SCORED = (
-    *(c for c in CLV_SCORES.column_names if c not in (*VALUED, *JUDGED)),
+    *(c for c in CLV_SCORES.column_names if c not in _LATER),
+    "parameters_place",
     "purchases_ahead",
     "days_ahead",
     *OF_CONTRACTS,
@@ -47,6 +56,14 @@ SUMMARY_TYPES = {
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
 }
+
+
+class Origin(NamedTuple):
+    """Where the parameters behind a score come from, as ``clv_scores`` names it."""
+
+    model: str
+    parameters_segment: str | None
+    spend_parameters_segment: str | None = None
 
 
 def score_input(
@@ -117,36 +134,20 @@ def spread_segments(inputs: DataFrame, sizes: Mapping[str, int]) -> DataFrame:
     return spread.sortWithinPartitions("segment", "frequency", "T")
 
 
-def score_columns(
-    scored: DataFrame,
-    parameters: Sequence[SegmentParameters],
-    config: Config,
-    as_of: dt.date,
-    fit_date: dt.date,
-) -> DataFrame:
-    """Adds what is the same for every customer of a run or segment; keeps the parts of its sums.
+def score_columns(scored: DataFrame, as_of: dt.date) -> DataFrame:
+    """Adds what is the same for every customer; keeps the parts of a segment's sums.
 
     Args:
         scored: Customers as the kernel gives them back.
-        parameters: What was used to score them, in the order that parameters_place refers to.
-        config: The settings of the run.
         as_of: Last day that counts.
-        fit_date: When the parameters were fitted.
     """
-    models = [f"{one.model} + {config.models.spend}" for one in parameters]
-    place = "parameters_place"
     return (
         without_earlier(scored)
         .withColumns(
             {
-                **same_for_all(config, as_of, fit_date),
+                "as_of_date": F.lit(as_of),
                 "relationship": F.lit("purchases"),
                 **{name: F.lit(None).cast(kind) for name, kind in OF_CONTRACTS.items()},
-                "model": decoded(place, models),
-                "parameters_segment": decoded(place, [one.purchases_segment for one in parameters]),
-                "spend_parameters_segment": decoded(
-                    place, [one.spend_segment for one in parameters]
-                ),
                 "score_status": decoded("status_place", STATUSES),
             }
         )
@@ -154,10 +155,39 @@ def score_columns(
     )
 
 
-def same_for_all(config: Config, as_of: dt.date, fit_date: dt.date) -> dict[str, Column]:
+def purchase_origins(parameters: Iterable[SegmentParameters], spend: str) -> list[Origin]:
+    """Where the parameters of purchases come from, in the order that parameters_place refers to.
+
+    Args:
+        parameters: What the customers were scored with.
+        spend: The model of spend.
+    """
+    return [
+        Origin(f"{one.model} + {spend}", one.purchases_segment, one.spend_segment)
+        for one in parameters
+    ]
+
+
+def with_origin(
+    rows: DataFrame, origins: Sequence[Origin], config: Config, fit_date: dt.date
+) -> DataFrame:
+    """Adds what a score was made with: model, whose parameters, when fitted, by which settings.
+
+    Args:
+        rows: Scores, with parameters_place.
+        origins: What that is the position of; a score without has no model.
+        config: The settings of the run.
+        fit_date: When the parameters were fitted.
+    """
+    parts = zip(_OF_PARAMETERS, zip(*origins, strict=True), strict=True)
+    texts = {name: decoded("parameters_place", values) for name, values in parts}
+    texts["model"] = F.coalesce(texts["model"], F.lit(NO_MODEL))
+    return rows.withColumns({**texts, **of_run(config, fit_date)})
+
+
+def of_run(config: Config, fit_date: dt.date) -> dict[str, Column]:
     """The columns that have one value in every score of a run."""
     return {
-        "as_of_date": F.lit(as_of),
         "fit_date": F.lit(fit_date),
         "horizon_days": F.lit(config.value.horizon_days),
         "annual_discount_rate": F.lit(config.value.annual_discount_rate),
