@@ -73,7 +73,8 @@ also the join with the slice before; `{draws}`, which gives sums of scores their
 is scoring, too. `revenue_history` and `cohort_history` are stages of their own, from which the
 forecast and the cohorts go on; cohorts are for the first date and ends of months. All others
 together take {first} of scoring in task seconds in the first run, {night} in the night after and
-{month} at the end of a month.
+{month} at the end of a month, when the lines of a day come late and move customers to an earlier
+cohort.
 """
 DRAWS = "sums_under_draws"
 RUNS = {"first": "first run", "night": "night after", "month": "end of a month"}

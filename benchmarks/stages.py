@@ -3,8 +3,9 @@
     python benchmarks/stages.py --lines 20000000 --customers 600000
 
 Runs the first run, the night after it and the end of a month with Spark's event log, and adds up
-the tasks of the jobs that each stage of the pipeline started. What the parts of scoring cost stands
-in ``results_stages.json``, and ``docs/performance.md`` is written from it.
+the tasks of the jobs that each stage of the pipeline started. With the month comes a file with a
+day of a month before, late, for which customers change their cohort. What the parts of scoring cost
+stands in ``results_stages.json``, and ``docs/performance.md`` is written from it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def main() -> None:
         if as_of == END_OF_MONTH:
             # As many lines as December has.
             add_later(source, "month", "2023-12-02", 31)
+            # The lines of a day of December, as those of one in November that were not there yet.
+            add_later(source, "late", AS_OF, -35)
         shutil.rmtree(log, ignore_errors=True)
         log.mkdir(parents=True)
         done = run_ours(source, as_of, options)
