@@ -17,11 +17,7 @@ from clv_spark import pipelines
 from clv_spark.config import Config
 from clv_spark.errors import GateError, InputError
 from clv_spark.pipelines.run_context import SECTIONS, Run
-from clv_spark.pipelines.score_customers import together
-from clv_spark.pipelines.scored import Scored
 from clv_spark.schemas import ACTION_COLUMNS, TABLES, Shape
-from clv_spark.transforms.earlier import EARLIER
-from clv_spark.transforms.scores import SCORED
 from tests.contract_world import PLANS, contract_sections, contracts, write_contracts
 from tests.held import beside
 from tests.operations import (
@@ -94,25 +90,6 @@ def test_the_contracts_of_a_customer_are_one_row(held: Finished) -> None:
                 running[0]["clv_high"],
             )
     assert max(len(parts) for parts in details.values()) == 2
-
-
-def test_every_score_names_the_parameters_behind_it(held: Finished) -> None:
-    scores = read_table(held.lake / "clv_scores_latest").to_pylist()
-    fits = read_table(held.lake / "model_parameters").to_pylist()
-    # Of neither world are segments or models known in the other.
-    known = {(fit["relationship"], fit["model"], fit["segment"]) for fit in fits if fit["chosen"]}
-    assert {row["relationship"] for row in scores} == {"purchases", "contract"}
-    for row in scores:
-        purchases, _, spend = row["model"].partition(" + ")
-        names = {purchases: row["parameters_segment"]}
-        if row["relationship"] == "purchases":
-            names[spend] = row["spend_parameters_segment"]
-        else:
-            assert (spend, row["spend_parameters_segment"]) == ("", None)
-        for model, segment in names.items():
-            assert (row["relationship"], model, segment) in known
-            assert segment in (row["segment"], row["segment"].rpartition("/")[0] or "global")
-        assert row["fit_date"] == AS_OF
 
 
 def test_fits_are_near_the_truth_and_apart_by_period(held: Finished) -> None:
@@ -353,16 +330,6 @@ def test_refused_rows_are_kept_with_their_reason(
     reasons = sorted(read_table(lake / "rejected_contracts")["reason"].to_pylist())
     assert reasons == ["duplicate", "invalid_amount", "missing_contract_id"]
     assert contents(lake, ["contracts"]) == contents(held.lake, ["contracts"])
-
-
-def test_ids_of_two_types_are_no_customer(spark: SparkSession) -> None:
-    columns = ", ".join(f"'' AS {name}" for name in (*SCORED, *EARLIER) if name != "customer_id")
-    parts = [
-        Scored(spark.sql(f"SELECT {value} AS customer_id, {columns}"), lambda rates: {}, "", ())
-        for value in ("CAST(1 AS BIGINT)", "'1'")
-    ]
-    with pytest.raises(InputError, match="same type in both"):
-        together(parts)
 
 
 @pytest.mark.long
