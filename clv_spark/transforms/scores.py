@@ -31,13 +31,22 @@ OF_CONTRACTS = {
     "ran_a_year_ago": "BOOLEAN",
     "early_days_ahead": "DOUBLE",
 }
-# What parameters_place stands for, and what is the same for all of a run: added near the end,
-# since every step copies what is there, texts most of all.
-_OF_PARAMETERS = ("model", "parameters_segment", "spend_parameters_segment")
-_OF_RUN = ("fit_date", "horizon_days", "annual_discount_rate", "currency")
-_LATER = (*VALUED, *JUDGED, *_OF_PARAMETERS, *_OF_RUN)
 # The model of a score without one.
 NO_MODEL = "none"
+
+
+class Origin(NamedTuple):
+    """Where the parameters behind a score come from, as ``clv_scores`` names it."""
+
+    model: str
+    parameters_segment: str | None
+    spend_parameters_segment: str | None = None
+
+
+# The same for all of a run. As what parameters_place stands for it is added near the end, since
+# every step copies what is there, texts most of all.
+_OF_RUN = ("fit_date", "horizon_days", "annual_discount_rate", "currency")
+_LATER = (*VALUED, *JUDGED, *Origin._fields, *_OF_RUN)
 # What both relationships give first, what service costs grow with, and the own rhythm.
 SCORED = (
     *(c for c in CLV_SCORES.column_names if c not in _LATER),
@@ -56,14 +65,6 @@ SUMMARY_TYPES = {
     "spend_x": "DOUBLE",
     "spent": "DOUBLE",
 }
-
-
-class Origin(NamedTuple):
-    """Where the parameters behind a score come from, as ``clv_scores`` names it."""
-
-    model: str
-    parameters_segment: str | None
-    spend_parameters_segment: str | None = None
 
 
 def score_input(
@@ -179,8 +180,10 @@ def with_origin(
         config: The settings of the run.
         fit_date: When the parameters were fitted.
     """
-    parts = zip(_OF_PARAMETERS, zip(*origins, strict=True), strict=True)
-    texts = {name: decoded("parameters_place", values) for name, values in parts}
+    place = "parameters_place"
+    texts = {
+        name: decoded(place, [getattr(one, name) for one in origins]) for name in Origin._fields
+    }
     texts["model"] = F.coalesce(texts["model"], F.lit(NO_MODEL))
     return rows.withColumns({**texts, **of_run(config, fit_date)})
 
