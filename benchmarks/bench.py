@@ -34,7 +34,7 @@ AS_OF, NIGHT = "2023-12-31", "2024-01-01"
 # The lines of the last days again, so many days later.
 LATER = """
 COPY (
-    SELECT * REPLACE (event_time + INTERVAL {days} DAY AS event_time)
+    SELECT * REPLACE (event_time + INTERVAL ({days}) DAY AS event_time)
     FROM read_parquet($files)
     WHERE CAST(event_time AS DATE) BETWEEN DATE '{since}' AND DATE '2023-12-31'
 ) TO '{out}' (FORMAT parquet)
