@@ -212,8 +212,8 @@ def _workers(entry: dict[str, Any]) -> str:
     return (
         f"### Workers: {_size(entry)}\n\n"
         "The first run on a standalone cluster on loopback, by `spark-submit.sh`, with workers of "
-        f"one core: two are {ratio:.2f} times as fast as one. Each worker is held to a core of its "
-        "own. The driver is a process beside them and takes of the same two cores.\n\n"
+        f"one core: two are {ratio:.2f} times as fast as one. The driver is a process beside them "
+        "and takes of the same two cores.\n\n"
         f"{_beside(entry, {'one': 'one worker', 'two': 'two workers'})}"
         f"{circumstances(entry)}"
     )

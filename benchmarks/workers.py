@@ -2,10 +2,8 @@
 
     python benchmarks/workers.py --lines 67000000 --customers 2000000
 
-Master, workers and executors are real processes; the job goes through ``spark-submit.sh``. Each
-worker is held to a core of its own with all that it starts, as a container would hold it: left
-free, Java collects garbage and compiles on the core that nobody was to have. The driver needs a
-core as well now and then, which on a machine of two cores the workers miss.
+Master, workers and executors are real processes; the job goes through ``spark-submit.sh``. The
+driver needs a core as well now and then, which on a machine of two cores the workers miss.
 """
 
 from __future__ import annotations
@@ -90,26 +88,14 @@ def cluster(folder: Path, workers: int) -> Iterator[str]:
     processes: list[subprocess.Popen[bytes]] = []
     try:
         start(processes, folder, "I have been elected leader", f"{DEPLOY}.master.Master", *place)
-        for core in sorted(os.sched_getaffinity(0))[:workers]:
+        for _ in range(workers):
             known = "Successfully registered with master"
-            with held_to(core):
-                start(processes, folder, known, f"{DEPLOY}.worker.Worker", *ours)
+            start(processes, folder, known, f"{DEPLOY}.worker.Worker", *ours)
         yield master
     finally:
         for process in reversed(processes):
             end(process.pid)
             process.wait()
-
-
-@contextlib.contextmanager
-def held_to(core: int) -> Iterator[None]:
-    """What is started meanwhile runs on this core alone, and so does what that starts."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def start(processes: list[subprocess.Popen[bytes]], folder: Path, known: str, *words: str) -> None:

@@ -224,12 +224,13 @@ class LivingForecasts:
         ):
             rows[name][many] = _stays(model, few, x_[many], T_[many], days_ahead / unit)
         if self.with_time:
-            half, whole = (
-                _stays(model, params, x_, T_, share * self.horizon_days / unit)
-                for share in (0.5, 1.0)
+            horizon = self.horizon_days / unit
+            share = living_share(
+                lambda part: _stays(model, params, x_, T_, part * horizon),
+                discount=rate * horizon,
+                years=self.horizon_days / 365,
             )
-            lost = rate * self.horizon_days / unit
-            rows["living_days"] = self.horizon_days * living_share(half, whole, lost)
+            rows["living_days"] = self.horizon_days * share
         return np.stack([rows[name] for name in NAMES])
 
     def _slopes_of(

@@ -100,7 +100,12 @@ class Commit:
 
 def by_others(row: dict[str, Any]) -> bool:
     """Whether somebody else deleted, restored or changed rows, by a row of DESCRIBE HISTORY."""
-    return row["operation"] in _CHANGES_ROWS and EXPIRED not in (row["userMetadata"] or "")
+    return row["operation"] in _CHANGES_ROWS and not took_expired(row)
+
+
+def took_expired(row: dict[str, Any]) -> bool:
+    """Whether we removed rows that nothing reads any more; all others are as they were."""
+    return EXPIRED in (row["userMetadata"] or "")
 
 
 def as_range(dates: Sequence[str]) -> Range | None:

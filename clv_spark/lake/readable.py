@@ -20,6 +20,7 @@ from clv_spark.lake.commit import (
     by_others,
     days_held,
     slices_held,
+    took_expired,
 )
 from clv_spark.lake.commit_log import CommitLog
 from clv_spark.lake.place import lake_folder, quoted, schema_name
@@ -162,7 +163,7 @@ class ReadableLake:
             commit = Commit.from_history(row)
             if commit is not None:
                 found.append(commit)
-            elif row["operation"] not in KEEPS_ROWS:
+            elif row["operation"] not in KEEPS_ROWS and not took_expired(row):
                 return None
         return None
 

@@ -116,8 +116,9 @@ def _with_spend(
     found, ahead = spend_per_customer(counted, tuple(keys))
     if ahead:
         log.warning(
-            "%d months and segments of %s come after the last new customer; their spend counts "
-            "for nobody yet",
+            "%d months and segments of %s come after the last new customer of their segment, or "
+            "it has won none: their spend counts for nobody yet, nor in the CAC of all. Compare "
+            "how the segments are written if that is not so",
             ahead,
             config.key,
         )

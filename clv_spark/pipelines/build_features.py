@@ -110,8 +110,8 @@ def _check_dates(run: Run) -> None:
         return
     if last > run.date:
         # A mistyped year in a line must not make every delivery look new.
-        until = run.lake.read(CUSTOMER_DAYS).where(F.col("event_date") <= F.lit(run.date))
-        ((last,),) = until.agg(F.max("event_date")).collect()
+        since = run.date - dt.timedelta(days=limit)
+        last = _last_day(run, since) or _last_day(run, first) or first
     age = (run.date - last).days
     if age > limit:
         raise GateError(
@@ -119,6 +119,16 @@ def _check_dates(run: Run) -> None:
             f"gates.max_source_age_days allows {limit}. Nothing was published; check the delivery "
             "of the source"
         )
+
+
+def _last_day(run: Run, since: dt.date) -> dt.date | None:
+    """The last day from ``since`` to the date of the run; None where there is none."""
+    days, date = run.lake.read(CUSTOMER_DAYS), F.col("event_date")
+    # The month is the partition, so that files of earlier ones are not opened.
+    days = days.where(F.col("event_month") >= F.lit(since.replace(day=1)))
+    found = days.where(date.between(F.lit(since), F.lit(run.date))).agg(F.max(date)).collect()
+    last: dt.date | None = found[0][0]
+    return last
 
 
 def _check_customers(run: Run, customers: int) -> None:

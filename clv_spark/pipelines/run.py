@@ -74,12 +74,20 @@ def backfill(spark: SparkSession, config: Config, first: dt.date, last: dt.date)
         The outcome of the last date, with ``dates``: the outcome of each.
 
     Raises:
-        ConfigError: the first date lies after the last, or the last in the future.
+        ConfigError: the first date lies after the last, or so long before it that its slices would
+            be removed on the way, or the last in the future.
         ClvError: one of its kinds, as for :func:`run`; earlier dates stay done.
     """
     if first > last:
         raise ConfigError(f"--from {first} lies after --to {last}; give the earlier date first")
     require_past(last)
+    keep = config.retention.slice_days
+    if keep is not None and (last - first).days > keep:
+        raise ConfigError(
+            f"--from {first} is more than retention.slice_days ({keep}) before --to {last}: its "
+            "slices would be removed on the way. Give a later --from, or raise "
+            "retention.slice_days first"
+        )
     days = [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
     outcomes = [_run(spark, config, day, publish=day == last) for day in days]
     status = "done" if any(o["status"] == "done" for o in outcomes) else "already_done"

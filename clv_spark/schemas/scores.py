@@ -83,7 +83,8 @@ CLV_SCORES = TableSpec(
         Column(
             "residual_clv",
             "DOUBLE",
-            "like clv without horizon, NULL when annual_discount_rate = 0; money",
+            "like clv without horizon, NULL when annual_discount_rate = 0; of a net value costs to "
+            "serve grow beyond the horizon as the margin does; money",
             nullable=True,
         ),
         Column(

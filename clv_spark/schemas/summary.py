@@ -18,7 +18,7 @@ def _by_tier(name: str, kind: str, meaning: str) -> Column:
 _FORMULAS = tuple(
     _money(
         f"formula_{name}_{kind}",
-        f"{formula}, in {kind}, NULL without observed_churn or where nothing was ever paid",
+        f"{formula}, in {kind}, NULL where observed_churn is NULL or 0, or nothing was ever paid",
     )
     for name, formula in (
         ("orders", "average order value x orders per year x lifetime in years"),

@@ -137,7 +137,8 @@ def spend_per_customer(
 
     Returns:
         month, the keys and acquisition_cost, in money; and how many months of spend, those of each
-        value of the keys counted apart, come after the last new customer.
+        value of the keys counted apart, come after the last new customer of that value, or are of
+        one that has won nobody.
 
     Example:
         >>> months = [("2024-01", 100, None), ("2024-02", 150, 2), ("2024-03", 100, None)]

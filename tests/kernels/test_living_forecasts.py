@@ -179,3 +179,18 @@ def test_the_oldest_and_the_busiest_customers_have_keys_of_their_own():
         alone = LivingForecasts(365, 0.1)
         column = alone.of([sets[codes[place]]], CODES[:1], x[[place % 4]], age[[place % 4]])
         assert np.array_equal(as_table(column)[:, 0], together[:, place])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("horizon", [90, 365, 1825, 3650, 36_500])
+@pytest.mark.parametrize("model", MODELS)
+def test_time_as_a_customer_is_the_integral_of_staying(model, horizon, rate):
+    module, params, unit = PURCHASE_MODELS[model], named(model), UNIT_DAYS[model]
+    found = LivingForecasts(horizon, rate, with_time=True).of([set_of(model)], CODES, X, T)
+    x, _, age = in_units(model)
+    # In each of so many steps the probability in its middle stands for all of it.
+    edges = np.geomspace(1, 1 + horizon, 2001) - 1
+    middle, length = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    stays = module.staying_if_alive(params, (middle / unit).tolist(), x, age)
+    weight = length * (1 + rate) ** (-middle / 365)
+    np.testing.assert_allclose(found["living_days"], weight @ stays, rtol=0.01)

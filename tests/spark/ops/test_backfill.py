@@ -19,7 +19,7 @@ from clv_spark.lake import Lake
 from clv_spark.lake.upkeep import scattered_files
 from clv_spark.pipelines.fit_models import _has_drifted, fit_stage
 from clv_spark.pipelines.run_context import open_run, shape_of
-from clv_spark.schemas import CLV_SCORES, MODEL_PARAMETERS, PIPELINE_RUNS
+from clv_spark.schemas import CLV_SCORES, CUSTOMER_FEATURES, MODEL_PARAMETERS, PIPELINE_RUNS
 from tests.operations import (
     AS_OF,
     EARLIER,
@@ -133,9 +133,18 @@ def test_old_slices_are_removed_and_come_not_back(
         column = "fit_date" if name == "model_parameters" else "as_of_date"
         held = {FIRST} if name == "model_parameters" else {FIRST, LAST}
         assert set(read_table(lake / name)[column].to_pylist()) == held
+    held = Lake(spark, config)
+    made = held.last_commit(CUSTOMER_FEATURES, LAST)
+    assert made is not None
+    assert made.table_version is not None
+    # What was removed since leaves known what the others hold.
+    assert held._version(CUSTOMER_FEATURES) > made.table_version
+    assert held.commits_after(CUSTOMER_FEATURES, made.table_version) == []
     before = versions(lake)
     with pytest.raises(ConfigError, match=r"retention\.slice_days"):
         pipelines.run(spark, config, EARLIER)
+    with pytest.raises(ConfigError, match=r"slice_days \(1\) before --to"):
+        pipelines.backfill(spark, config, EARLIER, LAST)
     # Also the slice that the choice of models might have gone on from is gone.
     assert pipelines.run(spark, config, FIRST)["status"] == "already_done"
     assert versions(lake) == before
