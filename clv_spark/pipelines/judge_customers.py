@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame
 
@@ -20,6 +21,9 @@ from clv_spark.transforms.migration import tier_migration
 from clv_spark.transforms.ranks import rank_starts, with_ranks
 from clv_spark.transforms.rfm import combinations
 from clv_spark.transforms.scores import Origin, with_origin
+
+# Among the figures of a commit of scores: the slice they were compared with.
+_COMPARED = "compared_with"
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,46 @@ def previous_date(run: Run) -> dt.date | None:
     """
     latest = run.date - dt.timedelta(days=run.config.lifecycle.compare_days)
     before = run.lake.newest_slice(CLV_SCORES, up_to=latest)
+    return None if before is None or _is_expired(run, before) else before
+
+
+def _is_expired(run: Run, date: dt.date) -> bool:
+    """Whether retention removes the slice of a date, in this run or earlier."""
     keep, newest = run.config.retention.slice_days, run.lake.newest_slice(CLV_SCORES)
-    if before is None or newest is None or keep is None:
-        return before
-    return before if before >= max(newest, run.date) - dt.timedelta(days=keep) else None
+    if newest is None or keep is None:
+        return False
+    return date < max(newest, run.date) - dt.timedelta(days=keep)
 
 
 def previous_fingerprint(run: Run, date: dt.date | None) -> str:
-    """What the comparison depends on: another slice, or the same made anew, is another input."""
+    """What the comparison depends on: another slice, or the same made anew, is another input.
+
+    One that retention has removed since is none: repeated, the run would lose the comparison.
+    """
+    gone = _removed_since(run)
+    if gone is not None:
+        return gone["fingerprint"]
     commit = None if date is None else run.lake.last_commit(CLV_SCORES, date)
     # The log of an old slice may be gone; as long as nobody writes it again it is what it was.
     return f"previous {date} {commit.fingerprint if commit else 'unrecorded'}"
+
+
+def compared(run: Run, date: dt.date | None) -> dict[str, Any]:
+    """The figure of a commit of scores that :func:`previous_fingerprint` reads again."""
+    gone = _removed_since(run)
+    if gone is not None:
+        return {_COMPARED: gone}
+    if date is None:
+        return {}
+    return {_COMPARED: {"date": date.isoformat(), "fingerprint": previous_fingerprint(run, date)}}
+
+
+def _removed_since(run: Run) -> dict[str, str] | None:
+    """What the scores of the date were compared with, where retention has removed that since."""
+    done = run.lake.last_commit(CLV_SCORES, run.date)
+    known: dict[str, str] | None = None if done is None else done.figures.get(_COMPARED)
+    gone = known is not None and _is_expired(run, dt.date.fromisoformat(known["date"]))
+    return known if gone else None
 
 
 def rank_customers(run: Run, valued: DataFrame, rules: Rules) -> DataFrame:

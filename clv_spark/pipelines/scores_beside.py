@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from clv_spark.lake import Commit
 from clv_spark.pipelines.cohort_history import cohorts_are_due
 from clv_spark.pipelines.histories import gone_on_from
-from clv_spark.pipelines.judge_customers import write_migration
+from clv_spark.pipelines.judge_customers import compared, write_migration
 from clv_spark.pipelines.run_context import Run, reached, shape_of
 from clv_spark.pipelines.scored import Scored
 from clv_spark.pipelines.summarise_revenue import forecasts
@@ -124,7 +124,8 @@ def write_made(run: Run, made: Made, before: dt.date | None, commit: Commit) -> 
 
     for spec, rows in made.details:
         write(spec, rows)
-    scored = write(CLV_SCORES, made.scores, replace(commit, figures={"message": made.message}))
+    figures = {"message": made.message, **compared(run, before)}
+    scored = write(CLV_SCORES, made.scores, replace(commit, figures=figures))
     with run.part(TIER_MIGRATION.name):
         write_migration(run, made.moved, before, commit)
         reached(f"clv_scores:{TIER_MIGRATION.name}_written")

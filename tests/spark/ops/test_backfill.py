@@ -151,6 +151,21 @@ def test_old_slices_are_removed_and_come_not_back(
     assert versions(lake) == before
 
 
+def test_a_date_whose_comparison_is_gone_is_done_already(
+    spark: SparkSession, backfilled: Backfilled, tmp_path: Path
+) -> None:
+    lake = copied(backfilled.lake, tmp_path / "lake")
+    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
+    config = backfilled.config.model_copy(update={"lake": place})
+    pipelines.run(spark, config, LAST + dt.timedelta(days=1))
+    assert FIRST not in read_table(lake / "clv_scores")["as_of_date"].to_pylist()
+    before = versions(lake)
+    assert pipelines.run(spark, config, LAST)["status"] == "already_done"
+    assert versions(lake) == before
+    rows = [r for r in read_table(lake / "clv_scores").to_pylist() if r["as_of_date"] == LAST]
+    assert any(row["previous_clv"] is not None for row in rows)
+
+
 def test_how_long_history_is_kept_is_a_property_of_every_table_written(
     spark: SparkSession, backfilled: Backfilled
 ) -> None:
