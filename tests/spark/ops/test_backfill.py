@@ -79,6 +79,11 @@ class Backfilled:
     outcome: dict[str, Any]
     reader: Reader
 
+    def copied_to(self, lake: Path) -> tuple[Path, Config]:
+        """A copy of the lake, and the settings for it."""
+        place = self.config.lake.model_copy(update={"path": str(lake)})
+        return copied(self.lake, lake), self.config.model_copy(update={"lake": place})
+
 
 @pytest.fixture(scope="module")
 def backfilled(
@@ -154,9 +159,7 @@ def test_old_slices_are_removed_and_come_not_back(
 def test_a_date_whose_comparison_is_gone_is_done_already(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
-    lake = copied(backfilled.lake, tmp_path / "lake")
-    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
-    config = backfilled.config.model_copy(update={"lake": place})
+    lake, config = backfilled.copied_to(tmp_path / "lake")
     pipelines.run(spark, config, LAST + dt.timedelta(days=1))
     assert FIRST not in read_table(lake / "clv_scores")["as_of_date"].to_pylist()
     before = versions(lake)
@@ -278,9 +281,7 @@ def test_a_first_date_is_compared_with_nothing(finished: Finished) -> None:
 def test_another_slice_before_makes_the_comparison_due_again(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
-    lake = copied(backfilled.lake, tmp_path / "lake")
-    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
-    config = backfilled.config.model_copy(update={"lake": place})
+    lake, config = backfilled.copied_to(tmp_path / "lake")
     with open_run(spark, config, "score-customers", FIRST) as run:
         rows = run.lake.read(CLV_SCORES, FIRST).withColumn("clv", F.lit(0.5))
         rows = rows.withColumn("clv_change", F.col("clv") - F.col("previous_clv"))
@@ -311,9 +312,7 @@ def test_dates_in_the_wrong_order_are_refused(spark: SparkSession, backfilled: B
 def test_maintain_does_what_its_dry_run_says_and_changes_no_value(
     spark: SparkSession, backfilled: Backfilled, tmp_path: Path
 ) -> None:
-    lake = copied(backfilled.lake, tmp_path / "lake")
-    place = backfilled.config.lake.model_copy(update={"path": str(lake)})
-    config = backfilled.config.model_copy(update={"lake": place})
+    lake, config = backfilled.copied_to(tmp_path / "lake")
     before = contents(lake)
     planned = pipelines.maintain(spark, config, dry_run=True)
     assert planned["status"] == "dry_run"
